@@ -1,0 +1,357 @@
+// The validated configuration: what the user wrote, with every default filled in and every duration in milliseconds.
+
+export type Family = 'ipv4' | 'ipv6';
+export type AddressType = 'InternalIP' | 'ExternalIP' | 'Hostname';
+
+export interface Config {
+  readonly clusters: readonly ClusterConfig[];
+  readonly listeners: readonly ListenerConfig[];
+  readonly pools: readonly PoolConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly admin: AdminConfig;
+  readonly defaults: DefaultsConfig;
+  /** CIDRs whose `X-Forwarded-*` and `X-Request-Id` are believed. Default: none. */
+  readonly trustedProxies: readonly string[];
+  readonly log: LogConfig;
+  /** Worker processes; 0 means one for each available core. Default 0. */
+  readonly workers: number;
+  /** Where the last good inventory is kept; null keeps none. Default `./state` beside the configuration file. */
+  readonly stateDirectory: string | null;
+}
+
+export interface ClusterConfig {
+  readonly name: string;
+  /** Null when `inCluster` is true. Paths are absolute after validation. */
+  readonly kubeconfig: { readonly path: string; readonly context: string | null } | null;
+  readonly inCluster: boolean;
+  readonly nodes: NodeSelection;
+  readonly kubeProxy: KubeProxyConfig;
+  /** Largest share of a pool's targets that one step may remove without the probes' agreement, 0 to 1. Default 0.5. */
+  readonly maxRemovedShare: number;
+}
+
+export interface NodeSelection {
+  /** Kubernetes label selector (equality and set forms); null selects every node. */
+  readonly selector: string | null;
+  /** Which of a node's addresses is used. Default InternalIP. */
+  readonly address: AddressType;
+  /** Families wanted, in order of preference. Default [ipv4]. */
+  readonly families: readonly Family[];
+  /** True lets nodes carrying `node.kubernetes.io/exclude-from-external-load-balancers` take part. Default false. */
+  readonly ignoreExcludeLabel: boolean;
+}
+
+export interface KubeProxyConfig {
+  /** Probe kube-proxy's `/healthz` once for each node. Default true. */
+  readonly healthz: boolean;
+  /** Default 10256. */
+  readonly port: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+export type ListenerProtocol = 'http' | 'https' | 'tcp';
+
+export interface ListenerConfig {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: ListenerProtocol;
+  readonly tls: ListenerTls | null;
+  /** The pool of a `tcp` listener; null for the others. */
+  readonly pool: string | null;
+  readonly limits: ListenerLimits;
+  readonly timeouts: ListenerTimeouts;
+}
+
+export interface ListenerTls {
+  /** The first certificate is the default for names that none matches. Paths are absolute. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+}
+
+export interface ListenerLimits {
+  /** Open downstream connections per worker. Default 20000. */
+  readonly connections: number;
+  /** Open downstream connections of one client address per worker. Default 1000. */
+  readonly connectionsPerClient: number;
+  /** Header fields in one message. Default 100. */
+  readonly headerCount: number;
+  /** Bytes of a message head, request line included. Default 32768. */
+  readonly headerBytes: number;
+  /** Requests answered on one downstream connection before it is closed. Default 100000. */
+  readonly requestsPerConnection: number;
+}
+
+export interface ListenerTimeouts {
+  /** From the first byte of a head (or the accept) to its end. Default 10 s. */
+  readonly headerMs: number;
+  /** Between two requests of a connection; for tcp, no byte in either direction. Defaults 60 s; tcp 1 h. */
+  readonly idleMs: number;
+}
+
+export type PolicyName =
+  | 'round-robin'
+  | 'random'
+  | 'least-request'
+  | 'peak-ewma'
+  | 'rendezvous'
+  | 'maglev'
+  | 'ring-hash';
+
+export type HashKeyConfig =
+  | { readonly kind: 'source-ip'; readonly prefix4: number; readonly prefix6: number }
+  | { readonly kind: 'header' | 'cookie' | 'query' | 'capture'; readonly name: string }
+  | { readonly kind: 'path' | 'host' };
+
+export interface PolicyConfig {
+  readonly name: PolicyName;
+  /** Only for the hash policies; they default to source-ip (/32 and /128 here: no bits cut). */
+  readonly key: HashKeyConfig | null;
+  /** Candidates that least-request and peak-ewma compare. 2 to 16. Default 2. */
+  readonly choices: number;
+  /** Hash policies: a target may carry at most this many times the mean load; 0 is off. 1.05 to 10. Default 0. */
+  readonly boundedLoad: number;
+  /** maglev: prime table size. Default 65537. ring-hash: points per unit of weight. Default 160. */
+  readonly tableSize: number;
+  /** 16 bytes as 32 hex digits; every Portico of a fleet must share them. */
+  readonly seed: string;
+  readonly hashKey: string;
+}
+
+export interface SourceConfig {
+  readonly kind: 'service' | 'static';
+  /** `service` only. */
+  readonly cluster: string | null;
+  readonly namespace: string | null;
+  readonly service: string | null;
+  readonly port: string | number | null;
+  /** externalTrafficPolicy Cluster: use nodes that host endpoints, and others only when those fail. Default false. */
+  readonly preferNodesWithEndpoints: boolean;
+  /** `static` only: `host:port`. */
+  readonly addresses: readonly string[];
+  /** Lower is used first. Default 0. */
+  readonly priority: number;
+  /** Share of the source among those of the same priority. Default 1. */
+  readonly weight: number;
+}
+
+export type ProbeConfig =
+  | {
+      readonly kind: 'http';
+      readonly path: string;
+      readonly host: string | null;
+      readonly statuses: readonly [number, number][];
+    }
+  | { readonly kind: 'tcp' }
+  | { readonly kind: 'ssh' };
+
+export interface HealthConfig {
+  readonly probe: ProbeConfig;
+  /** Default 2 s. */
+  readonly intervalMs: number;
+  /** Interval while the last result was a failure. Default half of `intervalMs`. */
+  readonly failingIntervalMs: number;
+  /** Default 1 s. */
+  readonly timeoutMs: number;
+  /** Consecutive successes that make an unhealthy target healthy. Default 2. */
+  readonly rise: number;
+  /** Consecutive failures that make a healthy target unhealthy. Default 3. */
+  readonly fall: number;
+  /** Share of the interval by which each probe is moved at random, 0 to 1. Default 0.1. */
+  readonly jitter: number;
+}
+
+export interface EjectionConfig {
+  /** Consecutive connect failures that eject a target in this worker; 0 is off. Default 3. */
+  readonly connectFailures: number;
+  /** Consecutive 502, 503, 504 (or nonsense) that eject; 0 is off. Default 5. */
+  readonly gatewayErrors: number;
+  /** First ejection; doubles each time. Default 5 s. */
+  readonly baseMs: number;
+  /** Default 5 min. */
+  readonly maxMs: number;
+  /** Largest ejected share of a pool, 0 to 1. Default 0.5. */
+  readonly maxShare: number;
+}
+
+export interface PoolConfig {
+  readonly name: string;
+  readonly sources: readonly SourceConfig[];
+  readonly policy: PolicyConfig;
+  /** Null: no active probe; passive ejection and node probes still apply. */
+  readonly health: HealthConfig | null;
+  /** What a target is before its first probe. `serve` takes traffic at once. Default `serve`. */
+  readonly unknown: 'serve' | 'hold';
+  readonly ejection: EjectionConfig;
+  /** Time over which a new target's weight grows from a tenth to all of it; 0 is off. Default 0. */
+  readonly slowStartMs: number;
+  /** Below this available share health is ignored and everyone is used, 0 to 1. Default 0.5. */
+  readonly panicThreshold: number;
+  /** A priority group hands on to the next when its healthy share is below this, 0 to 1. Default 0.7. */
+  readonly spilloverThreshold: number;
+  readonly timeouts: PoolTimeouts;
+  readonly connections: UpstreamLimits;
+}
+
+export interface PoolTimeouts {
+  /** Default 1 s. */
+  readonly connectMs: number;
+  /** From the request's end to the response head. Default 60 s. */
+  readonly responseHeaderMs: number;
+  /** No byte in either direction during a body or tunnel. Default 300 s. */
+  readonly streamIdleMs: number;
+  /** The whole exchange; 0 is none. Default 0. */
+  readonly totalMs: number;
+}
+
+export interface UpstreamLimits {
+  /** Idle connections kept for each target and worker. Default 64. */
+  readonly idlePerTarget: number;
+  /** An idle connection is closed after this. Default 55 s (below the usual 60 s of servers). */
+  readonly idleMs: number;
+  /** Requests on one connection before it is closed, with 10% jitter; 0 is no bound. Default 10000. */
+  readonly requests: number;
+  /** Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound. Default 10 min. */
+  readonly ageMs: number;
+  /** Open connections to one target and worker. Default 4096. */
+  readonly perTarget: number;
+}
+
+export interface RouteConfig {
+  readonly name: string;
+  /** Listener names; empty means every http and https listener. */
+  readonly listeners: readonly string[];
+  readonly hosts: readonly HostPattern[];
+  readonly rules: readonly RuleConfig[];
+}
+
+/** `*` alone is kind `any`; `*.example.com` is `wildcard` (one or more labels); `{x}.example.com` captures one label. */
+export type HostPattern =
+  | { readonly kind: 'any'; readonly text: string }
+  | { readonly kind: 'exact'; readonly text: string; readonly host: string }
+  | { readonly kind: 'wildcard'; readonly text: string; readonly suffix: string }
+  | {
+      readonly kind: 'capture';
+      readonly text: string;
+      readonly names: readonly string[];
+      readonly regex: string;
+    };
+
+export interface RuleConfig {
+  readonly name: string | null;
+  /** Any one that fits is enough; empty matches everything. */
+  readonly matches: readonly MatchConfig[];
+  readonly filters: readonly FilterConfig[];
+  readonly action: ActionConfig;
+  readonly timeouts: RuleTimeouts;
+  readonly retry: RetryConfig;
+}
+
+export type PathMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'regex'; readonly value: string };
+
+export type ValueMatch = {
+  readonly name: string;
+  readonly kind: 'exact' | 'regex' | 'present';
+  readonly value: string;
+};
+
+export interface MatchConfig {
+  readonly path: PathMatch | null;
+  readonly method: string | null;
+  readonly headers: readonly ValueMatch[];
+  readonly query: readonly ValueMatch[];
+}
+
+export type ActionConfig =
+  | { readonly kind: 'pools'; readonly pools: readonly { readonly name: string; readonly weight: number }[] }
+  /** `service` is `namespace/name` with `{capture}`s; every match in the cluster becomes a pool of its own. */
+  | {
+      readonly kind: 'service';
+      readonly cluster: string;
+      readonly service: string;
+      readonly port: string | number;
+      readonly template: PoolConfig;
+    }
+  | {
+      readonly kind: 'redirect';
+      readonly scheme: string | null;
+      readonly host: string | null;
+      readonly port: number | null;
+      readonly path: PathRewrite | null;
+      readonly status: 301 | 302 | 303 | 307 | 308;
+    }
+  | {
+      readonly kind: 'respond';
+      readonly status: number;
+      readonly body: string;
+      readonly headers: readonly HeaderValue[];
+    };
+
+export interface HeaderValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+export type PathRewrite =
+  | { readonly kind: 'full'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string };
+
+export type FilterConfig =
+  | {
+      readonly kind: 'request-headers' | 'response-headers';
+      readonly set: readonly HeaderValue[];
+      readonly add: readonly HeaderValue[];
+      readonly remove: readonly string[];
+    }
+  | { readonly kind: 'rewrite'; readonly host: string | null; readonly path: PathRewrite | null };
+
+/** Null leaves the pool's value in force. */
+export interface RuleTimeouts {
+  readonly responseHeaderMs: number | null;
+  readonly streamIdleMs: number | null;
+  readonly totalMs: number | null;
+}
+
+export interface RetryConfig {
+  /** Attempts after the first. 0 to 10. Default 2. */
+  readonly attempts: number;
+  /** Answers that are retried when the request is idempotent and no byte went downstream. Default none. */
+  readonly statuses: readonly number[];
+  /** Retries per request allowed by the budget, as a share of recent requests, 0 to 1. Default 0.2. */
+  readonly budget: number;
+}
+
+export interface DefaultsConfig {
+  readonly timeouts: PoolTimeouts;
+  readonly listenerTimeouts: ListenerTimeouts;
+  readonly retry: RetryConfig;
+  readonly limits: ListenerLimits;
+}
+
+export interface AdminConfig {
+  /** A loopback address, another address, or `unix:/path`. Default 127.0.0.1:9901. */
+  readonly host: string;
+  readonly port: number;
+  readonly unixPath: string | null;
+  /** File holding the bearer token that changing calls need from other than loopback; null refuses them. */
+  readonly tokenFile: string | null;
+  /** Host names, beside the bind address and localhost, that requests may name. */
+  readonly hosts: readonly string[];
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  readonly access: AccessLogConfig;
+}
+
+export interface AccessLogConfig {
+  /** `stdout`, `off` or an absolute path. Default stdout. */
+  readonly path: string;
+  /** Bytes a worker may hold back for a slow disk or pipe before it drops lines. Default 4 MiB. */
+  readonly bufferBytes: number;
+}

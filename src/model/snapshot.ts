@@ -1,0 +1,119 @@
+// The one value that crosses the process boundary: everything a worker needs, immutable and versioned.
+
+import type {
+  AccessLogConfig,
+  EjectionConfig,
+  FilterConfig,
+  HeaderValue,
+  HostPattern,
+  ListenerConfig,
+  MatchConfig,
+  PathRewrite,
+  PolicyConfig,
+  PoolTimeouts,
+  RetryConfig,
+  RuleTimeouts,
+  UpstreamLimits,
+} from './config.ts';
+import type { HealthState, TargetState } from './targets.ts';
+
+export interface Snapshot {
+  /** Grows by one with each publication of one controller's life; never reused by the next life. */
+  readonly version: number;
+  /** Hash of everything below; two snapshots with the same content have the same checksum. */
+  readonly checksum: string;
+  /** When the oldest cluster event that it answers was received, epoch milliseconds; 0 when none. */
+  readonly eventAtMs: number;
+  readonly listeners: readonly ListenerConfig[];
+  /** Every address once; host sets refer to it by index. */
+  readonly hosts: readonly SnapshotHost[];
+  /** Every distinct set of hosts once; pools refer to it by index. */
+  readonly hostSets: readonly HostSet[];
+  readonly pools: readonly SnapshotPool[];
+  readonly routes: readonly SnapshotRoute[];
+  readonly trustedProxies: readonly string[];
+  readonly accessLog: AccessLogConfig;
+}
+
+export interface SnapshotHost {
+  readonly address: string;
+  /** Cluster and node name, or null for a static address. */
+  readonly cluster: string | null;
+  readonly node: string | null;
+}
+
+export interface HostSet {
+  readonly members: readonly HostSetMember[];
+}
+
+export interface HostSetMember {
+  /** Index into `hosts`. */
+  readonly host: number;
+  readonly weight: number;
+  readonly state: TargetState;
+  readonly health: HealthState;
+  readonly lastResort: boolean;
+}
+
+/** One source of a pool: a set of hosts at one port. */
+export interface TargetGroup {
+  /** Index into `hostSets`. */
+  readonly hostSet: number;
+  readonly port: number;
+  readonly priority: number;
+  readonly weight: number;
+}
+
+export interface SnapshotPool {
+  readonly name: string;
+  /** Hash of the pool with its targets: a worker keeps the picker of a pool that did not change. */
+  readonly checksum: string;
+  readonly groups: readonly TargetGroup[];
+  readonly policy: PolicyConfig;
+  readonly unknown: 'serve' | 'hold';
+  readonly ejection: EjectionConfig;
+  readonly slowStartMs: number;
+  readonly panicThreshold: number;
+  readonly spilloverThreshold: number;
+  readonly timeouts: PoolTimeouts;
+  readonly connections: UpstreamLimits;
+}
+
+export interface SnapshotRoute {
+  readonly name: string;
+  readonly listeners: readonly string[];
+  readonly hosts: readonly HostPattern[];
+  readonly rules: readonly SnapshotRule[];
+}
+
+export interface SnapshotRule {
+  readonly name: string | null;
+  readonly matches: readonly MatchConfig[];
+  readonly filters: readonly FilterConfig[];
+  readonly action: SnapshotAction;
+  readonly timeouts: RuleTimeouts;
+  readonly retry: RetryConfig;
+}
+
+export type SnapshotAction =
+  /** `pool` is an index into `pools`. */
+  | { readonly kind: 'pools'; readonly pools: readonly { readonly pool: number; readonly weight: number }[] }
+  /** The request's captures, put into `service`, name an entry of `pools`; none means no such environment (404). */
+  | { readonly kind: 'service'; readonly service: string; readonly pools: Readonly<Record<string, number>> }
+  | {
+      readonly kind: 'redirect';
+      readonly scheme: string | null;
+      readonly host: string | null;
+      readonly port: number | null;
+      readonly path: PathRewrite | null;
+      readonly status: number;
+    }
+  | {
+      readonly kind: 'respond';
+      readonly status: number;
+      readonly body: string;
+      readonly headers: readonly HeaderValue[];
+    };
+
+/** Private keys travel beside the snapshot and are never printed. Keyed by listener name, in configured order. */
+export type Secrets = Readonly<Record<string, readonly { readonly cert: string; readonly key: string }[]>>;
