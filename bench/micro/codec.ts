@@ -1,0 +1,174 @@
+// Micro-benchmark of the HTTP/1.1 codec: nanoseconds for each message, with a check of what was parsed.
+
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { parseArgs } from 'node:util';
+import { FieldId } from '../../src/http1/field-id.ts';
+import type { HeadLimits } from '../../src/http1/limits.ts';
+import { normalisePath } from '../../src/http1/normalise.ts';
+import { RequestParser } from '../../src/http1/request-parser.ts';
+import { ResponseParser } from '../../src/http1/response-parser.ts';
+import { Step } from '../../src/http1/step.ts';
+
+const LIMITS: HeadLimits = {
+  headerBytes: 32768,
+  headerCount: 100,
+  chunkExtensionBytes: 4096,
+  trailerBytes: 8192,
+};
+
+const lines = (...text: string[]) => Buffer.from(`${text.join('\r\n')}\r\n\r\n`, 'latin1');
+
+const SMALL_REQUEST = lines(
+  'GET /api/v1/items?page=2 HTTP/1.1',
+  'Host: www.example.com',
+  'User-Agent: wrk/4.2.0',
+  'Accept: */*',
+  'Accept-Encoding: gzip',
+  'Connection: keep-alive',
+);
+
+const BROWSER_REQUEST = lines(
+  'GET /organisations/portico/repositories?page=2&sort=updated HTTP/1.1',
+  'Host: github.example.com',
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+  'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8',
+  'Accept-Language: en-GB,en;q=0.7,de;q=0.3',
+  'Accept-Encoding: gzip, deflate, br, zstd',
+  'Referer: https://github.example.com/organisations/portico',
+  'Connection: keep-alive',
+  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; tz=Europe%2FBerlin',
+  'Upgrade-Insecure-Requests: 1',
+  'Cache-Control: max-age=0',
+);
+
+const POST_REQUEST = Buffer.concat([
+  lines('POST /upload HTTP/1.1', 'Host: www.example.com', 'Content-Type: text/plain', 'Content-Length: 1000'),
+  Buffer.alloc(1000, 97),
+]);
+
+const CHUNKED_REQUEST = Buffer.concat([
+  lines('POST /upload HTTP/1.1', 'Host: www.example.com', 'Transfer-Encoding: chunked'),
+  Buffer.from(`3e8\r\n${'a'.repeat(1000)}\r\n0\r\n\r\n`, 'latin1'),
+]);
+
+const RESPONSE = Buffer.concat([
+  lines(
+    'HTTP/1.1 200 OK',
+    'Server: nginx/1.22.1',
+    'Date: Mon, 23 Nov 2026 07:23:28 GMT',
+    'Content-Type: text/html; charset=utf-8',
+    'Content-Length: 66',
+    'Last-Modified: Sun, 22 Nov 2026 01:02:03 GMT',
+    'Connection: keep-alive',
+    'ETag: "6562f0a0-42"',
+    'Accept-Ranges: bytes',
+  ),
+  Buffer.alloc(66, 98),
+]);
+
+interface Case {
+  readonly name: string;
+  /** Runs `count` times and returns a number that `check` knows. */
+  readonly run: (count: number) => number;
+  readonly expected: (count: number) => number;
+}
+
+/** Parses one buffer again and again, as a keep-alive connection would; counts body bytes and fields. */
+function requestCase(name: string, buffer: Buffer, perMessage: number, pieces = 1): Case {
+  const parser = new RequestParser(LIMITS);
+  const cut = Math.ceil(buffer.length / pieces);
+  const run = (count: number) => {
+    let work = 0;
+    for (let i = 0; i < count; i++) {
+      let position = 0;
+      let end = pieces === 1 ? buffer.length : cut;
+      for (;;) {
+        const step = parser.next(buffer, position, end);
+        position = parser.position;
+        if (step === Step.Head) work += parser.head.count + parser.head.host.length;
+        else if (step === Step.Body) work += parser.dataEnd - parser.dataStart;
+        else if (step === Step.End) break;
+        else if (step === Step.NeedMore && end < buffer.length) end = Math.min(end + cut, buffer.length);
+        else throw new Error(`${name}: step ${step} ${parser.failure}`);
+      }
+    }
+    return work;
+  };
+  return { name, run, expected: (count) => count * perMessage };
+}
+
+function responseCase(name: string, buffer: Buffer, perMessage: number): Case {
+  const parser = new ResponseParser(LIMITS);
+  const run = (count: number) => {
+    let work = 0;
+    for (let i = 0; i < count; i++) {
+      parser.begin('GET');
+      let position = 0;
+      for (;;) {
+        const step = parser.next(buffer, position, buffer.length);
+        position = parser.position;
+        if (step === Step.Head) work += parser.head.status + parser.head.findNext(FieldId.ContentType, 0);
+        else if (step === Step.Body) work += parser.dataEnd - parser.dataStart;
+        else if (step === Step.End) break;
+        else throw new Error(`${name}: step ${step} ${parser.failure}`);
+      }
+    }
+    return work;
+  };
+  return { name, run, expected: (count) => count * perMessage };
+}
+
+const normaliseCase = (name: string, path: string, normal: string): Case => ({
+  name,
+  run: (count) => {
+    let work = 0;
+    for (let i = 0; i < count; i++) work += normalisePath(path)!.length;
+    return work;
+  },
+  expected: (count) => count * normal.length,
+});
+
+const CASES: readonly Case[] = [
+  requestCase('request, 5 fields', SMALL_REQUEST, 5 + 15),
+  requestCase('request, browser, 10 fields', BROWSER_REQUEST, 10 + 18),
+  requestCase('request, browser, in 3 pieces', BROWSER_REQUEST, 10 + 18, 3),
+  requestCase('request, 1000 bytes by length', POST_REQUEST, 3 + 15 + 1000),
+  requestCase('request, 1000 bytes chunked', CHUNKED_REQUEST, 2 + 15 + 1000),
+  responseCase('response, 8 fields, 66 bytes', RESPONSE, 200 + 2 + 66),
+  normaliseCase(
+    'path, already normal',
+    '/organisations/portico/repositories',
+    '/organisations/portico/repositories',
+  ),
+  normaliseCase('path, escapes and dots', '/a/%7euser/../b%2fc', '/a/b%2Fc'),
+];
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '9' }, json: { type: 'boolean' } },
+});
+const rounds = Number(values.rounds);
+const COUNT = 100_000;
+const samples = CASES.map((): number[] => []);
+// Rounds are interleaved, so that a busy moment of the machine does not hit one case alone.
+for (let round = 0; round <= rounds; round++) {
+  for (const [i, { name, run, expected }] of CASES.entries()) {
+    const start = process.hrtime.bigint();
+    const work = run(COUNT);
+    const nanoseconds = Number(process.hrtime.bigint() - start) / COUNT;
+    assert.equal(work, expected(COUNT), name);
+    // The first round warms up.
+    if (round > 0) samples[i]!.push(nanoseconds);
+  }
+}
+const results = CASES.map(({ name }, i) => {
+  const sorted = samples[i]!.toSorted((a, b) => a - b);
+  return { name, medianNs: sorted[sorted.length >> 1]!, minNs: sorted[0]!, maxNs: sorted.at(-1)! };
+});
+if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+else {
+  for (const { name, medianNs, minNs, maxNs } of results) {
+    const spread = `${minNs.toFixed(0)} to ${maxNs.toFixed(0)}`;
+    process.stdout.write(`${name.padEnd(34)} ${medianNs.toFixed(0).padStart(6)} ns  (${spread})\n`);
+  }
+}

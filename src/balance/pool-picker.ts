@@ -1,0 +1,159 @@
+// A pool's picker: the stages of eligibility and the priority groups, the same for every algorithm.
+
+import type { Member, Picker, PickerOptions } from '../model/picker.ts';
+import { checksumOf } from './checksum.ts';
+import type { Stage } from './eligibility.ts';
+import { FRACTION_FOR, hashFraction } from './hash-fraction.ts';
+import { HashTables } from './hash-tables.ts';
+import { PriorityGroup } from './priority-group.ts';
+import { spreadLoad } from './priority-load.ts';
+
+/** Shares and weights are brought up to date once in this many picks for each member: a few members a pick at most. */
+const PICKS_PER_MEMBER = 1 / 8;
+
+/** However large the pool. */
+const MOST_PICKS = 256;
+
+const LATER_STAGES = ['last-resort', 'panic'] as const satisfies readonly Stage[];
+
+/**
+ * Makes the picker of one pool for one snapshot.
+ * @param random from 0 (inclusive) to 1 (exclusive)
+ * @param now milliseconds on the clock of `TargetLive`
+ * @param tables hand the worker's own to all of its pickers: without it every picker makes its hash table anew
+ * @throws RangeError for a seed that is not 32 hex digits or a maglev table size that is not prime
+ */
+export function createPoolPicker(
+  members: readonly Member[],
+  options: PickerOptions,
+  random: () => number,
+  now: () => number,
+  tables: HashTables = new HashTables(),
+): Picker {
+  return new PoolPicker(members, options, random, now, tables);
+}
+
+class PoolPicker implements Picker {
+  /** In order of priority. */
+  readonly #groups: readonly PriorityGroup[];
+  readonly #share: Float64Array;
+  readonly #load: Float64Array;
+  /** The stage that each group is in; null takes nothing. */
+  readonly #stages: (Stage | null)[];
+  readonly #options: PickerOptions;
+  readonly #random: () => number;
+  readonly #hashes: boolean;
+  readonly #picksPerRefresh: number;
+  #picksLeft = 0;
+  #capacity = 0;
+  #checksum: string | null = null;
+
+  constructor(
+    members: readonly Member[],
+    options: PickerOptions,
+    random: () => number,
+    now: () => number,
+    tables: HashTables,
+  ) {
+    this.#options = options;
+    this.#random = random;
+    const byPriority = Map.groupBy(members, (member) => member.priority);
+    this.#groups = Array.from(byPriority.keys())
+      .sort((a, b) => a - b)
+      .map((priority) => new PriorityGroup(byPriority.get(priority) ?? [], options, random, now, tables));
+    this.#hashes = this.#groups.some((group) => group.table !== null);
+    this.#share = new Float64Array(this.#groups.length);
+    this.#load = new Float64Array(this.#groups.length);
+    this.#stages = this.#groups.map(() => null);
+    this.#picksPerRefresh = Math.max(1, Math.min(MOST_PICKS, Math.floor(members.length * PICKS_PER_MEMBER)));
+  }
+
+  get checksum(): string {
+    if (!this.#hashes) return '';
+    const checksums = this.#groups.map((group) => group.table?.checksum ?? '');
+    this.#checksum ??= checksums.length === 1 ? checksums[0]! : checksumOf(checksums.join(' '));
+    return this.#checksum;
+  }
+
+  pick(hash: number, tried: readonly Member[]): Member | undefined {
+    if (this.#picksLeft === 0) this.#refresh();
+    this.#picksLeft--;
+    const group = this.#groups.length === 1 ? 0 : this.#chooseGroup(hash);
+    const stage = this.#stages[group];
+    const member = stage ? this.#groups[group]!.pick(stage, hash, tried) : undefined;
+    return member ?? this.#pickElsewhere(hash, tried);
+  }
+
+  /** The same key comes to the same group as long as the shares stay, and only the keys in the difference move. */
+  #chooseGroup(hash: number): number {
+    const load = this.#load;
+    const last = load.length - 1;
+    if (last < 0 || load[0]! >= 1) return 0;
+    let point = this.#hashes ? hashFraction(hash, FRACTION_FOR.priority) : this.#random();
+    for (let group = 0; group < last; group++) {
+      point -= load[group]!;
+      if (point < 0) return group;
+    }
+    return last;
+  }
+
+  /**
+   * All of the chosen group are tried or were ejected a moment ago: what is left, by stage and then by priority. This
+   * costs a pass over the members, which only such flows pay.
+   */
+  #pickElsewhere(hash: number, tried: readonly Member[]): Member | undefined {
+    if (this.#picksLeft !== this.#picksPerRefresh - 1) this.#refresh();
+    for (let index = 0; index < this.#groups.length; index++) {
+      const stage = this.#stages[index];
+      const member = stage ? this.#groups[index]!.pick(stage, hash, tried) : undefined;
+      if (member !== undefined) return member;
+    }
+    for (const stage of LATER_STAGES)
+      for (let index = 0; index < this.#groups.length; index++) {
+        const group = this.#groups[index]!;
+        if (stage === 'panic' ? !this.#inPanic(index) : !group.hasLastResort) continue;
+        group.refresh(stage);
+        const member = group.pick(stage, hash, tried);
+        if (member !== undefined) return member;
+      }
+    return undefined;
+  }
+
+  #inPanic(group: number): boolean {
+    return this.#capacity < 1 && this.#share[group]! < this.#options.panicThreshold;
+  }
+
+  #refresh(): void {
+    this.#picksLeft = this.#picksPerRefresh;
+    const groups = this.#groups;
+    for (let index = 0; index < groups.length; index++) {
+      groups[index]!.count();
+      this.#share[index] = groups[index]!.availableShare;
+    }
+    this.#capacity = spreadLoad(this.#share, this.#options.spilloverThreshold, this.#load);
+    if (this.#capacity > 0) this.#stageReady();
+    else this.#stageOneGroup();
+    for (let index = 0; index < groups.length; index++) {
+      const stage = this.#stages[index];
+      if (stage) groups[index]!.refresh(stage);
+    }
+  }
+
+  #stageReady(): void {
+    for (let index = 0; index < this.#groups.length; index++)
+      this.#stages[index] = this.#load[index]! > 0 && this.#inPanic(index) ? 'panic' : 'ready';
+  }
+
+  /** No group has a ready member left, so their shares say nothing: the first that can do anything takes all. */
+  #stageOneGroup(): void {
+    const stage = this.#groups.some((group) => group.hasLastResort) ? 'last-resort' : 'panic';
+    let taken = false;
+    for (let index = 0; index < this.#groups.length; index++) {
+      const group = this.#groups[index]!;
+      const can = stage === 'panic' ? group.hasAny && this.#inPanic(index) : group.hasLastResort;
+      this.#stages[index] = can ? stage : null;
+      this.#load[index] = can && !taken ? 1 : 0;
+      if (can) taken = true;
+    }
+  }
+}

@@ -1,0 +1,119 @@
+// What was written becomes the model's configuration: defaults merged, paths absolute, absent values null.
+
+import { resolve } from 'node:path';
+import type { AdminConfig, ClusterConfig, Config, DefaultsConfig, ListenerConfig } from '../model/config.ts';
+import { buildPool } from './build-pool.ts';
+import { buildRoute } from './build-route.ts';
+import type { Written } from './schema/root.ts';
+
+/** A tcp connection may be silent for long: a server that packs a large clone says nothing for minutes. */
+const TCP_IDLE_MS = 3_600_000;
+
+/** @param baseDirectory absolute directory that relative paths start from. */
+export function buildConfig(written: Written, baseDirectory: string): Config {
+  const absolute = (path: string): string => resolve(baseDirectory, path);
+  const defaults = buildDefaults(written.defaults);
+  const accessPath = written.log.access.path;
+  return {
+    clusters: written.clusters.map((cluster) => buildCluster(cluster, absolute)),
+    listeners: written.listeners.map((listener) => buildListener(listener, defaults, absolute)),
+    pools: written.pools.map((pool) => buildPool(pool, defaults)),
+    routes: written.routes.map((route) => buildRoute(route, defaults)),
+    admin: buildAdmin(written.admin, absolute),
+    defaults,
+    trustedProxies: written.trustedProxies,
+    log: {
+      level: written.log.level,
+      access: {
+        path: accessPath === 'stdout' || accessPath === 'off' ? accessPath : absolute(accessPath),
+        bufferBytes: written.log.access.bufferBytes,
+      },
+    },
+    workers: written.workers,
+    stateDirectory: written.stateDirectory === null ? null : absolute(written.stateDirectory),
+  };
+}
+
+function buildDefaults({ timeouts, listenerTimeouts, retry, limits }: Written['defaults']): DefaultsConfig {
+  return {
+    timeouts: {
+      connectMs: timeouts.connect,
+      responseHeaderMs: timeouts.responseHeader,
+      streamIdleMs: timeouts.streamIdle,
+      totalMs: timeouts.total,
+    },
+    listenerTimeouts: { headerMs: listenerTimeouts.header, idleMs: listenerTimeouts.idle },
+    retry,
+    limits,
+  };
+}
+
+function buildCluster(
+  cluster: Written['clusters'][number],
+  absolute: (path: string) => string,
+): ClusterConfig {
+  const { kubeconfig, kubeProxy } = cluster;
+  return {
+    name: cluster.name,
+    kubeconfig:
+      kubeconfig === undefined
+        ? null
+        : { path: absolute(kubeconfig.path), context: kubeconfig.context ?? null },
+    inCluster: cluster.inCluster,
+    nodes: { ...cluster.nodes, selector: cluster.nodes.selector ?? null },
+    kubeProxy: {
+      healthz: kubeProxy.healthz,
+      port: kubeProxy.port,
+      intervalMs: kubeProxy.interval,
+      timeoutMs: kubeProxy.timeout,
+    },
+    maxRemovedShare: cluster.maxRemovedShare,
+  };
+}
+
+function buildListener(
+  listener: Written['listeners'][number],
+  defaults: DefaultsConfig,
+  absolute: (path: string) => string,
+): ListenerConfig {
+  const { limits, timeouts } = listener;
+  const common = defaults.limits;
+  const idleMs = listener.protocol === 'tcp' ? TCP_IDLE_MS : defaults.listenerTimeouts.idleMs;
+  return {
+    name: listener.name,
+    host: listener.bind.host,
+    port: listener.bind.port,
+    protocol: listener.protocol,
+    tls:
+      listener.tls === undefined
+        ? null
+        : {
+            certificates: listener.tls.certificates.map(({ cert, key }) => ({
+              cert: absolute(cert),
+              key: absolute(key),
+            })),
+          },
+    pool: listener.pool ?? null,
+    limits: {
+      connections: limits.connections ?? common.connections,
+      connectionsPerClient: limits.connectionsPerClient ?? common.connectionsPerClient,
+      headerCount: limits.headerCount ?? common.headerCount,
+      headerBytes: limits.headerBytes ?? common.headerBytes,
+      requestsPerConnection: limits.requestsPerConnection ?? common.requestsPerConnection,
+    },
+    timeouts: {
+      headerMs: timeouts.header ?? defaults.listenerTimeouts.headerMs,
+      idleMs: timeouts.idle ?? idleMs,
+    },
+  };
+}
+
+function buildAdmin(admin: Written['admin'], absolute: (path: string) => string): AdminConfig {
+  return {
+    host: admin.bind.host,
+    port: admin.bind.port,
+    unixPath: admin.bind.unixPath === null ? null : absolute(admin.bind.unixPath),
+    tokenFile: admin.tokenFile === undefined ? null : absolute(admin.tokenFile),
+    hosts: admin.hosts,
+  };
+}

@@ -1,0 +1,207 @@
+// Names: each given once, and each that is referred to exists and is of the right kind.
+
+import type { ListenerConfig, PoolConfig } from '../../model/config.ts';
+import type { Path } from '../problem.ts';
+import { quote } from '../refusal.ts';
+import { nearest } from '../suggest.ts';
+import type { CheckContext } from './context.ts';
+
+export function checkReferences(context: CheckContext): void {
+  checkNamesOnce(context);
+  checkListeners(context);
+  checkPools(context);
+  checkRoutes(context);
+}
+
+function checkNamesOnce(context: CheckContext): void {
+  const { config, places, problem } = context;
+  for (const section of ['clusters', 'listeners', 'pools', 'routes'] as const) {
+    const seen = new Set<string>();
+    for (const [index, { name }] of config[section].entries()) {
+      if (seen.has(name)) {
+        const what = section.slice(0, -1);
+        problem(
+          [...places.at(section, index), 'name'],
+          'name-duplicate',
+          `there are two ${section} named ${quote(name)}`,
+          `Rename or remove one ${what}.`,
+        );
+      }
+      seen.add(name);
+    }
+  }
+  for (const [route, { rules }] of config.routes.entries()) {
+    const seen = new Set<string>();
+    for (const [index, { name }] of rules.entries()) {
+      if (name !== null && seen.has(name)) {
+        problem(
+          [...places.rule(route, index), 'name'],
+          'name-duplicate',
+          `there are two rules named ${quote(name)} in this route`,
+          'Rename or remove one rule.',
+        );
+      }
+      seen.add(name ?? '');
+    }
+  }
+}
+
+function checkListeners(context: CheckContext): void {
+  const { config, places, names, problem } = context;
+  if (config.listeners.length === 0 && names.listeners.length === 0) {
+    problem(
+      ['listeners'],
+      'listener-missing',
+      'there is no listener, so nothing could connect',
+      'Add one: listeners: [{ name: web, bind: ":8080", protocol: http }].',
+    );
+  }
+  for (const [index, listener] of config.listeners.entries()) {
+    const place = places.at('listeners', index);
+    checkTls(context, listener, place);
+    if (listener.protocol === 'tcp') {
+      if (listener.pool === null) {
+        problem(
+          place,
+          'pool-missing',
+          `the tcp listener ${quote(listener.name)} has no pool`,
+          'Add pool: NAME.',
+        );
+      } else if (exists(context, 'pools', listener.pool, [...place, 'pool'])) {
+        const pool = config.pools.find((candidate) => candidate.name === listener.pool);
+        const kind = pool?.policy.key?.kind;
+        if (kind !== undefined && kind !== 'source-ip') {
+          problem(
+            [...place, 'pool'],
+            'key-without-request',
+            `the pool ${quote(listener.pool)} hashes by ${kind}, which a tcp connection does not have`,
+            'Use key: source-ip in that pool, or another pool.',
+          );
+        }
+      }
+    } else if (listener.pool !== null) {
+      problem(
+        [...place, 'pool'],
+        'pool-unexpected',
+        `the ${listener.protocol} listener ${quote(listener.name)} names a pool, but routes choose the pool there`,
+        'Remove pool and add a route, or use protocol: tcp.',
+        'key',
+      );
+    }
+  }
+}
+
+function checkTls({ problem }: CheckContext, listener: ListenerConfig, place: Path): void {
+  if (listener.protocol === 'https' && listener.tls === null) {
+    problem(
+      place,
+      'tls-missing',
+      `the https listener ${quote(listener.name)} has no certificate`,
+      'Add tls: { certificates: [{ cert: FILE, key: FILE }] }.',
+    );
+  }
+  if (listener.protocol !== 'https' && listener.tls !== null) {
+    problem(
+      [...place, 'tls'],
+      'tls-unexpected',
+      `the ${listener.protocol} listener ${quote(listener.name)} has tls, but does not use it`,
+      'Use protocol: https, or remove tls.',
+      'key',
+    );
+  }
+}
+
+function checkPools(context: CheckContext): void {
+  const { config, places, problem } = context;
+  for (const [index, pool] of config.pools.entries()) {
+    const place = places.at('pools', index);
+    const addresses = new Set<string>();
+    for (const [position, source] of pool.sources.entries()) {
+      const sourcePlace = [...place, 'sources', position];
+      if (source.cluster !== null) {
+        exists(context, 'clusters', source.cluster, [...sourcePlace, 'cluster']);
+      }
+      for (const [item, address] of source.addresses.entries()) {
+        if (addresses.has(address)) {
+          problem(
+            [...sourcePlace, 'static', item],
+            'address-duplicate',
+            `the address ${address} stands twice in this pool`,
+            'Remove one, or give its source a larger weight.',
+          );
+        }
+        addresses.add(address);
+      }
+    }
+    checkSourceWeights(context, pool, place);
+  }
+}
+
+function checkSourceWeights({ problem }: CheckContext, pool: PoolConfig, place: Path): void {
+  if (pool.sources.every((source) => source.weight === 0)) {
+    problem(
+      [...place, 'sources'],
+      'weight-zero',
+      `every source of the pool ${quote(pool.name)} has weight 0, so it has no target`,
+      'Give one of them a weight of at least 1.',
+      'key',
+    );
+  }
+}
+
+function checkRoutes(context: CheckContext): void {
+  const { config, places, problem } = context;
+  for (const [index, route] of config.routes.entries()) {
+    const place = places.at('routes', index);
+    for (const [position, name] of route.listeners.entries()) {
+      const listenerPlace = [...place, 'listeners', position];
+      if (route.listeners.indexOf(name) < position) {
+        problem(listenerPlace, 'duplicate', `the listener ${quote(name)} stands twice`, 'Remove one.');
+      } else if (exists(context, 'listeners', name, listenerPlace)) {
+        const listener = config.listeners.find((candidate) => candidate.name === name);
+        if (listener?.protocol === 'tcp') {
+          problem(
+            listenerPlace,
+            'listener-kind',
+            `the listener ${quote(name)} is tcp and takes no routes`,
+            'Name an http or https listener.',
+          );
+        }
+      }
+    }
+    for (const [ruleIndex, { action }] of route.rules.entries()) {
+      const rulePlace = places.rule(index, ruleIndex);
+      if (action.kind === 'service') {
+        exists(context, 'clusters', action.cluster, [...rulePlace, 'service', 'cluster']);
+      } else if (action.kind === 'pools') {
+        for (const [position, { name }] of action.pools.entries()) {
+          exists(context, 'pools', name, [...rulePlace, 'pools', position, 'name']);
+        }
+      }
+    }
+  }
+}
+
+function exists(
+  { names, problem }: CheckContext,
+  section: 'clusters' | 'listeners' | 'pools',
+  name: string,
+  place: Path,
+): boolean {
+  if (names[section].includes(name)) {
+    return true;
+  }
+  const what = section.slice(0, -1);
+  const guess = nearest(name, names[section]);
+  const fix =
+    names[section].length === 0
+      ? `Add a ${what} of that name: there is none yet.`
+      : `Use one of ${names[section].slice(0, 20).join(', ')}, or add it.`;
+  problem(
+    place,
+    `${what}-unknown`,
+    `there is no ${what} named ${quote(name)}${guess === null ? '' : `, did you mean ${quote(guess)}?`}`,
+    guess === null ? fix : `Write ${guess}, or add a ${what} named ${name.slice(0, 63)}.`,
+  );
+  return false;
+}

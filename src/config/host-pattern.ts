@@ -1,0 +1,103 @@
+// Host names and host patterns as routes write them.
+
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import type { HostPattern } from '../model/config.ts';
+import { quote, Refusal } from './refusal.ts';
+
+const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/;
+/** RFC 1035, section 2.3.4, without the root's dot. */
+const NAME_LIMIT = 253;
+const CODE = 'host-invalid';
+const FIX = 'Write a name such as example.com, *.example.com, {branch}.example.com, or * for every host.';
+
+/**
+ * Reads `*`, `example.com`, `*.example.com` or `{capture}.example.com`: lower-cased, IDN to punycode, the trailing
+ * dot dropped. A capture stands for one whole label of `[a-z0-9-]`; `regex` matches the whole name, with one named
+ * group for each capture.
+ */
+export function parseHostPattern(written: string): HostPattern | Refusal {
+  if (written === '*') {
+    return { kind: 'any', text: '*' };
+  }
+  if (written.includes('{') || written.includes('}')) {
+    return parseCapture(written);
+  }
+  if (written.startsWith('*.')) {
+    const suffix = parseHostName(written.slice(2));
+    if (suffix instanceof Refusal) {
+      return suffix;
+    }
+    return { kind: 'wildcard', text: `*.${suffix}`, suffix: `.${suffix}` };
+  }
+  const host = parseHostName(written);
+  return host instanceof Refusal ? host : { kind: 'exact', text: host, host };
+}
+
+/** A plain host name or IP address (IPv6 in brackets) without a port, in the form that routes compare. */
+export function parseHostName(written: string): string | Refusal {
+  if (isIP(written) === 4) {
+    return written;
+  }
+  if (written.startsWith('[') && written.endsWith(']') && isIP(written.slice(1, -1)) === 6) {
+    return new URL(`http://${written}`).hostname;
+  }
+  if (isIP(written) === 6) {
+    return new Refusal(CODE, `the IPv6 address ${quote(written)} needs brackets`, `Write "[${written}]".`);
+  }
+  if (/:\d+$/.test(written)) {
+    const fix = `Write ${quote(written.replace(/:\d+$/, ''))}: the port belongs to the listener.`;
+    return new Refusal('host-port', `the host ${quote(written)} names a port`, fix);
+  }
+  if (written.includes('*')) {
+    return new Refusal(CODE, `in ${quote(written)} the wildcard is not the whole first label`, FIX);
+  }
+  const name = written.replace(/\.$/, '');
+  const ascii = /^[\x20-\x7e]*$/.test(name) ? name.toLowerCase() : domainToASCII(name);
+  if (ascii === '' || ascii.length > NAME_LIMIT || !ascii.split('.').every((label) => LABEL.test(label))) {
+    return new Refusal(CODE, `${quote(written)} is not a host name`, FIX);
+  }
+  return ascii;
+}
+
+function parseCapture(written: string): HostPattern | Refusal {
+  const names: string[] = [];
+  const texts: string[] = [];
+  const expressions: string[] = [];
+  for (const label of written.replace(/\.$/, '').split('.')) {
+    const capture = CAPTURE.exec(label)?.[1];
+    if (capture !== undefined) {
+      if (names.includes(capture)) {
+        return new Refusal(
+          'capture-duplicate',
+          `the capture {${capture}} stands twice in ${quote(written)}`,
+          'Give each capture a name of its own.',
+        );
+      }
+      names.push(capture);
+      texts.push(label);
+      // A label ends at 63 characters (RFC 1035, section 2.3.4).
+      expressions.push(`(?<${capture}>[a-z0-9-]{1,63})`);
+      continue;
+    }
+    if (label.includes('{') || label.includes('}')) {
+      return new Refusal(
+        'capture-invalid',
+        `in ${quote(written)} a capture is not one whole label`,
+        'Write {name} between dots, with letters, digits and _ in the name.',
+      );
+    }
+    const plain = parseHostName(label);
+    if (plain instanceof Refusal) {
+      return new Refusal(CODE, `${quote(written)} is not a host pattern`, FIX);
+    }
+    texts.push(plain);
+    expressions.push(plain);
+  }
+  const text = texts.join('.');
+  if (text.length > NAME_LIMIT) {
+    return new Refusal(CODE, `${quote(written)} is longer than a host name can be`, FIX);
+  }
+  return { kind: 'capture', text, names, regex: `^${expressions.join('\\.')}$` };
+}

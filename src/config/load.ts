@@ -1,0 +1,82 @@
+// Reads a configuration file and everything that can be known to be wrong with it before anything is bound.
+
+import { open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Environment } from './environment.ts';
+import { checkNamedFiles, reason } from './named-files.ts';
+import { type ParseResult, parse } from './parse.ts';
+import type { Problem } from './problem.ts';
+import { FILE_LIMIT_BYTES } from './yaml-limits.ts';
+
+/** As `ParseResult`: the frozen configuration with its warnings, or the problems. */
+export type LoadResult = ParseResult;
+
+/**
+ * Loads the file at `path`; relative paths in it start from its directory. Beside the checks of `parseConfig`,
+ * certificates, keys and the token file must be readable and fit together. Never rejects: a file that cannot be
+ * read is a problem too.
+ */
+export async function loadConfig(path: string, env: Environment): Promise<LoadResult> {
+  const content = await readConfig(path);
+  if (typeof content !== 'string') {
+    return { problems: [content] };
+  }
+  const { result, tree, places } = parse(content, { file: path, env, baseDirectory: dirname(resolve(path)) });
+  if ('problems' in result || places === null) {
+    return result;
+  }
+  const files = await checkNamedFiles(result.config, places);
+  if (files.problems.length > 0) {
+    return { problems: files.problems.map((finding) => tree.locate(finding)) };
+  }
+  const warnings = [...result.warnings, ...files.warnings.map((finding) => tree.locate(finding))];
+  return { config: result.config, warnings };
+}
+
+async function readConfig(path: string): Promise<string | Problem> {
+  try {
+    const bytes = await readLimited(path);
+    if (bytes === null) {
+      return fileProblem(
+        path,
+        'file-too-large',
+        'the file is larger than 4 MiB',
+        'Split the configuration, or remove generated parts.',
+      );
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
+      return fileProblem(path, 'file-encoding', 'the file is not UTF-8 text', 'Save it as UTF-8.');
+    }
+    return fileProblem(
+      path,
+      'file-unreadable',
+      `the file cannot be read: ${reason(error)}`,
+      'Check the path and the permissions.',
+    );
+  }
+}
+
+/** Null when there is more than the limit. Reads no further than that, so that a device or pipe cannot fill memory. */
+async function readLimited(path: string): Promise<Buffer | null> {
+  const file = await open(path);
+  try {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 65_536 })) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > FILE_LIMIT_BYTES) {
+        return null;
+      }
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    await file.close();
+  }
+}
+
+function fileProblem(file: string, code: string, message: string, fix: string): Problem {
+  return { file, line: 1, column: 1, code, message, offending: '', fix };
+}

@@ -1,0 +1,145 @@
+// Checks the files that a configuration names: certificates, keys, the admin token, kubeconfigs.
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { access, readFile } from 'node:fs/promises';
+import type { Config } from '../model/config.ts';
+import type { Finding, Path } from './problem.ts';
+import { quote } from './refusal.ts';
+import type { Places } from './validate.ts';
+
+export interface FileFindings {
+  readonly problems: readonly Finding[];
+  readonly warnings: readonly Finding[];
+}
+
+/**
+ * Reads every certificate and key (PEM) and checks that they belong together; checks that the token file holds
+ * something. A kubeconfig that is missing is a warning only: it may be written later, and discovery waits for it.
+ */
+export async function checkNamedFiles(config: Config, places: Places): Promise<FileFindings> {
+  const problems: Finding[] = [];
+  const warnings: Finding[] = [];
+  for (const [index, { tls }] of config.listeners.entries()) {
+    for (const [position, pair] of (tls?.certificates ?? []).entries()) {
+      const place = [...places.at('listeners', index), 'tls', 'certificates', position];
+      problems.push(...(await checkPair(pair, place)));
+    }
+  }
+  const { tokenFile } = config.admin;
+  if (tokenFile !== null) {
+    const token = await readText(tokenFile, ['admin', 'tokenFile'], 'token');
+    if (typeof token !== 'string') {
+      problems.push(token);
+    } else if (token.trim() === '') {
+      const message = `the token file ${quote(tokenFile)} is empty`;
+      problems.push(finding(['admin', 'tokenFile'], 'file-empty', message, 'Write a random token into it.'));
+    }
+  }
+  for (const [index, { kubeconfig }] of config.clusters.entries()) {
+    if (kubeconfig !== null) {
+      const place = [...places.at('clusters', index), 'kubeconfig', 'path'];
+      warnings.push(...(await checkReadable(kubeconfig.path, place)));
+    }
+  }
+  return { problems, warnings };
+}
+
+async function checkPair(
+  pair: { readonly cert: string; readonly key: string },
+  place: Path,
+): Promise<readonly Finding[]> {
+  const certPlace = [...place, 'cert'];
+  const keyPlace = [...place, 'key'];
+  const [certText, keyText] = await Promise.all([
+    readText(pair.cert, certPlace, 'certificate'),
+    readText(pair.key, keyPlace, 'key'),
+  ]);
+  const certificate =
+    typeof certText === 'string' ? parseCertificate(certText, pair.cert, certPlace) : certText;
+  const key = typeof keyText === 'string' ? parseKey(keyText, pair.key, keyPlace) : keyText;
+  if (!(certificate instanceof X509Certificate)) {
+    return 'code' in key ? [certificate, key] : [certificate];
+  }
+  if ('code' in key) {
+    return [key];
+  }
+  if (!certificate.checkPrivateKey(key)) {
+    const message = `the key ${quote(pair.key)} does not belong to the certificate ${quote(pair.cert)}`;
+    return [
+      finding(
+        keyPlace,
+        'tls-mismatch',
+        message,
+        'Name the key that the certificate was made for; the certificate itself must come first in its file.',
+      ),
+    ];
+  }
+  return [];
+}
+
+function parseCertificate(text: string, path: string, place: Path): X509Certificate | Finding {
+  try {
+    return new X509Certificate(text);
+  } catch (error) {
+    return finding(
+      place,
+      'tls-certificate',
+      `${quote(path)} holds no certificate: ${reason(error)}`,
+      'Give a PEM file that begins with the certificate.',
+    );
+  }
+}
+
+function parseKey(text: string, path: string, place: Path): KeyObject | Finding {
+  try {
+    return createPrivateKey(text);
+  } catch (error) {
+    return finding(
+      place,
+      'tls-key',
+      `${quote(path)} holds no usable private key: ${reason(error)}`,
+      'Give a PEM file with an unencrypted private key.',
+    );
+  }
+}
+
+async function readText(path: string, place: Path, what: string): Promise<string | Finding> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    return finding(
+      place,
+      'file-unreadable',
+      `the ${what} file ${quote(path)} cannot be read: ${reason(error)}`,
+      'Check the path (relative paths start at the configuration file) and the permissions.',
+    );
+  }
+}
+
+async function checkReadable(path: string, place: Path): Promise<readonly Finding[]> {
+  try {
+    await access(path);
+    return [];
+  } catch (error) {
+    return [
+      finding(
+        place,
+        'kubeconfig-missing',
+        `the kubeconfig ${quote(path)} cannot be read: ${reason(error)}`,
+        'Check the path; Portico waits until the file is there.',
+      ),
+    ];
+  }
+}
+
+function finding(path: Path, code: string, message: string, fix: string): Finding {
+  return { path, at: 'value', code, message, fix };
+}
+
+/** The system's or OpenSSL's code where there is one: their messages repeat the path. */
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message;
+}

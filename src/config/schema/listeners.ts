@@ -1,0 +1,76 @@
+// Schema of `listeners`, and the limits and timeouts that `defaults` shares with it.
+
+import { z } from 'zod';
+import { parseBind } from '../values.ts';
+import { duration, filePath, integer, name, reference, size, text } from './scalars.ts';
+
+const limitFields = {
+  connections: integer(1, 1_000_000).describe('Open downstream connections per worker.'),
+  connectionsPerClient: integer(1, 1_000_000).describe(
+    'Open downstream connections of one client address per worker.',
+  ),
+  headerCount: integer(1, 10_000).describe('Header fields in one message.'),
+  headerBytes: size(1024, 1024 * 1024).describe('Bytes of a message head, request line included.'),
+  requestsPerConnection: integer(1, 1_000_000_000).describe(
+    'Requests answered on one downstream connection before it is closed.',
+  ),
+};
+
+const timeoutFields = {
+  header: duration({ min: 100 }).describe('From the first byte of a head (or the accept) to its end.'),
+  idle: duration({ min: 100 }).describe(
+    'Between two requests of a connection; for tcp, no byte in either direction.',
+  ),
+};
+
+/** `defaults.limits`: every field with its default. */
+export const defaultLimits = z.strictObject({
+  connections: limitFields.connections.default(20_000),
+  connectionsPerClient: limitFields.connectionsPerClient.default(1000),
+  headerCount: limitFields.headerCount.default(100),
+  headerBytes: limitFields.headerBytes.prefault('32KiB'),
+  requestsPerConnection: limitFields.requestsPerConnection.default(100_000),
+});
+
+/** `defaults.listenerTimeouts`: every field with its default. */
+export const defaultListenerTimeouts = z.strictObject({
+  header: timeoutFields.header.prefault('10s'),
+  idle: timeoutFields.idle
+    .prefault('60s')
+    .describe('Between two requests of a connection. Not taken over by tcp listeners.'),
+});
+
+const tls = z.strictObject({
+  certificates: z
+    .array(
+      z.strictObject({
+        cert: filePath().describe('PEM file: the certificate, then its chain.'),
+        key: filePath().describe('PEM file: the private key of the certificate, not encrypted.'),
+      }),
+    )
+    .min(1)
+    .max(10_000)
+    .describe('Chosen by SNI; the first is the default for names that none matches.'),
+});
+
+export const listenerSchema = z.strictObject({
+  name: name().describe('Name that routes refer to.'),
+  bind: text(parseBind).describe(
+    '`:PORT` (0.0.0.0, every IPv4 address), `[::]:PORT` (every address), `ADDRESS:PORT` or `[IPv6]:PORT`; port 0 takes any free one.',
+  ),
+  protocol: z.enum(['http', 'https', 'tcp']).describe('What is spoken on it.'),
+  tls: tls.optional().describe('Certificates; required for `https`, refused for the others.'),
+  pool: reference().optional().describe('Pool of a `tcp` listener; required there, refused for the others.'),
+  limits: z
+    .strictObject(limitFields)
+    .partial()
+    .prefault({})
+    .describe('Where they differ from `defaults.limits`.'),
+  timeouts: z
+    .strictObject(timeoutFields)
+    .partial()
+    .prefault({})
+    .describe(
+      'Where they differ from `defaults.listenerTimeouts`; `idle` of a tcp listener is `1h` unless set here.',
+    ),
+});

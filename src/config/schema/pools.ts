@@ -1,0 +1,192 @@
+// Schema of `pools`: sources, policy, health, ejection, timeouts and upstream connections.
+
+import { z } from 'zod';
+import type { ProbeConfig } from '../../model/config.ts';
+import { Refusal } from '../refusal.ts';
+import { parseAddress, parseServiceName, parseStatusRange } from '../values.ts';
+import { policySchema } from './policy.ts';
+import {
+  duration,
+  exactlyOne,
+  hostName,
+  integer,
+  name,
+  reference,
+  refuse,
+  requestPath,
+  servicePort,
+  share,
+  text,
+  textOrNumber,
+} from './scalars.ts';
+
+const SERVICE_KEYS = ['cluster', 'port', 'preferNodesWithEndpoints'] as const;
+
+const source = z
+  .strictObject({
+    cluster: reference().optional().describe('Cluster of the service.'),
+    service: text((written) => parseServiceName(written, false))
+      .optional()
+      .describe(
+        '`namespace/name` of a Service of type NodePort or LoadBalancer. Exactly one of `service` and `static`.',
+      ),
+    port: servicePort().optional().describe('Port of the Service, by number or name.'),
+    preferNodesWithEndpoints: z
+      .boolean()
+      .optional()
+      .describe(
+        'For externalTrafficPolicy Cluster: use nodes that host endpoints, and others only when those fail. Without it, false.',
+      ),
+    static: z
+      .array(text(parseAddress))
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe('Targets outside any cluster, as `host:port`.'),
+    priority: integer(0, 100).default(0).describe('Lower is used first.'),
+    weight: integer(0, 1_000_000)
+      .default(1)
+      .describe('Share of the source among those of the same priority.'),
+  })
+  .superRefine((written, ctx) => {
+    exactlyOne(written, ['service', 'static'], 'a source', ctx);
+    for (const key of SERVICE_KEYS) {
+      if (written.static !== undefined && written.service === undefined && written[key] !== undefined) {
+        refuse(ctx, new Refusal('no-effect', `${key} has no effect on static addresses`, 'Remove it.'), [
+          key,
+        ]);
+      }
+    }
+    for (const key of ['cluster', 'port'] as const) {
+      if (written.service !== undefined && written[key] === undefined) {
+        refuse(ctx, new Refusal('missing', `a service source needs ${key}`, `Add ${key} beside service.`));
+      }
+    }
+  });
+
+const probeKinds = {
+  http: z
+    .strictObject({
+      path: requestPath().prefault('/').describe('Path of the request.'),
+      host: hostName().optional().describe('`Host` of the request; without it, the address of the target.'),
+      statuses: z
+        .array(textOrNumber(parseStatusRange, 'a status such as 200, or a range such as "200-399"'))
+        .min(1)
+        .max(100)
+        .prefault(['200-399'])
+        .describe('Statuses that count as success, each one or a range.'),
+    })
+    .optional()
+    .describe('`GET` over HTTP/1.1. Exactly one of `http`, `tcp` and `ssh`.'),
+  tcp: z.strictObject({}).optional().describe('A TCP connection; write `{}`.'),
+  ssh: z.strictObject({}).optional().describe('The banner of an SSH server; write `{}`.'),
+};
+
+const health = z
+  .strictObject({
+    ...probeKinds,
+    interval: duration({ min: 100 }).prefault('2s').describe('Time between two probes of a target.'),
+    failingInterval: duration({ min: 100 })
+      .optional()
+      .describe('Interval while the last result was a failure; without it, half of `interval`.'),
+    timeout: duration({ min: 10 }).prefault('1s').describe('A probe without a result by then has failed.'),
+    rise: integer(1, 100).default(2).describe('Consecutive successes that make an unhealthy target healthy.'),
+    fall: integer(1, 100).default(3).describe('Consecutive failures that make a healthy target unhealthy.'),
+    jitter: share().default(0.1).describe('Share of the interval by which each probe is moved at random.'),
+  })
+  .superRefine((written, ctx) => exactlyOne(written, ['http', 'tcp', 'ssh'], 'a health check', ctx))
+  .transform(({ http, tcp, ssh: _ssh, ...rest }) => {
+    const probe: ProbeConfig =
+      http === undefined
+        ? { kind: tcp === undefined ? 'ssh' : 'tcp' }
+        : { kind: 'http', ...http, host: http.host ?? null };
+    return {
+      ...rest,
+      probe,
+      failingInterval: rest.failingInterval ?? Math.max(1, Math.round(rest.interval / 2)),
+    };
+  });
+
+const ejection = z.strictObject({
+  connectFailures: integer(0, 1000)
+    .default(3)
+    .describe('Consecutive connect failures that eject a target in one worker; 0 is off.'),
+  gatewayErrors: integer(0, 1000)
+    .default(5)
+    .describe('Consecutive answers 502, 503 or 504 (or nonsense) that eject; 0 is off.'),
+  base: duration({ min: 100 }).prefault('5s').describe('Length of the first ejection; it doubles each time.'),
+  max: duration({ min: 100 }).prefault('5m').describe('Longest ejection.'),
+  maxShare: share().default(0.5).describe('Largest ejected share of a pool.'),
+});
+
+const timeoutFields = {
+  connect: duration({ min: 10 }).describe('Until a connection to a target stands.'),
+  responseHeader: duration({ min: 10 }).describe("From the request's end to the response head."),
+  streamIdle: duration({ min: 10 }).describe('No byte in either direction during a body or tunnel.'),
+  total: duration({ min: 0 }).describe('The whole exchange; 0 is none.'),
+};
+
+/** `defaults.timeouts`: every field with its default. */
+export const defaultTimeouts = z.strictObject({
+  connect: timeoutFields.connect.prefault('1s'),
+  responseHeader: timeoutFields.responseHeader.prefault('60s'),
+  streamIdle: timeoutFields.streamIdle.prefault('300s'),
+  total: timeoutFields.total.prefault('0s'),
+});
+
+/** A rule's own timeouts: those of the pool but for `connect`. */
+export const ruleTimeouts = z.strictObject(timeoutFields).omit({ connect: true }).partial();
+
+const connections = z.strictObject({
+  idlePerTarget: integer(0, 100_000)
+    .default(64)
+    .describe('Idle connections kept for each target and worker.'),
+  idle: duration({ min: 100 })
+    .prefault('55s')
+    .describe(
+      'An idle connection is closed after this; keep it below the keep-alive timeout of the targets.',
+    ),
+  requests: integer(0, 1_000_000_000)
+    .default(10_000)
+    .describe('Requests on one connection before it is closed, with 10% jitter; 0 is no bound.'),
+  age: duration({ min: 0 })
+    .prefault('10m')
+    .describe('Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound.'),
+  perTarget: integer(1, 1_000_000).default(4096).describe('Open connections to one target and worker.'),
+});
+
+/** What a pool has beside its name and sources; a rule's `service` takes the same. */
+export const poolOptions = {
+  policy: policySchema
+    .prefault('least-request')
+    .describe('Name of the balancing algorithm, or a map with its options.'),
+  health: health.optional().describe('Active probe of each target; without it, none.'),
+  unknown: z
+    .enum(['serve', 'hold'])
+    .default('serve')
+    .describe('What a target is before its first probe: `serve` takes traffic at once.'),
+  ejection: ejection
+    .prefault({})
+    .describe('Passive observation: targets that fail are left out for a while.'),
+  slowStart: duration({ min: 0 })
+    .prefault('0s')
+    .describe("Time over which a new target's weight grows from a tenth to all of it; 0 is off."),
+  panicThreshold: share()
+    .default(0.5)
+    .describe('Below this available share health is ignored and everyone is used.'),
+  spilloverThreshold: share()
+    .default(0.7)
+    .describe('A priority group hands on to the next when its healthy share is below this.'),
+  timeouts: z
+    .strictObject(timeoutFields)
+    .partial()
+    .prefault({})
+    .describe('Where they differ from `defaults.timeouts`.'),
+  connections: connections.prefault({}).describe('Upstream connections.'),
+};
+
+export const poolSchema = z.strictObject({
+  name: name().describe('Name that rules and tcp listeners refer to.'),
+  sources: z.array(source).min(1).max(100).describe('Where its targets come from.'),
+  ...poolOptions,
+});

@@ -1,0 +1,216 @@
+// One cluster: its reflectors, the inventory they add up to, and when that inventory may be believed.
+
+import type { Logger } from 'pino';
+import type { ClusterConfig } from '../../model/config.ts';
+import type {
+  ClusterInventory,
+  EndpointSliceFact,
+  InventoryOrigin,
+  NodeFact,
+  ServiceFact,
+} from '../../model/inventory.ts';
+import { ApiClient } from './api-client.ts';
+import type { Clock } from './clock.ts';
+import { type ClusterStatus, summarise } from './cluster-status.ts';
+import type { OnCount } from './counts.ts';
+import { type Credentials, createCredentials } from './credentials.ts';
+import { type AnyFact, endpointSliceKind, type Kind, nodeKind, serviceKind } from './kinds.ts';
+import { createReflector } from './reflector.ts';
+import type { Reflector, ReflectorTuning } from './reflector-options.ts';
+
+/** Namespaces whose services and endpoint slices are read, or the whole cluster. */
+export type NamespaceScope = readonly string[] | 'all';
+
+export interface ClusterDiscoveryOptions {
+  readonly cluster: ClusterConfig;
+  readonly scope: NamespaceScope;
+  /** The last good inventory; served as it is until the live lists are complete. Null: nothing is known. */
+  readonly seed: ClusterInventory | null;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly serviceAccountDirectory?: string;
+  readonly tuning: ReflectorTuning;
+  readonly onCount: OnCount;
+  /** The inventory really changed, or became live; `receivedAtMs` is when the cause arrived. */
+  readonly onChange: (receivedAtMs: number) => void;
+  /** The inventory was confirmed by the API server without a change. */
+  readonly onConfirmed: () => void;
+}
+
+export interface ClusterDiscovery {
+  readonly cluster: ClusterConfig;
+  inventory(): ClusterInventory;
+  status(): ClusterStatus;
+  /** Keeps the reflectors of unchanged namespaces and hands what is known on to new ones. */
+  setScope(scope: NamespaceScope): void;
+  close(): Promise<void>;
+}
+
+/** Starts the reflectors at once. */
+export function createClusterDiscovery(options: ClusterDiscoveryOptions): ClusterDiscovery {
+  return new LiveCluster(options);
+}
+
+class LiveCluster implements ClusterDiscovery {
+  readonly cluster: ClusterConfig;
+  readonly #options: ClusterDiscoveryOptions;
+  readonly #credentials: Credentials;
+  readonly #api: ApiClient;
+  readonly #nodes: Reflector<NodeFact>;
+  #services: readonly Reflector<ServiceFact>[];
+  #slices: readonly Reflector<EndpointSliceFact>[];
+  readonly #closings = new Set<Promise<void>>();
+  #live = false;
+  /** Built when asked for, from facts that have changed since. */
+  #cached: ClusterInventory | null = null;
+
+  constructor(options: ClusterDiscoveryOptions) {
+    const { clock, cluster, log, onCount, environment, serviceAccountDirectory, seed, scope } = options;
+    this.cluster = cluster;
+    this.#options = options;
+    this.#credentials = createCredentials({
+      cluster,
+      clock,
+      log,
+      onCount,
+      environment,
+      ...(serviceAccountDirectory === undefined ? {} : { serviceAccountDirectory }),
+    });
+    this.#api = new ApiClient({ cluster: cluster.name, credentials: this.#credentials, clock, onCount });
+    this.#nodes = this.#reflect(nodeKind, null, seed?.nodes ?? []);
+    this.#services = this.#rescope(serviceKind, [], scope, seed?.services ?? []);
+    this.#slices = this.#rescope(endpointSliceKind, [], scope, seed?.slices ?? []);
+  }
+
+  inventory(): ClusterInventory {
+    const { cluster, seed } = this.#options;
+    if (!this.#live) {
+      return (
+        seed ?? { cluster: cluster.name, origin: 'none', syncedAtMs: 0, nodes: [], services: [], slices: [] }
+      );
+    }
+    const syncedAtMs = this.#syncedAtMs();
+    this.#cached ??= {
+      cluster: cluster.name,
+      origin: 'live' satisfies InventoryOrigin,
+      syncedAtMs,
+      nodes: [...this.#nodes.facts()],
+      services: this.#services.flatMap((reflector) => [...reflector.facts()]),
+      slices: this.#slices.flatMap((reflector) => [...reflector.facts()]),
+    };
+    return this.#cached.syncedAtMs === syncedAtMs ? this.#cached : { ...this.#cached, syncedAtMs };
+  }
+
+  status(): ClusterStatus {
+    return summarise(
+      this.inventory(),
+      this.#live,
+      this.#reflectors().map((reflector) => reflector.status()),
+    );
+  }
+
+  setScope(scope: NamespaceScope): void {
+    const former = [...this.#services, ...this.#slices];
+    this.#services = this.#rescope(serviceKind, this.#services, scope, allFacts(this.#services));
+    this.#slices = this.#rescope(endpointSliceKind, this.#slices, scope, allFacts(this.#slices));
+    const kept = new Set<Reflector<AnyFact>>([...this.#services, ...this.#slices]);
+    const ended = former.filter((reflector) => !kept.has(reflector));
+    if (ended.length === 0 && kept.size === former.length) return;
+    for (const reflector of ended) {
+      const closing = reflector.close().finally(() => this.#closings.delete(closing));
+      this.#closings.add(closing);
+    }
+    this.#contact(true, this.#options.clock.now());
+  }
+
+  async close(): Promise<void> {
+    this.#credentials.close();
+    await Promise.all([...this.#reflectors().map((reflector) => reflector.close()), ...this.#closings]);
+    await this.#api.close();
+  }
+
+  #reflectors(): readonly Reflector<AnyFact>[] {
+    return [this.#nodes, ...this.#services, ...this.#slices];
+  }
+
+  /** The reflectors for `scope`: those of `current` that fit, and new ones that start with what is known. */
+  #rescope<Fact extends ServiceFact | EndpointSliceFact>(
+    kind: Kind<Fact>,
+    current: readonly Reflector<Fact>[],
+    scope: NamespaceScope,
+    known: readonly Fact[],
+  ): readonly Reflector<Fact>[] {
+    const namespaces = scope === 'all' ? [null] : [...new Set(scope)];
+    return namespaces.map(
+      (namespace) =>
+        current.find((reflector) => reflector.namespace === namespace) ??
+        this.#reflect(
+          kind,
+          namespace,
+          known.filter((fact) => namespace === null || fact.namespace === namespace),
+        ),
+    );
+  }
+
+  #reflect<Fact extends AnyFact>(
+    kind: Kind<Fact>,
+    namespace: string | null,
+    seed: readonly Fact[],
+  ): Reflector<Fact> {
+    const { clock, cluster, log, onCount, random, tuning } = this.#options;
+    return createReflector({
+      cluster: cluster.name,
+      kind,
+      namespace,
+      api: this.#api,
+      seed,
+      clock,
+      random,
+      log: log.child({ kind: kind.resource, ...(namespace === null ? {} : { namespace }) }),
+      onCount,
+      onContact: (changed, receivedAtMs) => this.#contact(changed, receivedAtMs),
+      tuning,
+    });
+  }
+
+  #contact(changed: boolean, receivedAtMs: number): void {
+    const { log, onChange, onConfirmed } = this.#options;
+    // A stored heartbeat is no change, but the next reader shall get its resourceVersion.
+    this.#cached = null;
+    const becameLive = !this.#live && this.#complete();
+    if (becameLive) {
+      this.#live = true;
+      log.info('inventory is live');
+    }
+    if (!this.#live) return;
+    if (changed || becameLive) onChange(receivedAtMs);
+    else onConfirmed();
+  }
+
+  /**
+   * Every kind has been listed. A namespace that RBAC refuses does not hold the others back: it keeps what an earlier
+   * run knew of it.
+   */
+  #complete(): boolean {
+    return [[this.#nodes], this.#services, this.#slices].every(
+      (reflectors) =>
+        reflectors.every((reflector) => reflector.settled) &&
+        (reflectors.length === 0 || reflectors.some((reflector) => reflector.synced)),
+    );
+  }
+
+  /** The oldest of the kinds' contacts: the whole inventory is only as fresh as its stalest part. */
+  #syncedAtMs(): number {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { synced, lastSyncMs } of this.#reflectors()) {
+      if (synced) oldestMs = Math.min(oldestMs, lastSyncMs);
+    }
+    return Number.isFinite(oldestMs) ? oldestMs : 0;
+  }
+}
+
+function allFacts<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly Fact[] {
+  return reflectors.flatMap((reflector) => [...reflector.facts()]);
+}

@@ -1,0 +1,204 @@
+// Keeps the last good inventory of each cluster on disk, so that a start during an API outage knows its targets.
+
+import { createHash, randomUUID } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { ClusterInventory } from '../../model/inventory.ts';
+import type { Clock } from './clock.ts';
+import type { OnCount } from './counts.ts';
+import { errorCode } from './failure.ts';
+import { decodeInventory, encodeInventory } from './inventory-file.ts';
+
+export interface InventoryStoreOptions {
+  /** Made when missing, mode 0700. Null keeps nothing. */
+  readonly directory: string | null;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onCount: OnCount;
+  /** Shortest time between two writes of one cluster, milliseconds. Default 1000, at least 1000. */
+  readonly intervalMs?: number;
+  /** Larger files are neither written nor read, bytes. Default 64 MiB. */
+  readonly limitBytes?: number;
+}
+
+export interface InventoryStore {
+  /** The kept inventory with origin `disk`; null when there is none or it cannot be used. Reads synchronously. */
+  load(cluster: string): ClusterInventory | null;
+  /** Asks for a write soon; `inventory` is called when it is due, so many changes cost one encoding. */
+  save(cluster: string, inventory: () => ClusterInventory): void;
+  /** Writes what is still waiting, and resolves when the disk has it. Never rejects. */
+  flush(): Promise<void>;
+}
+
+interface Slot {
+  /** The newest value not yet written. */
+  pending: (() => ClusterInventory) | null;
+  cancel: (() => void) | null;
+  writing: Promise<void> | null;
+  lastWriteMs: number;
+  /** What the last write took: writes may take no more than a twentieth of the time. */
+  costMs: number;
+  /** The last outcome was a failure: said once, not at each try. */
+  failing: boolean;
+}
+
+const abandonedAfterMs = 3_600_000;
+
+export function createInventoryStore(options: InventoryStoreOptions): InventoryStore {
+  const { directory, clock, log, onCount } = options;
+  const intervalMs = Math.max(1_000, options.intervalMs ?? 1_000);
+  const limitBytes = options.limitBytes ?? 64 * 1024 * 1024;
+  const slots = new Map<string, Slot>();
+
+  function load(cluster: string): ClusterInventory | null {
+    if (directory === null) return null;
+    const path = join(directory, fileName(cluster));
+    let result: ClusterInventory | string;
+    try {
+      const { size } = statSync(path);
+      result = size > limitBytes ? 'it is too large' : decodeInventory(readFileSync(path), cluster);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return null;
+      result = `it cannot be read (${errorCode(error)})`;
+    }
+    if (typeof result === 'string') {
+      onCount('inventory-file', { cluster, result: 'rejected' });
+      log.warn({ code: 'inventory-file-rejected', cluster, path }, `kept inventory ignored: ${result}`);
+      return null;
+    }
+    onCount('inventory-file', { cluster, result: 'loaded' });
+    const ageMs = clock.now() - result.syncedAtMs;
+    log.info({ cluster, ageMs, nodes: result.nodes.length }, 'kept inventory loaded');
+    return result;
+  }
+
+  function save(cluster: string, inventory: () => ClusterInventory): void {
+    if (directory === null) return;
+    let slot = slots.get(cluster);
+    if (slot === undefined) {
+      slot = { pending: null, cancel: null, writing: null, lastWriteMs: 0, costMs: 0, failing: false };
+      slots.set(cluster, slot);
+    }
+    slot.pending = inventory;
+    schedule(directory, cluster, slot);
+  }
+
+  function schedule(into: string, cluster: string, slot: Slot): void {
+    if (slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
+    const pauseMs = Math.max(intervalMs, slot.costMs * 20);
+    const sinceMs = clock.now() - slot.lastWriteMs;
+    // A clock that was set back must not put the write off by the difference.
+    const delayMs = sinceMs < 0 ? pauseMs : Math.max(0, pauseMs - sinceMs);
+    slot.cancel = clock.after(delayMs, () => {
+      slot.cancel = null;
+      startWrite(into, cluster, slot);
+    });
+  }
+
+  function startWrite(into: string, cluster: string, slot: Slot): void {
+    const inventory = slot.pending;
+    if (inventory === null) return;
+    slot.pending = null;
+    slot.lastWriteMs = clock.now();
+    slot.writing = write(into, cluster, slot, inventory).finally(() => {
+      slot.costMs = Math.max(0, clock.now() - slot.lastWriteMs);
+      slot.writing = null;
+      schedule(into, cluster, slot);
+    });
+  }
+
+  async function write(
+    into: string,
+    cluster: string,
+    slot: Slot,
+    inventory: () => ClusterInventory,
+  ): Promise<void> {
+    try {
+      const bytes = encodeInventory(inventory(), clock.now());
+      if (bytes.length > limitBytes) {
+        report(cluster, slot, 'too-large', `${bytes.length} bytes`);
+        return;
+      }
+      await replaceFile(into, fileName(cluster), bytes);
+      await removeAbandoned(into, fileName(cluster), clock.now());
+      onCount('inventory-file', { cluster, result: 'written' });
+      if (slot.failing) log.info({ cluster }, 'inventory is kept on disk again');
+      slot.failing = false;
+    } catch (error) {
+      report(cluster, slot, 'write-failed', errorCode(error));
+    }
+  }
+
+  function report(cluster: string, slot: Slot, result: 'too-large' | 'write-failed', detail: string): void {
+    onCount('inventory-file', { cluster, result });
+    if (!slot.failing)
+      log.warn({ code: `inventory-${result}`, cluster, detail }, 'inventory is not kept on disk');
+    slot.failing = true;
+  }
+
+  async function flush(): Promise<void> {
+    if (directory === null) return;
+    for (const [cluster, slot] of slots) {
+      disarm(slot);
+      await slot.writing;
+      // The write that has just ended may have armed the next one.
+      disarm(slot);
+      startWrite(directory, cluster, slot);
+      await slot.writing;
+    }
+  }
+
+  return { load, save, flush };
+}
+
+function disarm(slot: Slot): void {
+  slot.cancel?.();
+  slot.cancel = null;
+}
+
+/** A readable name that cannot leave the directory, and a digest that keeps two clusters apart. */
+function fileName(cluster: string): string {
+  const readable = cluster
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '_')
+    .slice(0, 40);
+  return `inventory-${readable}-${createHash('sha256').update(cluster).digest('hex').slice(0, 12)}.json`;
+}
+
+/** A crash at any moment leaves the old file or the new one, whole: write aside, fsync, rename, fsync the directory. */
+async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // Unique, because during an upgrade two processes may write at the same time.
+  const aside = join(directory, `${name}.${randomUUID()}.tmp`);
+  try {
+    const file = await open(aside, 'wx', 0o600);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, join(directory, name));
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
+  }
+  const parent = await open(directory, 'r');
+  try {
+    await parent.sync();
+  } finally {
+    await parent.close();
+  }
+}
+
+/** Files left aside by a process that was killed while it wrote. */
+async function removeAbandoned(directory: string, name: string, nowMs: number): Promise<void> {
+  for (const entry of await readdir(directory)) {
+    if (!entry.startsWith(`${name}.`) || !entry.endsWith('.tmp')) continue;
+    const path = join(directory, entry);
+    const { mtimeMs } = await stat(path);
+    if (nowMs - mtimeMs > abandonedAfterMs) await rm(path, { force: true });
+  }
+}

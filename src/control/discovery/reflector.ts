@@ -1,0 +1,314 @@
+// The list-then-watch loop for one kind and scope: it never ends by itself, and what it knows only a good list or a
+// good event changes.
+
+import { Backoff } from './backoff.ts';
+import { sleep } from './clock.ts';
+import type { RestartReason } from './counts.ts';
+import { DiscoveryFailure, errorCode } from './failure.ts';
+import type { AnyFact } from './kinds.ts';
+import { listObjects, type ObjectList } from './list.ts';
+import { ObjectSet } from './object-set.ts';
+import type { Reflector, ReflectorOptions, ReflectorState, ReflectorStatus } from './reflector-options.ts';
+import { runWatch, type WatchEvent } from './watch.ts';
+
+/** After these the state between the last event and now is unknown, so only a list helps. */
+const relistReasons: ReadonlySet<RestartReason> = new Set([
+  'expired',
+  'bad-line',
+  'long-line',
+  'stream-error',
+  'internal',
+]);
+
+/** A server's own fault proves nothing about its health, even when an event came before it. */
+const unprovenReasons: ReadonlySet<RestartReason> = new Set([...relistReasons, 'throttled']);
+
+/** Ends that make one doubt the resourceVersion itself, once several watches in a row brought nothing but them. */
+const barrenReasons: ReadonlySet<RestartReason> = new Set(['ended', 'inactive', 'timeout', 'http-status']);
+const barrenWatchLimit = 3;
+/** Bad objects that are logged as warnings; those after them are counted and logged at debug level. */
+const badObjectWarnings = 10;
+
+/** Starts the loop at once. */
+export function createReflector<Fact extends AnyFact>(options: ReflectorOptions<Fact>): Reflector<Fact> {
+  return new ReflectorLoop(options);
+}
+
+class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
+  readonly namespace: string | null;
+  readonly #options: ReflectorOptions<Fact>;
+  readonly #objects: ObjectSet<Fact>;
+  readonly #closing = new AbortController();
+  readonly #backoff: Backoff;
+  readonly #done: Promise<void>;
+  readonly #restarts: Partial<Record<RestartReason, number>> = {};
+  /** Null asks for a list. */
+  #resourceVersion: string | null = null;
+  #state: ReflectorState = 'listing';
+  #synced = false;
+  #refused = false;
+  #lastSyncMs = 0;
+  #lastEventMs = 0;
+  #badObjects = 0;
+  /** Empty lists in a row that contradict what is known. */
+  #emptyLists = 0;
+  #barrenWatches = 0;
+  #failure: ReflectorStatus['failure'] = null;
+
+  constructor(options: ReflectorOptions<Fact>) {
+    this.#options = options;
+    this.namespace = options.namespace;
+    this.#objects = new ObjectSet(options.seed);
+    const { backoffBaseMs: baseMs, backoffCapMs: capMs } = options.tuning;
+    this.#backoff = new Backoff({ baseMs, capMs, random: options.random });
+    this.#done = this.#run();
+  }
+
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  get settled(): boolean {
+    return this.#synced || this.#refused;
+  }
+
+  get lastSyncMs(): number {
+    return this.#lastSyncMs;
+  }
+
+  facts(): Iterable<Fact> {
+    return this.#objects.values();
+  }
+
+  status(): ReflectorStatus {
+    return {
+      kind: this.#options.kind.resource,
+      namespace: this.namespace,
+      state: this.#state,
+      synced: this.#synced,
+      suspect: this.#emptyLists > 0,
+      settled: this.settled,
+      lastSyncMs: this.#lastSyncMs,
+      lastEventMs: this.#lastEventMs,
+      objects: this.#objects.size,
+      badObjects: this.#badObjects,
+      restarts: { ...this.#restarts },
+      failure: this.#failure,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      let delayMs: number;
+      try {
+        if (this.#resourceVersion === null) {
+          await this.#list();
+          continue;
+        }
+        delayMs = await this.#watch(this.#resourceVersion);
+      } catch (error) {
+        if (signal.aborted) break;
+        delayMs = this.#fail(error);
+      }
+      if (delayMs > 0) {
+        this.#state = 'waiting';
+        await sleep(this.#options.clock, delayMs, signal);
+      }
+    }
+    this.#state = 'closed';
+  }
+
+  async #list(): Promise<void> {
+    const { api, clock, kind, namespace, cluster, log, onCount, tuning } = this.#options;
+    this.#state = 'listing';
+    const { pageSize, pageTimeoutMs, pageLimitBytes } = tuning;
+    const list = await listObjects({
+      api,
+      clock,
+      kind,
+      namespace,
+      pageSize,
+      pageTimeoutMs,
+      pageLimitBytes,
+      signal: this.#closing.signal,
+    });
+    const next = this.#project(list);
+    if (next.size === 0 && this.#objects.size > 0) this.#holdEmptyList();
+    this.#emptyLists = 0;
+    const diff = this.#objects.replace(next);
+    onCount('list', { cluster, kind: kind.resource });
+    const first = !this.#synced;
+    this.#resourceVersion = list.resourceVersion;
+    this.#synced = true;
+    this.#refused = false;
+    this.#barrenWatches = 0;
+    log.info({ objects: this.#objects.size, diff }, first ? 'first list taken' : 'listed again');
+    this.#contact(diff.added + diff.changed + diff.removed > 0, clock.now());
+  }
+
+  /** An object with a bad field keeps its former version; one that never had a good version stays unknown. */
+  #project(list: ObjectList): Map<string, Fact> {
+    const next = new Map<string, Fact>();
+    for (const [key, raw] of list.objects) {
+      const projection = this.#options.kind.project(raw);
+      if (projection.kind === 'fact') next.set(key, projection.fact);
+      if (projection.kind !== 'bad') continue;
+      this.#countBadObject(projection.field, key);
+      const former = this.#objects.get(key);
+      if (former !== undefined) next.set(key, former);
+    }
+    return next;
+  }
+
+  #holdEmptyList(): void {
+    this.#emptyLists += 1;
+    if (this.#emptyLists > this.#options.tuning.emptyListConfirmMs.length) {
+      this.#options.log.warn({ objects: this.#objects.size }, 'empty list confirmed and believed');
+      return;
+    }
+    throw new DiscoveryFailure('empty-list', `the list is empty but ${this.#objects.size} objects are known`);
+  }
+
+  /** Resolves with the delay before the next watch when the server ended this one in order. */
+  async #watch(resourceVersion: string): Promise<number> {
+    const { api, clock, kind, namespace, tuning, random } = this.#options;
+    const [fromSeconds, toSeconds] = tuning.watchSeconds;
+    this.#state = 'watching';
+    let progressed = false;
+    let lived = false;
+    let cancelProof = (): void => {};
+    let end: RestartReason = 'ended';
+    try {
+      await runWatch({
+        api,
+        clock,
+        kind,
+        namespace,
+        resourceVersion,
+        timeoutSeconds: fromSeconds + Math.floor(random() * (toSeconds - fromSeconds + 1)),
+        headTimeoutMs: tuning.headTimeoutMs,
+        inactivityMs: tuning.inactivityMs,
+        lineLimitBytes: tuning.lineLimitBytes,
+        signal: this.#closing.signal,
+        onOpen: () => {
+          cancelProof = clock.after(tuning.provenAfterMs, () => {
+            lived = true;
+            this.#recovered();
+          });
+        },
+        onEvent: (event) => {
+          progressed = true;
+          this.#apply(event);
+        },
+      });
+      if (lived || progressed) this.#contact(false, clock.now());
+    } catch (error) {
+      end = error instanceof DiscoveryFailure ? error.reason : 'internal';
+      throw error;
+    } finally {
+      cancelProof();
+      if (lived || (progressed && !unprovenReasons.has(end))) this.#backoff.reset();
+      // Silent watches may mean a resourceVersion from a future that a restored etcd will never reach.
+      if (progressed) this.#barrenWatches = 0;
+      else if (barrenReasons.has(end)) this.#barrenWatches += 1;
+      if (this.#barrenWatches >= barrenWatchLimit) this.#resourceVersion = null;
+    }
+    this.#countRestart('ended');
+    return lived ? 0 : this.#backoff.next();
+  }
+
+  #apply(event: WatchEvent): void {
+    const { clock, cluster, kind, onCount } = this.#options;
+    const receivedAtMs = clock.now();
+    onCount('watch-event', { cluster, kind: kind.resource, type: event.type });
+    let changed = false;
+    if (event.type !== 'BOOKMARK') {
+      this.#lastEventMs = receivedAtMs;
+      changed = event.type === 'DELETED' ? this.#remove(event) : this.#put(event);
+    }
+    // Also after a bad object: asking for it again would only bring it again.
+    this.#resourceVersion = event.resourceVersion;
+    this.#recovered();
+    this.#contact(changed, receivedAtMs);
+  }
+
+  #put(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>): boolean {
+    const projection = this.#options.kind.project(event.object);
+    switch (projection.kind) {
+      case 'fact':
+        return this.#objects.put(event.key, projection.fact);
+      case 'skip':
+        return this.#objects.remove(event.key);
+      case 'bad':
+        this.#countBadObject(projection.field, event.key);
+        return false;
+    }
+  }
+
+  #remove(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>): boolean {
+    const known = this.#objects.get(event.key);
+    const metadata = event.object['metadata'] as { readonly uid: string };
+    if (known !== undefined && known.uid !== metadata.uid) {
+      // The end of an object that another of the same name has followed already.
+      this.#countBadObject('metadata.uid', event.key);
+      return false;
+    }
+    return this.#objects.remove(event.key);
+  }
+
+  #contact(changed: boolean, receivedAtMs: number): void {
+    this.#lastSyncMs = receivedAtMs;
+    this.#options.onContact(changed, receivedAtMs);
+  }
+
+  #recovered(): void {
+    if (this.#failure === null) return;
+    this.#options.log.info({ code: this.#failure.reason }, 'watch works again');
+    this.#failure = null;
+  }
+
+  /** Counts and logs a failure, decides whether to list again, and returns the delay before the next try. */
+  #fail(error: unknown): number {
+    const { clock, log, random, tuning } = this.#options;
+    const failure =
+      error instanceof DiscoveryFailure
+        ? error
+        : new DiscoveryFailure('internal', `unexpected error (${errorCode(error)})`);
+    const { reason, message } = failure;
+    this.#countRestart(reason);
+    if (relistReasons.has(reason)) this.#resourceVersion = null;
+    const repeated = this.#failure?.reason === reason;
+    this.#failure = { reason, message, sinceMs: repeated ? (this.#failure?.sinceMs ?? 0) : clock.now() };
+    const detail = reason === 'internal' ? { code: reason, err: error } : { code: reason };
+    // An outage of an hour must not fill the log: one line when it begins, one when it ends.
+    if (repeated) log.debug(detail, message);
+    else log.warn(detail, message);
+    if (reason === 'forbidden' && !this.#refused) {
+      this.#refused = true;
+      this.#options.onContact(false, clock.now());
+    }
+    const confirmMs = tuning.emptyListConfirmMs[this.#emptyLists - 1];
+    if (reason === 'empty-list' && confirmMs !== undefined) return confirmMs * (1 + random() / 2);
+    return (failure.retryAfterMs ?? 0) + this.#backoff.next();
+  }
+
+  #countRestart(reason: RestartReason): void {
+    const { cluster, kind, onCount } = this.#options;
+    this.#restarts[reason] = (this.#restarts[reason] ?? 0) + 1;
+    onCount('watch-restart', { cluster, kind: kind.resource, reason });
+  }
+
+  #countBadObject(field: string, object: string): void {
+    const { cluster, kind, log, onCount } = this.#options;
+    this.#badObjects += 1;
+    onCount('bad-object', { cluster, kind: kind.resource, field });
+    const level = this.#badObjects <= badObjectWarnings ? 'warn' : 'debug';
+    log[level]({ code: 'bad-object', field, object }, 'object ignored, its former version is kept');
+  }
+}

@@ -1,0 +1,46 @@
+// Owns what a probe asks and what it may answer: plain data, shared by probes, scheduler and judgement.
+
+/** What is probed and how. `host` is an address or a DNS name, never in brackets. */
+export type ProbeTarget =
+  | {
+      readonly kind: 'http';
+      readonly host: string;
+      readonly port: number;
+      readonly path: string;
+      /** The Host field; null sends the address and port. */
+      readonly hostHeader: string | null;
+      /** Inclusive ranges that count as success. */
+      readonly statuses: readonly (readonly [number, number])[];
+    }
+  /** `tcp`: connect. `ssh`: identification line of RFC 4253, section 4.2. `kube-proxy`: `/healthz`. */
+  | {
+      readonly kind: 'tcp' | 'ssh' | 'kube-proxy' | 'health-check-node-port';
+      readonly host: string;
+      readonly port: number;
+    };
+
+/**
+ * `answered`: an answer came and it is bad; `refused`: nobody listens there; `timeout`: nothing in time, before
+ * or after the connect; `unreachable`: no route, no such host; `closed`: the connection ended before the answer;
+ * `nonsense`: an answer that is not of the protocol; `cancelled`: we stopped it, which says nothing.
+ */
+export const PROBE_FAILURES = [
+  'answered',
+  'refused',
+  'timeout',
+  'unreachable',
+  'closed',
+  'nonsense',
+  'cancelled',
+] as const;
+export type ProbeFailure = (typeof PROBE_FAILURES)[number];
+
+export interface ProbeResult {
+  /** Null is success. */
+  readonly failure: ProbeFailure | null;
+  /** For people: `status 503`, `ECONNREFUSED`, ... Never a body. */
+  readonly detail: string;
+  readonly durationMs: number;
+  /** `health-check-node-port` only: the weight that kube-proxy gives its node, null when it says none. */
+  readonly weight: number | null;
+}

@@ -1,0 +1,47 @@
+// Owns verdicts: how a running probe says what it found, and how an error becomes a failure.
+
+import type { ProbeFailure, ProbeResult } from './probe-result.ts';
+
+/** What a probe learns, before time is taken. */
+export type Verdict = Pick<ProbeResult, 'failure' | 'detail' | 'weight'>;
+
+/** How a running probe ends. `settle` gives the verdict (the first wins), `closed` says that the socket is gone. */
+export interface ProbeEnd {
+  settle(verdict: Verdict): void;
+  closed(): void;
+}
+
+/** A success without a weight. */
+export function passed(): Verdict {
+  return { failure: null, detail: '', weight: null };
+}
+
+/** A failure with its words. */
+export function failed(failure: ProbeFailure, detail: string): Verdict {
+  return { failure, detail, weight: null };
+}
+
+/** A bad answer, by its HTTP status. */
+export function answered(status: number): Verdict {
+  return failed('answered', `status ${status}`);
+}
+
+const UNREACHABLE = new Set([
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+]);
+
+/** Sorts a socket or parser error into a failure. */
+export function fromError(error: Error): Verdict {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  if (code === 'ECONNREFUSED') return failed('refused', code);
+  if (code === 'ETIMEDOUT') return failed('timeout', code);
+  if (UNREACHABLE.has(code)) return failed('unreachable', code);
+  if (code.startsWith('HPE_')) return failed('nonsense', code);
+  return failed('closed', code);
+}

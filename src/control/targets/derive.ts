@@ -1,0 +1,229 @@
+// Owns target derivation: a service source and the nodes of its cluster to every service x node, its state and its reasons.
+
+import type { SourceConfig } from '../../model/config.ts';
+import type { Reason } from '../../model/targets.ts';
+import type { NodeView, NodeViews } from './nodes.ts';
+import { EFFECTS, type Effect, REASONS, reason, strongestEffect } from './reasons.ts';
+import type { ServiceView } from './services.ts';
+
+/** One service x node (or static address) as the API alone tells it, before probes and history. */
+export interface Candidate {
+  readonly cluster: string | null;
+  readonly node: string | null;
+  readonly nodeUid: string | null;
+  /** Empty when none could be derived. */
+  readonly address: string;
+  /** 0: the port of the source applies. */
+  readonly port: number;
+  readonly weight: number;
+  readonly state: 'active' | 'draining' | 'excluded';
+  readonly lastResort: boolean;
+  /** All that hold, the strongest first. */
+  readonly reasons: readonly Reason[];
+  readonly nodeVersion: string;
+}
+
+/** What one source of a pool comes to. */
+export interface DerivedSource {
+  readonly kind: 'service' | 'static';
+  readonly cluster: string | null;
+  /** `namespace/name`; null for a static source. */
+  readonly service: string | null;
+  readonly serviceVersion: string;
+  /** The nodePort; 0 when there is none, and for static sources. */
+  readonly port: number;
+  readonly policy: 'Cluster' | 'Local' | null;
+  readonly healthCheckNodePort: number;
+  /** The API lists no such service (or nothing is known of the cluster). */
+  readonly missing: boolean;
+  /** Reasons of the source itself, which hold for every node. */
+  readonly reasons: readonly Reason[];
+  /** Active and draining candidates with an address, sorted by node name. Shared between services where they are equal. */
+  readonly members: readonly Candidate[];
+  /** True when `members` depends on nothing but the nodes of the cluster. */
+  readonly nodesOnly: boolean;
+  /** The candidate of one node, excluded ones too; null when the API lists no such node. */
+  candidateOf(node: string): Candidate | null;
+}
+
+/** Keeps the member lists that depend on nodes only: one for each cluster and family order, not one for each service. */
+export type SharedMembers = WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
+
+/** Derives a service source. Pure but for `shared`, which only remembers. */
+export function deriveService(
+  source: SourceConfig,
+  service: ServiceView,
+  nodes: NodeViews,
+  shared: SharedMembers,
+): DerivedSource {
+  const blocked = strongestEffect(service.reasons) === 'excluded';
+  const nodesOnly =
+    !blocked &&
+    service.policy === 'Cluster' &&
+    !source.preferNodesWithEndpoints &&
+    service.reasons.length === 0;
+  const candidateOf = (name: string): Candidate | null => {
+    const view = nodes.byName.get(name);
+    return view === undefined ? null : candidate(view, service, source);
+  };
+  return {
+    kind: 'service',
+    cluster: nodes.cluster,
+    service: service.name,
+    serviceVersion: service.service?.resourceVersion ?? '',
+    port: service.nodePort,
+    policy: service.service === null ? null : service.policy,
+    healthCheckNodePort: service.policy === 'Local' ? (service.service?.healthCheckNodePort ?? 0) : 0,
+    missing: service.service === null,
+    reasons: service.reasons,
+    members: blocked
+      ? []
+      : nodesOnly
+        ? sharedMembers(source, service, nodes, shared)
+        : members(source, service, nodes),
+    nodesOnly,
+    candidateOf,
+  };
+}
+
+function sharedMembers(
+  source: SourceConfig,
+  service: ServiceView,
+  nodes: NodeViews,
+  shared: SharedMembers,
+): readonly Candidate[] {
+  let lists = shared.get(nodes);
+  if (lists === undefined) {
+    lists = new Map();
+    shared.set(nodes, lists);
+  }
+  const key = service.families.join();
+  const known = lists.get(key);
+  if (known !== undefined) return known;
+  const list = members(source, service, nodes);
+  lists.set(key, list);
+  return list;
+}
+
+function members(source: SourceConfig, service: ServiceView, nodes: NodeViews): readonly Candidate[] {
+  const found: Candidate[] = [];
+  for (const view of hostsOf(service, nodes)) {
+    const made = candidate(view, service, source);
+    if (made.state !== 'excluded') found.push(made);
+  }
+  return Object.freeze(found);
+}
+
+/** Under `Local` only nodes that host an endpoint can be members: the others are looked at when someone asks why. */
+function hostsOf(service: ServiceView, nodes: NodeViews): readonly NodeView[] {
+  if (service.policy === 'Cluster') return nodes.list;
+  const names = new Set([...service.local.ipv4.keys(), ...service.local.ipv6.keys()]);
+  return [...names]
+    .sort()
+    .map((name) => nodes.byName.get(name))
+    .filter((view) => view !== undefined);
+}
+
+/** The whole "NodePort truth" for one service x node: node reasons, service reasons, and where the endpoints are. */
+function candidate(view: NodeView, service: ServiceView, source: SourceConfig): Candidate {
+  const reasons: Reason[] = [...view.reasons, ...service.reasons];
+  const family = service.families.find((wanted) => view.addresses[wanted] !== '');
+  const hasAddress = view.addresses.ipv4 !== '' || view.addresses.ipv6 !== '';
+  if (family === undefined && hasAddress && !reasons.some(({ code }) => code === 'family-mismatch')) {
+    const own = view.addresses.ipv4 !== '' ? 'IPv4' : 'IPv6';
+    reasons.push(reason('family-mismatch', `the node has an ${own} address only`));
+  }
+  let weight = 1;
+  // Where the service has no endpoint at all, "none on this node" would add nothing.
+  if (!service.reasons.some(({ code }) => ENDPOINTS_UNKNOWN.has(code))) {
+    const local = family === undefined ? undefined : service.local[family].get(view.node.name);
+    if (service.policy === 'Local') weight = judgeLocal(local, reasons);
+    else if (source.preferNodesWithEndpoints && (local?.ready ?? 0) === 0)
+      reasons.push(reason('hosts-no-endpoint'));
+  }
+  const effect = strongestEffect(reasons);
+  if (effect === 'none' && service.policy === 'Cluster') reasons.unshift(reason('ready'));
+  return {
+    cluster: view.cluster,
+    node: view.node.name,
+    nodeUid: view.node.uid,
+    address: family === undefined ? '' : view.addresses[family],
+    port: 0,
+    weight: effect === 'excluded' ? 0 : weight,
+    state: stateOf(effect),
+    lastResort: reasons.some(({ code }) => REASONS[code].effect === 'last-resort'),
+    reasons: byStrength(reasons),
+    nodeVersion: view.node.resourceVersion,
+  };
+}
+
+const ENDPOINTS_UNKNOWN: ReadonlySet<string> = new Set([
+  'service-not-found',
+  'port-not-found',
+  'no-endpoints',
+]);
+
+function judgeLocal(
+  local: { readonly ready: number; readonly terminating: number } | undefined,
+  reasons: Reason[],
+): number {
+  if (local === undefined) {
+    reasons.push(reason('no-local-endpoint'));
+    return 0;
+  }
+  if (local.ready === 0) {
+    reasons.push(reason('local-endpoints-terminating'));
+    return local.terminating;
+  }
+  reasons.push(reason('local-endpoints', `${local.ready} of them`));
+  return local.ready;
+}
+
+function stateOf(effect: Effect): Candidate['state'] {
+  return effect === 'excluded' ? 'excluded' : effect === 'draining' ? 'draining' : 'active';
+}
+
+function byStrength(reasons: readonly Reason[]): readonly Reason[] {
+  const rank = ({ code }: Reason): number => EFFECTS.indexOf(REASONS[code].effect);
+  return Object.freeze([...reasons].sort((a, b) => rank(a) - rank(b)));
+}
+
+/** Static addresses are always members; a DNS name is kept as it is. The last colon parts host and port. */
+export function deriveStatic(source: SourceConfig): DerivedSource {
+  const found = new Map<string, Candidate>();
+  for (const text of source.addresses) {
+    const colon = text.lastIndexOf(':');
+    const address = text.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+    found.set(text, {
+      cluster: null,
+      node: null,
+      nodeUid: null,
+      address,
+      port: Number(text.slice(colon + 1)),
+      weight: 1,
+      state: 'active',
+      lastResort: false,
+      reasons: [reason('static')],
+      nodeVersion: '',
+    });
+  }
+  return {
+    kind: 'static',
+    cluster: null,
+    service: null,
+    serviceVersion: '',
+    port: 0,
+    policy: null,
+    healthCheckNodePort: 0,
+    missing: false,
+    reasons: [],
+    members: [...found.values()],
+    nodesOnly: false,
+    candidateOf: () => null,
+  };
+}
+
+/** `address:port`, with IPv6 in brackets. */
+export function identityOf(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

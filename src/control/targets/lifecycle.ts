@@ -1,0 +1,167 @@
+// Owns the life of a source's targets: what joins is proven first, what leaves is let go only when that is safe.
+
+import type { TargetView } from '../health/evidence.ts';
+import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
+import { hasSameCodes, isSameReasons } from './reason-lists.ts';
+import { reason } from './reasons.ts';
+import { leave } from './removal.ts';
+import {
+  type Draft,
+  isGood,
+  type LifecycleOptions,
+  type Now,
+  type TargetEntry,
+  type TargetTable,
+  type ViewOf,
+} from './target-table.ts';
+
+export interface Advanced {
+  /** The same object as before when nothing has changed. */
+  readonly table: TargetTable;
+  /** When time alone will change something, monotonic milliseconds; null when it won't. */
+  readonly dueAtMs: number | null;
+}
+
+/**
+ * One step: the targets as they were and as the API now has them, to the targets as they shall be. Pure.
+ * @param previous null at the first start, when everything is used at once
+ */
+export function advance(
+  previous: TargetTable | null,
+  derived: DerivedSource,
+  viewOf: ViewOf,
+  now: Now,
+  options: LifecycleOptions,
+): Advanced {
+  const drafts = new Map<string, Draft>();
+  for (const candidate of derived.members) {
+    const port = candidate.port === 0 ? derived.port : candidate.port;
+    const identity = identityOf(candidate.address, port);
+    const before = previous?.entries.get(identity);
+    const view = viewOf(identity, candidate, derived.policy);
+    drafts.set(
+      identity,
+      join(identity, port, candidate, derived, before, previous === null, view, now, options),
+    );
+  }
+  const departures = leave(previous, drafts, derived, viewOf, now, options);
+  settleLastResorts(drafts);
+  const entries = new Map<string, TargetEntry>();
+  let isSame = previous !== null && previous.entries.size === drafts.size;
+  let dueAtMs: number | null = null;
+  for (const [identity, draft] of drafts) {
+    const before = previous?.entries.get(identity);
+    const entry = finish(draft, before, now.epochMs);
+    if (entry !== before) isSame = false;
+    entries.set(identity, entry);
+    dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
+  }
+  if (isSame && previous !== null && departures.length === previous.departures.length) {
+    return { table: previous, dueAtMs };
+  }
+  return { table: { entries, departures }, dueAtMs };
+}
+
+function join(
+  identity: string,
+  port: number,
+  candidate: Candidate,
+  derived: DerivedSource,
+  before: TargetEntry | undefined,
+  isFirst: boolean,
+  view: TargetView,
+  now: Now,
+  options: LifecycleOptions,
+): Draft {
+  // Another node under the same address starts anew.
+  const known = before !== undefined && before.candidate.nodeUid === candidate.nodeUid ? before : undefined;
+  const joinedAtMs = known?.joinedAtMs ?? now.monotonicMs;
+  const trusted = derived.kind === 'static' || (isFirst && options.unknown === 'serve');
+  const waited = now.monotonicMs - joinedAtMs >= options.fillMs && view.proof === 'none';
+  const proven = trusted || known?.proven === true || view.proof === 'proven' || waited;
+  const state = candidate.state === 'draining' ? 'draining' : proven ? 'active' : 'filling';
+  return {
+    identity,
+    port,
+    candidate,
+    policy: derived.policy,
+    state,
+    health: view.health,
+    lastResort: candidate.lastResort || view.lastResort,
+    weight: view.weight !== null && state !== 'draining' ? view.weight : candidate.weight,
+    reasons: [
+      ...(state === 'filling' ? [reason('unproven')] : []),
+      ...candidate.reasons,
+      ...view.notes.filter((note) => state !== 'draining' || note.code !== 'health-check-node-port'),
+    ],
+    proven,
+    joinedAtMs,
+    // Kept while it drains, so that an ended hold does not begin again.
+    hold: state === 'draining' ? (known?.hold ?? null) : null,
+  };
+}
+
+/**
+ * New flows go to good targets; without any, to the held ones that nothing but a late replacement keeps; then to
+ * those that are not proven.
+ */
+function settleLastResorts(drafts: ReadonlyMap<string, Draft>): void {
+  let good = 0;
+  let carrying = 0;
+  for (const draft of drafts.values()) {
+    if (isGood(draft)) good++;
+    else if (isHeld(draft) && draft.hold?.carries === true && draft.health !== 'unhealthy') carrying++;
+  }
+  for (const draft of drafts.values()) {
+    if (isHeld(draft)) {
+      // Nodes that the API forgot all at once go on as before: it is the API that is doubted.
+      const doubtsApi = draft.hold?.kind === 'guard' && draft.hold.absent;
+      if (!doubtsApi && (good > 0 || draft.hold?.carries !== true)) draft.lastResort = true;
+    } else if (draft.state === 'filling' && (good > 0 || carrying > 0)) draft.lastResort = true;
+  }
+}
+
+function isHeld(draft: Draft): boolean {
+  return draft.hold !== null && draft.state === 'active';
+}
+
+function finish(draft: Draft, before: TargetEntry | undefined, epochMs: number): TargetEntry {
+  if (before !== undefined) {
+    const sameView =
+      before.state === draft.state &&
+      before.health === draft.health &&
+      before.lastResort === draft.lastResort &&
+      hasSameCodes(before.reasons, draft.reasons);
+    if (sameView) {
+      const same =
+        before.candidate === draft.candidate ||
+        (before.candidate.nodeUid === draft.candidate.nodeUid &&
+          before.candidate.nodeVersion === draft.candidate.nodeVersion &&
+          before.candidate.state === draft.candidate.state);
+      const isEqual =
+        same &&
+        before.weight === draft.weight &&
+        before.proven === draft.proven &&
+        before.joinedAtMs === draft.joinedAtMs &&
+        before.policy === draft.policy &&
+        before.hold === draft.hold &&
+        isSameReasons(before.reasons, draft.reasons);
+      return isEqual ? before : { ...draft, changedAtMs: before.changedAtMs };
+    }
+  }
+  return { ...draft, changedAtMs: epochMs };
+}
+
+/** When time alone ends the filling or the hold; null when it has passed already. */
+function dueOf(entry: TargetEntry, nowMs: number, options: LifecycleOptions): number | null {
+  let dueAtMs = entry.state === 'filling' ? entry.joinedAtMs + options.fillMs : Number.POSITIVE_INFINITY;
+  if (entry.hold !== null && entry.state !== 'draining') {
+    const { kind, sinceMs } = entry.hold;
+    dueAtMs = Math.min(dueAtMs, sinceMs + (kind === 'guard' ? options.guardMs : options.holdMs));
+  }
+  return dueAtMs > nowMs && dueAtMs !== Number.POSITIVE_INFINITY ? dueAtMs : null;
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  return a === null ? b : b === null ? a : Math.min(a, b);
+}

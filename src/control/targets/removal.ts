@@ -1,0 +1,197 @@
+// Owns the decision to let a target go: explicit signals are believed, absence is doubted, and no pool is left with nothing proven.
+
+import type { Reason } from '../../model/targets.ts';
+import type { TargetView } from '../health/evidence.ts';
+import type { DerivedSource } from './derive.ts';
+import { REASONS, reason } from './reasons.ts';
+import {
+  type Draft,
+  type Hold,
+  isGood,
+  type LifecycleOptions,
+  type Now,
+  type TargetEntry,
+  type TargetTable,
+  type ViewOf,
+} from './target-table.ts';
+
+/**
+ * Adds the held targets to `drafts` and turns draining ones into held ones where nothing else is proven.
+ * Returns when targets vanished during the current step, monotonic milliseconds.
+ */
+export function leave(
+  previous: TargetTable | null,
+  drafts: Map<string, Draft>,
+  derived: DerivedSource,
+  viewOf: ViewOf,
+  now: Now,
+  options: LifecycleOptions,
+): readonly number[] {
+  let good = 0;
+  let others = 0;
+  for (const draft of drafts.values()) {
+    if (isGood(draft)) good++;
+    if (draft.state !== 'draining') others++;
+  }
+  if (good === 0) keepDraining(drafts, others, now, options);
+  if (previous === null) return [];
+
+  const recent = previous.departures.filter((atMs) => now.monotonicMs - atMs < options.stepMs);
+  const doubted: Leaving[] = [];
+  let counted = 0;
+  let guarded = 0;
+  for (const entry of previous.entries.values()) {
+    if (entry.state !== 'draining') counted++;
+    if (drafts.has(entry.identity)) continue;
+    const leaving = describe(entry, derived, viewOf, options);
+    if (!leaving.isWorthKeeping) continue;
+    if (leaving.signal === 'vanished') {
+      if (entry.hold?.kind === 'guard') {
+        if (staysGuarded(entry.hold, good, now, options)) {
+          guarded++;
+          drafts.set(entry.identity, held(leaving, entry.hold));
+        }
+      } else doubted.push(leaving);
+    } else if (good === 0 && others > 0) {
+      keepForReplacement(drafts, leaving, now, options);
+    }
+  }
+
+  const baseline = counted + recent.length;
+  const leavingNow = doubted.length + guarded + recent.length;
+  const enough = good >= (1 - options.maxRemovedShare) * baseline;
+  const isMass = leavingNow > options.maxRemovedShare * baseline && !enough;
+  const departures = [...recent];
+  for (const leaving of doubted) {
+    if (isMass) {
+      const { absent } = leaving;
+      drafts.set(
+        leaving.entry.identity,
+        held(leaving, { kind: 'guard', sinceMs: now.monotonicMs, carries: true, absent, baseline }),
+      );
+    } else if (good > 0 || !keepForReplacement(drafts, leaving, now, options)) {
+      departures.push(now.monotonicMs);
+    }
+  }
+  return departures;
+}
+
+interface Leaving {
+  readonly entry: TargetEntry;
+  readonly view: TargetView;
+  /**
+   * `explicit`: an object that is there says so; `vanished`: an object, or its endpoint, is no longer there;
+   * `finished`: it was draining already.
+   */
+  readonly signal: 'explicit' | 'vanished' | 'finished';
+  readonly absent: boolean;
+  readonly carries: boolean;
+  readonly why: readonly Reason[];
+  /** It has served, and nothing says that it is dead. */
+  readonly isWorthKeeping: boolean;
+}
+
+/** These say that something is missing, which an API that is half back says too. */
+const MISSING: ReadonlySet<string> = new Set(['no-local-endpoint', 'no-endpoints', 'no-address']);
+
+function describe(
+  entry: TargetEntry,
+  derived: DerivedSource,
+  viewOf: ViewOf,
+  options: LifecycleOptions,
+): Leaving {
+  const view = viewOf(entry.identity, entry.candidate, entry.policy);
+  const serves = entry.proven && !view.dead && view.health !== 'unhealthy';
+  const base = { entry, view, isWorthKeeping: serves && derived.kind === 'service' };
+  const { node } = entry.candidate;
+  if (node === null) {
+    // A static address left the configuration: its owner has decided.
+    return { ...base, isWorthKeeping: false, signal: 'explicit', absent: true, carries: false, why: [] };
+  }
+  const wasDraining = entry.candidate.state === 'draining';
+  if (derived.missing) {
+    const signal = options.believeMissing ? 'explicit' : 'vanished';
+    return { ...base, signal, absent: true, carries: true, why: derived.reasons };
+  }
+  const candidate = derived.candidateOf(node);
+  if (candidate === null) {
+    const signal = wasDraining ? 'finished' : 'vanished';
+    return { ...base, signal, absent: true, carries: !wasDraining, why: [reason('node-deleted')] };
+  }
+  const why = candidate.reasons;
+  if (candidate.state !== 'excluded') {
+    // The node is a member still, at another address or port: that replaces this one.
+    return { ...base, signal: 'explicit', absent: false, carries: true, why };
+  }
+  const excluding = why.filter(({ code }) => REASONS[code].effect === 'excluded');
+  const isMissing = derived.policy === entry.policy && excluding.every(({ code }) => MISSING.has(code));
+  const signal = !isMissing ? 'explicit' : wasDraining ? 'finished' : 'vanished';
+  return { ...base, signal, absent: false, carries: signal === 'vanished', why };
+}
+
+function staysGuarded(hold: Hold, good: number, now: Now, options: LifecycleOptions): boolean {
+  const isReplaced = good >= (1 - options.maxRemovedShare) * hold.baseline;
+  return !isReplaced && now.monotonicMs - hold.sinceMs < options.guardMs;
+}
+
+function keepForReplacement(
+  drafts: Map<string, Draft>,
+  leaving: Leaving,
+  now: Now,
+  options: LifecycleOptions,
+): boolean {
+  const { entry, carries, absent } = leaving;
+  const known = entry.hold?.kind === 'replace' ? entry.hold : null;
+  const sinceMs = known?.sinceMs ?? now.monotonicMs;
+  if (now.monotonicMs - sinceMs >= options.holdMs) return false;
+  const isSame = known !== null && known.carries === carries && known.absent === absent;
+  const hold: Hold = isSame ? known : { kind: 'replace', sinceMs, carries, absent, baseline: 0 };
+  drafts.set(entry.identity, held(leaving, hold));
+  return true;
+}
+
+function held({ entry, view, why }: Leaving, hold: Hold): Draft {
+  return {
+    identity: entry.identity,
+    port: entry.port,
+    candidate: entry.candidate,
+    policy: entry.policy,
+    state: 'active',
+    health: view.health,
+    lastResort: entry.candidate.lastResort || view.lastResort,
+    weight: entry.weight,
+    reasons: [
+      reason(hold.kind === 'guard' ? 'held-by-removal-guard' : 'held-until-replaced'),
+      ...why,
+      ...view.notes,
+    ],
+    proven: entry.proven,
+    joinedAtMs: entry.joinedAtMs,
+    hold,
+  };
+}
+
+/**
+ * Nothing is proven: a draining target that serves stays as a last resort while the others prove themselves, and
+ * endpoints that terminate stay even when they are all there is, since kube-proxy uses them then (KEP-1669).
+ */
+function keepDraining(
+  drafts: ReadonlyMap<string, Draft>,
+  others: number,
+  now: Now,
+  options: LifecycleOptions,
+): void {
+  for (const draft of drafts.values()) {
+    if (draft.state !== 'draining' || !draft.proven || draft.health === 'unhealthy') continue;
+    const isTerminating = draft.candidate.reasons.every(
+      ({ code }) => REASONS[code].effect !== 'draining' || code === 'local-endpoints-terminating',
+    );
+    if (others === 0 && !isTerminating) continue;
+    const sinceMs = draft.hold?.sinceMs ?? now.monotonicMs;
+    draft.hold ??= { kind: 'replace', sinceMs, carries: isTerminating, absent: false, baseline: 0 };
+    // An ended hold stays written down, so that it does not begin again.
+    if (now.monotonicMs - sinceMs >= options.holdMs) continue;
+    draft.state = 'active';
+    draft.reasons = [reason('held-until-replaced'), ...draft.reasons];
+  }
+}

@@ -1,0 +1,90 @@
+// Owns the shape of a source's targets with their history, and of what decides about them.
+
+import type { HealthState, Reason } from '../../model/targets.ts';
+import type { TargetView } from '../health/evidence.ts';
+import type { Candidate } from './derive.ts';
+
+/** One target with its history; immutable. */
+export interface TargetEntry {
+  /** `address:port`. */
+  readonly identity: string;
+  readonly port: number;
+  /** As last derived; for a held target, from before it left. */
+  readonly candidate: Candidate;
+  readonly policy: 'Cluster' | 'Local' | null;
+  readonly state: 'filling' | 'active' | 'draining';
+  readonly health: HealthState;
+  readonly lastResort: boolean;
+  readonly weight: number;
+  readonly reasons: readonly Reason[];
+  /** A probe or a connect has succeeded since it joined, or it was there from the start. */
+  readonly proven: boolean;
+  /** Monotonic milliseconds. */
+  readonly joinedAtMs: number;
+  readonly hold: Hold | null;
+  /** Epoch milliseconds. */
+  readonly changedAtMs: number;
+}
+
+/** The targets of one source; immutable. */
+export interface TargetTable {
+  readonly entries: ReadonlyMap<string, TargetEntry>;
+  /** When targets vanished lately, monotonic milliseconds: removals one by one count as one step. */
+  readonly departures: readonly number[];
+}
+
+export interface LifecycleOptions {
+  readonly unknown: 'serve' | 'hold';
+  /** See `ClusterConfig.maxRemovedShare`. */
+  readonly maxRemovedShare: number;
+  /** A target stays for a replacement at most this long. Default 2 min (kube-proxy was seen 47 s behind). */
+  readonly holdMs: number;
+  /** The removal guard gives in after this. Default 10 min. */
+  readonly guardMs: number;
+  /** Removals within this time are one step. Default 10 s. */
+  readonly stepMs: number;
+  /** A target of which nobody can say anything counts as proven after this. Default 60 s. */
+  readonly fillMs: number;
+  /** The vanished service is believed to be deleted: its targets go at once. */
+  readonly believeMissing: boolean;
+}
+
+export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs'>;
+
+export const DEFAULT_LIFECYCLE_TIMES: LifecycleTimes = {
+  holdMs: 120_000,
+  guardMs: 600_000,
+  stepMs: 10_000,
+  fillMs: 60_000,
+};
+
+/** Why a target that should leave is still there; immutable and kept as long as the cause lasts. */
+export interface Hold {
+  /** `replace`: until something that replaces it is proven; `guard`: too many vanished at once. */
+  readonly kind: 'replace' | 'guard';
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number;
+  /** It was serving and nothing speaks against it, so it carries new flows while nothing better is proven. */
+  readonly carries: boolean;
+  /** The object itself is gone from the API, not only its endpoints. */
+  readonly absent: boolean;
+  /** `guard`: how many targets there were before the step. */
+  readonly baseline: number;
+}
+
+/** One moment on both clocks. */
+export interface Now {
+  readonly monotonicMs: number;
+  readonly epochMs: number;
+}
+
+/** What probes and workers say of a target. */
+export type ViewOf = (identity: string, candidate: Candidate, policy: TargetEntry['policy']) => TargetView;
+
+/** An entry in the making. */
+export type Draft = { -readonly [Key in keyof Omit<TargetEntry, 'changedAtMs'>]: TargetEntry[Key] };
+
+/** Proven and usable: what a pool can stand on. */
+export function isGood(draft: Draft): boolean {
+  return draft.state === 'active' && draft.hold === null && draft.proven && draft.health !== 'unhealthy';
+}

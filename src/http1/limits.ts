@@ -1,0 +1,16 @@
+// How large one message head, its chunk extensions and its trailer section may be.
+
+/** Bounds of one parser; the same verdict is reached whether the bytes come whole or one by one. */
+export interface HeadLimits {
+  /** Bytes of a head from the first byte of its start line to its last CRLF. RFC 9112, section 3 asks for 8,000 and more. */
+  readonly headerBytes: number;
+  /** Field lines of one head, and of one trailer section. */
+  readonly headerCount: number;
+  /**
+   * Chunk extension bytes that a message may be ahead of its body bytes: one long extension is refused, and so
+   * is a flood of one-byte chunks that each carry a short one (RFC 9112, section 7.1.1 asks for such a bound).
+   */
+  readonly chunkExtensionBytes: number;
+  /** Bytes of a trailer section, its last CRLF included. */
+  readonly trailerBytes: number;
+}

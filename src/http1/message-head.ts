@@ -1,0 +1,147 @@
+// One parsed head: its text, and flat offsets into it instead of an object for each field.
+
+import { FieldId } from './field-id.ts';
+import { sameIgnoringCase } from './same-ignoring-case.ts';
+import { Framing } from './step.ts';
+
+const FIRST_CAPACITY = 16;
+const NO_BYTES = new Uint8Array(0);
+const NO_OPTIONS: string[] = [];
+
+/**
+ * A head that a parser fills again for each message of a connection. Field `i` has its name in
+ * `text[offsets[4i], offsets[4i+1])` and its value, without surrounding white space, in
+ * `text[offsets[4i+2], offsets[4i+3])`.
+ */
+export class MessageHead {
+  /** Latin-1 text of the whole head: start line, field lines, last CRLF. */
+  text = '';
+  /** Number of fields. */
+  count = 0;
+  /** Replaced by a longer array when a head has more fields than any before it on this connection. */
+  offsets: Int32Array = new Int32Array(4 * FIRST_CAPACITY);
+  /** `FieldId` of each field. */
+  ids: Uint8Array = new Uint8Array(FIRST_CAPACITY);
+  /** Bit `1 << id` for each id below 32 that occurs. */
+  seen = 0;
+  /** The same for ids that occur more than once. */
+  repeated = 0;
+  /** Fields marked `FieldId.Dropped`. */
+  droppedCount = 0;
+  /** Whether every line reads `name: value` with one space before and none after the value. */
+  plain = true;
+  /** Offset of the first field line in `text`. */
+  fieldsStart = 0;
+  /** HTTP minor version. */
+  minor: 0 | 1 = 1;
+  framing: Framing = Framing.None;
+  /** The value of Content-Length, or -1. A response to HEAD, or a 304, has one without having a body. */
+  contentLength = -1;
+  /** What the peer's version and Connection say (RFC 9112, section 9.3). */
+  keepAlive = true;
+  /** The Upgrade value when Connection names upgrade and the version is 1.1, else ''. */
+  upgrade = '';
+  /** Whether Connection names anything beside close, keep-alive and upgrade. */
+  hasNominations = false;
+  #nominated: Uint8Array = NO_BYTES;
+  #options: string[] = NO_OPTIONS;
+
+  /** Empties the head for the next message; the arrays stay. */
+  reset(): void {
+    this.count = 0;
+    this.seen = 0;
+    this.repeated = 0;
+    this.droppedCount = 0;
+    this.plain = true;
+    this.framing = Framing.None;
+    this.contentLength = -1;
+    this.keepAlive = true;
+    this.upgrade = '';
+    this.hasNominations = false;
+  }
+
+  /** Doubles the room for fields. */
+  grow(): void {
+    const offsets = new Int32Array(this.offsets.length * 2);
+    offsets.set(this.offsets);
+    this.offsets = offsets;
+    const ids = new Uint8Array(this.ids.length * 2);
+    ids.set(this.ids);
+    this.ids = ids;
+  }
+
+  /** Whether a field with this id (below 32) occurs. */
+  has(id: FieldId): boolean {
+    return (this.seen & (1 << id)) !== 0;
+  }
+
+  /** Index of the first field with `id`, or -1. */
+  find(id: FieldId): number {
+    if (id > FieldId.Unknown && id < 32 && (this.seen & (1 << id)) === 0) return -1;
+    return this.findNext(id, 0);
+  }
+
+  /** Index of the first field with `id` at or after `from`, or -1. */
+  findNext(id: FieldId, from: number): number {
+    const ids = this.ids;
+    for (let i = from; i < this.count; i++) if (ids[i] === id) return i;
+    return -1;
+  }
+
+  /** Name of field `i` as received. */
+  name(i: number): string {
+    return this.text.slice(this.offsets[4 * i]!, this.offsets[4 * i + 1]!);
+  }
+
+  /** Value of field `i` without surrounding white space. */
+  value(i: number): string {
+    return this.text.slice(this.offsets[4 * i + 2]!, this.offsets[4 * i + 3]!);
+  }
+
+  /** Value of the first field with `id`, '' when there is none. */
+  valueOf(id: FieldId): string {
+    const i = this.find(id);
+    return i < 0 ? '' : this.value(i);
+  }
+
+  /** Index of the first field with this name (any case), or -1; for names without an id. */
+  findName(name: string): number {
+    for (let i = 0; i < this.count; i++) {
+      const start = this.offsets[4 * i]!;
+      if (this.offsets[4 * i + 1]! - start === name.length && sameIgnoringCase(this.text, start, name))
+        return i;
+    }
+    return -1;
+  }
+
+  /**
+   * Whether a Connection field names field `i`, which then must not be forwarded (RFC 9110, section 7.6.1). Host
+   * never counts as named: no client may talk a proxy into dropping it.
+   */
+  isConnectionNominated(i: number): boolean {
+    return this.hasNominations && this.#nominated[i] === 1;
+  }
+
+  /** Whether Connection names `name`, which may be that of a trailer field. */
+  isConnectionOption(name: string): boolean {
+    if (!this.hasNominations) return false;
+    return this.#options.some((option) => option.length === name.length && sameIgnoringCase(option, 0, name));
+  }
+
+  /** Marks every field whose name is `text[start, end)`; called for each connection option that is not a known one. */
+  nominate(start: number, end: number): void {
+    if (!this.hasNominations) {
+      this.hasNominations = true;
+      this.#options = [];
+      if (this.#nominated.length < this.count) this.#nominated = new Uint8Array(this.ids.length);
+      else this.#nominated.fill(0);
+    }
+    const option = this.text.slice(start, end);
+    this.#options.push(option);
+    for (let i = 0; i < this.count; i++) {
+      const nameStart = this.offsets[4 * i]!;
+      if (this.offsets[4 * i + 1]! - nameStart !== option.length || this.ids[i] === FieldId.Host) continue;
+      if (sameIgnoringCase(this.text, nameStart, option)) this.#nominated[i] = 1;
+    }
+  }
+}

@@ -1,0 +1,73 @@
+// What the three roles say to each other over their IPC channels (structured clone, handles beside the message).
+
+
+/** A listening address; the supervisor knows nothing else of a configuration. */
+export interface ListenAddress {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
+/** A snapshot as it travels: JSON text of `{snapshot, secrets}` that the supervisor passes on unread. */
+export interface Publication {
+  readonly version: number;
+  readonly text: string;
+  readonly listeners: readonly ListenAddress[];
+}
+
+/** Series and values of one worker; the shape is telemetry's. */
+export interface MetricsMessage {
+  readonly epoch: number;
+  readonly series: readonly string[] | null;
+  readonly values: Float64Array;
+}
+
+export type ControllerToSupervisor =
+  | { readonly kind: 'publish'; readonly publication: Publication }
+  /** The first configuration could not be loaded: there is nothing to run. */
+  | { readonly kind: 'unusable'; readonly report: string }
+  | { readonly kind: 'settings'; readonly workers: number }
+  /** Totals of workers that are gone, kept for the next controller. */
+  | { readonly kind: 'retain'; readonly state: unknown };
+
+export type SupervisorToController =
+  | { readonly kind: 'start'; readonly retained: unknown; readonly version: number }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'bound'; readonly version: number; readonly addresses: readonly BoundAddress[] }
+  /** An address could not be bound: the publication was dropped and the one before serves on. */
+  | { readonly kind: 'bind-failed'; readonly version: number; readonly listener: string; readonly error: string }
+  | { readonly kind: 'worker-started'; readonly worker: string }
+  | { readonly kind: 'worker-said'; readonly worker: string; readonly message: WorkerToController }
+  | { readonly kind: 'process-exited'; readonly role: 'worker' | 'controller'; readonly worker: string; readonly reason: string }
+  | { readonly kind: 'draining' };
+
+export interface BoundAddress {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export type SupervisorToWorker =
+  /** Comes with the handle of the bound socket. */
+  | { readonly kind: 'listener'; readonly address: ListenAddress }
+  | { readonly kind: 'snapshot'; readonly version: number; readonly text: string }
+  | { readonly kind: 'reopen-logs' }
+  /** Stop accepting, let what is in flight end, then exit; what is left after `deadlineMs` is cut. */
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** A new controller has not seen this worker's series. */
+  | { readonly kind: 'report-anew' };
+
+/** What a worker tells the controller; the supervisor passes it on. */
+export type WorkerToController =
+  | { readonly kind: 'applied'; readonly version: number }
+  | { readonly kind: 'rejected'; readonly version: number; readonly error: string }
+  | { readonly kind: 'metrics'; readonly frame: MetricsMessage }
+  | { readonly kind: 'proven'; readonly pool: string; readonly identity: string };
+
+export type WorkerToSupervisor =
+  | { readonly kind: 'up' }
+  /** The first snapshot is in force and the listeners accept. */
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'drained' }
+  | { readonly kind: 'to-controller'; readonly message: WorkerToController };

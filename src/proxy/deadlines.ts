@@ -1,0 +1,95 @@
+// A coarse timer shared by all connections of a worker: one interval instead of a timer for each request.
+
+/** Anything that must act when its time has come. Times are on the worker's monotonic clock, milliseconds. */
+export interface Deadline {
+  /** When `onDeadline` is due; Infinity is never. Changed only through `Deadlines.set`. */
+  dueAtMs: number;
+  /** Tick under which the deadline is filed, or -1; owned by `Deadlines`. */
+  filedTick: number;
+  onDeadline(nowMs: number): void;
+}
+
+/** How late a deadline may fire. Timeouts of a proxy are seconds; a tenth of one is noise to them. */
+export const TICK_MS = 50;
+
+/**
+ * Moving a deadline to a later time only changes a number: the deadline stays filed under its old tick and is
+ * filed anew when that tick comes. So the hot path, which only ever pushes deadlines out, pays two stores.
+ */
+export class Deadlines {
+  readonly #byTick = new Map<number, Set<Deadline>>();
+  readonly #now: () => number;
+  #lastTick: number;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#lastTick = Math.floor(now() / TICK_MS);
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.run(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#byTick.clear();
+  }
+
+  set(deadline: Deadline, dueAtMs: number): void {
+    deadline.dueAtMs = dueAtMs;
+    if (dueAtMs === Number.POSITIVE_INFINITY) return;
+    const tick = Math.max(Math.ceil(dueAtMs / TICK_MS), this.#lastTick + 1);
+    if (deadline.filedTick !== -1) {
+      if (deadline.filedTick <= tick) return;
+      this.#unfile(deadline);
+    }
+    this.#file(deadline, tick);
+  }
+
+  /** Forgets the deadline wholly; must be called when its owner ends. */
+  clear(deadline: Deadline): void {
+    deadline.dueAtMs = Number.POSITIVE_INFINITY;
+    if (deadline.filedTick !== -1) this.#unfile(deadline);
+  }
+
+  /** Runs everything that is due; called by the interval, and by tests. */
+  run(): void {
+    const nowMs = this.#now();
+    const untilTick = Math.floor(nowMs / TICK_MS);
+    while (this.#lastTick < untilTick) {
+      this.#lastTick += 1;
+      const filed = this.#byTick.get(this.#lastTick);
+      if (filed === undefined) continue;
+      this.#byTick.delete(this.#lastTick);
+      for (const deadline of filed) {
+        deadline.filedTick = -1;
+        if (deadline.dueAtMs <= nowMs) {
+          deadline.dueAtMs = Number.POSITIVE_INFINITY;
+          deadline.onDeadline(nowMs);
+        } else if (deadline.dueAtMs !== Number.POSITIVE_INFINITY) {
+          this.set(deadline, deadline.dueAtMs);
+        }
+      }
+    }
+  }
+
+  #file(deadline: Deadline, tick: number): void {
+    let filed = this.#byTick.get(tick);
+    if (filed === undefined) {
+      filed = new Set();
+      this.#byTick.set(tick, filed);
+    }
+    filed.add(deadline);
+    deadline.filedTick = tick;
+  }
+
+  #unfile(deadline: Deadline): void {
+    const filed = this.#byTick.get(deadline.filedTick);
+    filed?.delete(deadline);
+    if (filed?.size === 0) this.#byTick.delete(deadline.filedTick);
+    deadline.filedTick = -1;
+  }
+}

@@ -1,0 +1,595 @@
+// One request and its response, from top to bottom: route, pick, connect, send, relay, retry or answer, record.
+
+import { FieldId } from '../http1/field-id.ts';
+import { normalisePath } from '../http1/normalise.ts';
+import { responseFailure } from '../http1/parse-failure.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import { Framing, Step } from '../http1/step.ts';
+import { CHUNK_SUFFIX, chunkPrefix, lastChunk } from '../http1/write.ts';
+import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { Member } from '../model/picker.ts';
+import type { Deadline } from './deadlines.ts';
+import { failureAnswer } from './http/answers.ts';
+import { buildRequestHead, upgradeOf } from './http/request-head.ts';
+import {
+  buildInterimHead,
+  buildResponseHead,
+  buildSwitchHead,
+  type DownstreamFraming,
+  downstreamFraming,
+} from './http/response-head.ts';
+import { RequestView } from './http/request-view.ts';
+import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
+import { isAcceptableRequestId } from './http/request-id.ts';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
+import { rewritePath } from './router/filters.ts';
+import { createRouteMatch } from './router/router.ts';
+import { render } from './router/template.ts';
+import { actionOf, NO_POOL } from './router/weighted.ts';
+import type { Runtime } from './runtime.ts';
+import type { Pool } from './upstream/pool.ts';
+import type { Target } from './upstream/target.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+
+/** Text kept of a request so that it can be sent again; a longer one is not replayable. */
+const REPLAY_LIMIT = 64 * 1024;
+/** RFC 9110, section 9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Which side has to act next: decides what a timeout means. */
+type Phase = 'idle' | 'connecting' | 'request' | 'response-head' | 'response-body';
+
+/** Reused for every request of a client connection: one is in progress at a time (RFC 9112, section 9.3.2). */
+export class Exchange implements UpstreamUser, Deadline {
+  dueAtMs = NEVER;
+  filedTick = -1;
+
+  // What the record of the exchange is made of.
+  startedAtMs = 0;
+  headAtMs = 0;
+  firstByteAtMs = 0;
+  status = 0;
+  attempts = 0;
+  connectMs = 0;
+  reused = false;
+  failure: FailureCode | null = null;
+  pool: Pool | null = null;
+  target: Target | null = null;
+  requestId = '';
+  bytesIn = 0;
+  bytesOut = 0;
+  readonly view: RequestView;
+  readonly match = createRouteMatch();
+
+  readonly #session: ExchangeSession;
+  readonly #context: ExchangeContext;
+  readonly #tried: Member[] = [];
+  #runtime: Runtime;
+  #head!: RequestHead;
+  #phase: Phase = 'idle';
+  #connection: UpstreamConnection | null = null;
+  #hash = 0;
+  #sendText = '';
+  #replayable = false;
+  #requestComplete = false;
+  #responseStarted = false;
+  #framing: DownstreamFraming = 'none';
+  #keepAlive = false;
+  #attemptAtMs = 0;
+  #sentAtMs = 0;
+  #totalDueAtMs = NEVER;
+  #lastFailure: FailureCode | null = null;
+  #freshOnly = false;
+
+  constructor(session: ExchangeSession, context: ExchangeContext) {
+    this.#session = session;
+    this.#context = context;
+    this.#runtime = context.runtime();
+    this.view = new RequestView(session.client.address);
+  }
+
+  get active(): boolean {
+    return this.#phase !== 'idle';
+  }
+
+  /** False while a body has to wait for its connection: the session stops reading. */
+  get wantsBody(): boolean {
+    const connection = this.#connection;
+    if (this.#phase === 'connecting') return false;
+    return connection === null || !connection.wire.congested;
+  }
+
+  // 1. Route -----------------------------------------------------------------------------------------------------
+
+  /** A request head is complete; `startedAtMs` is when its first byte came. */
+  start(head: RequestHead, startedAtMs: number): void {
+    this.#reset(head, startedAtMs);
+    const path = head.path === '*' ? '*' : normalisePath(head.path);
+    if (path === null) return this.#answer('bad-request');
+    if (head.method === 'CONNECT') return this.#answer('method-unsupported');
+    this.view.set(head, path);
+    const router = this.#runtime.routers.get(this.#session.listenerName);
+    if (router === undefined || !router.match(this.view, this.match)) return this.#answer('no-route');
+    this.view.captures = this.match.captures;
+    this.view.captureNames = this.match.rule!.captureNames;
+    this.#act();
+  }
+
+  #act(): void {
+    const { action, rule } = this.match.rule!;
+    if (action.kind === 'respond' || action.kind === 'redirect') return this.#answerByRule();
+    const index = actionOf(action, this.match.captures, this.#context.random());
+    const pool = index === NO_POOL ? undefined : this.#runtime.pools[index];
+    if (pool === undefined) {
+      return this.#answer(action.kind === 'service' ? 'no-environment' : 'no-target');
+    }
+    this.pool = pool;
+    pool.onRequest(this.headAtMs);
+    const totalMs = rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
+    if (totalMs > 0) this.#totalDueAtMs = this.startedAtMs + totalMs;
+    this.#hash = pool.hashOf(this.view);
+    this.#replayable = IDEMPOTENT.has(this.#head.method);
+    this.#attempt();
+  }
+
+  // 2. Pick and connect ------------------------------------------------------------------------------------------
+
+  #attempt(): void {
+    const pool = this.pool!;
+    for (;;) {
+      const member = pool.picker.pick(this.#hash, this.#tried);
+      if (member === undefined) return this.#answer(this.#lastFailure ?? 'no-target');
+      this.#tried.push(member);
+      const target = member.live as Target;
+      this.#attemptAtMs = this.#context.now();
+      this.#phase = 'connecting';
+      this.#setDeadline(NEVER);
+      const connection = pool.connect(target, this, this.#freshOnly);
+      if (connection === undefined) {
+        this.#lastFailure = 'connection-limit';
+        continue;
+      }
+      this.attempts += 1;
+      this.target = target;
+      target.begin(this.#attemptAtMs);
+      this.#connection = connection;
+      this.reused = connection.reused;
+      if (connection.connected) {
+        pool.meters.reused();
+        this.connectMs = 0;
+        this.#send(connection);
+      }
+      return;
+    }
+  }
+
+  onUpstreamConnected(connection: UpstreamConnection): void {
+    this.connectMs = connection.connectMs;
+    this.#send(connection);
+    // The body waited for the connection; it flows now.
+    this.#session.continueReading();
+  }
+
+  onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
+    this.#leaveTarget();
+    this.#retryOrAnswer(code);
+  }
+
+  // 3. Send ------------------------------------------------------------------------------------------------------
+
+  #send(connection: UpstreamConnection): void {
+    connection.parser.begin(this.#head.method);
+    if (this.#sendText === '') this.#sendText = this.#requestHeadText();
+    connection.wire.text(this.#sendText);
+    if (this.#requestComplete || this.#head.framing === Framing.None) this.#awaitResponse();
+    else {
+      this.#phase = 'request';
+      this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    }
+  }
+
+  #requestHeadText(): string {
+    const head = this.#head;
+    const { filters } = this.match.rule!;
+    const { captures } = this.match;
+    const path =
+      filters.path === null
+        ? this.view.path
+        : rewritePath(filters.path, this.view.path, this.match.prefixLength, captures);
+    return buildRequestHead(head, {
+      target: head.hasQuery ? `${path}?${head.query}` : path,
+      authority: filters.host === null ? head.authority : render(filters.host, captures),
+      client: this.#session.client,
+      requestId: this.requestId,
+      edits: filters.request,
+      captures,
+    });
+  }
+
+  /** Body bytes of the request, decoded. */
+  onRequestBody(buffer: Buffer, start: number, end: number): void {
+    this.bytesIn += end - start;
+    const connection = this.#connection;
+    // The answer came first, or there is none to send to: what is left of the body is read and dropped.
+    if (connection === null || this.#phase === 'idle') return;
+    const { wire } = connection;
+    if (this.#head.framing === Framing.Chunked) {
+      const prefix = chunkPrefix(end - start);
+      wire.text(prefix);
+      wire.bytes(buffer, start, end);
+      wire.text(CHUNK_SUFFIX);
+      if (this.#replayable) this.#keepForReplay(prefix + buffer.latin1Slice(start, end) + CHUNK_SUFFIX);
+    } else {
+      wire.bytes(buffer, start, end);
+      if (this.#replayable) this.#keepForReplay(buffer.latin1Slice(start, end));
+    }
+    if (this.#phase === 'request') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  #keepForReplay(text: string): void {
+    if (this.#sendText.length + text.length > REPLAY_LIMIT) this.#replayable = false;
+    else this.#sendText += text;
+  }
+
+  /** The request is complete; its validated trailer lines may follow the last chunk. */
+  onRequestEnd(trailers: string): void {
+    this.#requestComplete = true;
+    const connection = this.#connection;
+    if (connection !== null && this.#head.framing === Framing.Chunked) {
+      const last = lastChunk(trailers);
+      connection.wire.text(last);
+      if (this.#replayable) this.#keepForReplay(last);
+    }
+    if (this.#phase === 'request') this.#awaitResponse();
+  }
+
+  #awaitResponse(): void {
+    this.#phase = 'response-head';
+    this.#sentAtMs = this.#context.now();
+    const waitMs =
+      this.match.rule!.rule.timeouts.responseHeaderMs ?? this.pool!.config.timeouts.responseHeaderMs;
+    this.#setDeadline(this.#sentAtMs + waitMs);
+  }
+
+  onUpstreamDrain(): void {
+    this.#session.continueReading();
+  }
+
+  // 4. Relay -----------------------------------------------------------------------------------------------------
+
+  onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void {
+    const { parser } = connection;
+    let position = 0;
+    while (this.#connection === connection) {
+      const step = parser.next(buffer, position, length);
+      position = parser.position;
+      switch (step) {
+        case Step.NeedMore:
+          if (this.#session.wire.congested) connection.wire.pause();
+          return;
+        case Step.Interim:
+          this.#relayInterim(parser.head);
+          break;
+        case Step.Head:
+          if (parser.head.status === 101) return this.#switch(connection, buffer, position, length);
+          this.#onResponseHead(connection, parser.head);
+          break;
+        case Step.Body:
+          this.#relayBody(buffer, parser.dataStart, parser.dataEnd);
+          break;
+        case Step.End:
+          return this.#onResponseEnd(connection, parser.trailers, position < length);
+        case Step.Failed:
+          return this.#onUpstreamFailure(responseFailure(parser.failure || 'status-invalid'), true);
+      }
+    }
+  }
+
+  /** 1xx answers pass to clients that can read them (RFC 9110, section 15.2). */
+  #relayInterim(head: ResponseHead): void {
+    if (this.#head.minor === 1) this.#session.wire.text(buildInterimHead(head));
+  }
+
+  #onResponseHead(connection: UpstreamConnection, head: ResponseHead): void {
+    const nowMs = this.#context.now();
+    const pool = this.pool!;
+    const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
+    const { status } = head;
+    pool.meters.answered(status, tookMs);
+    connection.target.onAnswer(status === 502 || status === 503 || status === 504, tookMs, nowMs);
+    const { retry } = this.match.rule!.rule;
+    if (retry.statuses.length > 0 && retry.statuses.includes(status) && this.#mayRetryStatus(retry)) {
+      pool.meters.retried('status');
+      this.#dropConnection();
+      return this.#attempt();
+    }
+    this.firstByteAtMs = nowMs;
+    this.status = status;
+    this.#responseStarted = true;
+    this.#phase = 'response-body';
+    this.#framing = downstreamFraming(head, this.#head.minor);
+    // A body that is still on its way cannot be told from the next request: the connection ends with this answer.
+    this.#keepAlive = this.#session.mayKeepAlive && this.#framing !== 'until-close' && this.#requestReceived();
+    const { filters } = this.match.rule!;
+    this.#session.wire.text(
+      buildResponseHead(head, {
+        framing: this.#framing,
+        requestId: this.requestId,
+        edits: filters.response,
+        captures: this.match.captures,
+        clientMinor: this.#head.minor,
+        keepAlive: this.#keepAlive,
+      }),
+    );
+    if (head.framing !== Framing.None) this.#setDeadline(nowMs + this.#streamIdleMs());
+  }
+
+  #requestReceived(): boolean {
+    return this.#requestComplete || this.#head.framing === Framing.None;
+  }
+
+  #mayRetryStatus(retry: { attempts: number; budget: number }): boolean {
+    return (
+      this.attempts <= retry.attempts &&
+      this.#replayable &&
+      this.#requestReceived() &&
+      this.pool!.mayRetry(retry.budget)
+    );
+  }
+
+  #relayBody(buffer: Buffer, start: number, end: number): void {
+    const { wire } = this.#session;
+    this.bytesOut += end - start;
+    if (this.#framing === 'chunked') {
+      wire.text(chunkPrefix(end - start));
+      wire.bytes(buffer, start, end);
+      wire.text(CHUNK_SUFFIX);
+    } else {
+      wire.bytes(buffer, start, end);
+    }
+    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  /** The client has read what was queued. */
+  onDownstreamDrain(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    connection.wire.resume();
+    if (this.#phase === 'response-body') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  #onResponseEnd(connection: UpstreamConnection, trailers: string, surplus: boolean): void {
+    if (this.#framing === 'chunked') this.#session.wire.text(lastChunk(trailers));
+    const reusable = !surplus && connection.parser.head.keepAlive && this.#requestReceived();
+    this.#connection = null;
+    this.target!.end();
+    if (reusable) connection.release();
+    else connection.close();
+    this.#finish();
+  }
+
+  onUpstreamEnd(connection: UpstreamConnection): void {
+    if (connection.parser.eof() === Step.End) return this.#onResponseEnd(connection, '', true);
+    this.#onUpstreamFailure(responseFailure(connection.parser.failure || 'closed-before-response'), false);
+  }
+
+  onUpstreamClose(connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+    // A reset may not pass for the end of a body that is delimited by the close (RFC 9112, section 8).
+    if (error === null && connection.parser.eof() === Step.End) {
+      return this.#onResponseEnd(connection, '', true);
+    }
+    this.#onUpstreamFailure(this.#responseStarted ? 'upstream-incomplete' : 'upstream-reset', false);
+  }
+
+  /** The target agreed to another protocol: from here on both sides are a tunnel. */
+  #switch(connection: UpstreamConnection, buffer: Buffer, position: number, length: number): void {
+    const { head } = connection.parser;
+    const asked = upgradeOf(this.#head);
+    if (asked === '' || head.upgrade === '') return this.#onUpstreamFailure('upgrade-failed', true);
+    this.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
+    this.status = 101;
+    this.firstByteAtMs = this.#context.now();
+    this.#responseStarted = true;
+    this.#context.deadlines.clear(this);
+    this.#session.wire.text(buildSwitchHead(head));
+    if (position < length) this.#session.wire.bytes(buffer, position, length);
+    this.#connection = null;
+    this.#session.becomeTunnel(connection, this.#streamIdleMs());
+  }
+
+  // 5. Retry or answer -------------------------------------------------------------------------------------------
+
+  /** @param spoke the target sent something that was not a valid answer */
+  #onUpstreamFailure(code: FailureCode, spoke: boolean): void {
+    if (spoke) {
+      const nowMs = this.#context.now();
+      this.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
+    }
+    const fresh = this.#connection?.reused === false;
+    this.#dropConnection();
+    if (this.#responseStarted) return this.#cut(code);
+    // Only a pooled connection is expected to close under a request; a fresh one that does has looked at it.
+    if (code === 'upstream-reset' && fresh) return this.#answer(code);
+    this.#retryOrAnswer(code);
+  }
+
+  #retryOrAnswer(code: FailureCode): void {
+    this.#lastFailure = code;
+    if (!this.#mayRetry(code)) return this.#answer(code);
+    this.pool!.meters.retried(code);
+    if (code === 'upstream-reset') {
+      // A closed pooled connection says nothing about its target: it is tried again, but not on the next corpse.
+      this.#tried.pop();
+      this.#freshOnly = true;
+    }
+    this.#attempt();
+  }
+
+  #mayRetry(code: FailureCode): boolean {
+    const { retry } = FAILURES[code] as Failure;
+    const rules = this.match.rule!.rule.retry;
+    if (retry === 'always') return this.attempts <= rules.attempts;
+    if (retry === 'never' || !this.#replayable) return false;
+    // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
+    return this.attempts <= Math.max(1, rules.attempts) && this.pool!.mayRetry(rules.budget);
+  }
+
+  /** Answers with a failure of the table; the request has not been answered before. */
+  #answer(code: FailureCode): void {
+    const failure: Failure = FAILURES[code];
+    this.failure = code;
+    this.status = failure.status;
+    this.#dropConnection();
+    this.#keepAlive = !failure.close && this.#session.mayKeepAlive && this.#requestReceived();
+    this.#session.wire.text(
+      failureAnswer(code, {
+        date: this.#context.date.toString(),
+        requestId: this.requestId,
+        keepAlive: this.#keepAlive,
+        clientMinor: this.#head.minor,
+        isHead: this.#head.method === 'HEAD',
+      }),
+    );
+    this.#finish();
+  }
+
+  #answerByRule(): void {
+    this.#keepAlive = this.#session.mayKeepAlive && this.#requestReceived();
+    const parts = {
+      date: this.#context.date.toString(),
+      requestId: this.requestId,
+      keepAlive: this.#keepAlive,
+      clientMinor: this.#head.minor,
+      isHead: this.#head.method === 'HEAD',
+    };
+    const { action } = this.match.rule!;
+    if (action.kind === 'respond') {
+      this.status = action.status;
+      this.#session.wire.text(directAnswer(action, this.match.captures, parts));
+    } else if (action.kind === 'redirect') {
+      this.status = action.status;
+      const origin = { scheme: this.#session.scheme, port: this.#session.listenerPort };
+      this.#session.wire.text(redirectAnswer(action, this.view, origin, this.match, parts));
+    }
+    this.#finish();
+  }
+
+  /** The answer has begun and cannot be completed: the client must see that, so the connection is reset. */
+  #cut(code: FailureCode): void {
+    this.failure = code;
+    this.#keepAlive = false;
+    this.#record();
+    this.#session.cut();
+  }
+
+  onDeadline(nowMs: number): void {
+    const waitsForClient = this.#phase === 'request';
+    const code: FailureCode =
+      nowMs >= this.#totalDueAtMs
+        ? 'total-timeout'
+        : this.#phase === 'response-head'
+          ? 'response-timeout'
+          : waitsForClient && !this.#connection?.wire.congested
+            ? 'body-timeout'
+            : 'stream-idle';
+    this.#context.turn.enter();
+    try {
+      if (this.#responseStarted) {
+        this.#dropConnection();
+        this.#cut(code);
+      } else {
+        this.#answer(code);
+      }
+    } finally {
+      this.#context.turn.leave();
+    }
+  }
+
+  /** The client is gone, or sent something that is no longer its request. */
+  abort(code: FailureCode): void {
+    if (this.#phase === 'idle') return;
+    this.failure = code;
+    if (!this.#responseStarted) this.status = FAILURES[code].status;
+    this.#dropConnection();
+    this.#record();
+  }
+
+  // 6. Record ----------------------------------------------------------------------------------------------------
+
+  #finish(): void {
+    this.#record();
+    this.#session.onExchangeDone(this.#keepAlive);
+  }
+
+  #record(): void {
+    this.#phase = 'idle';
+    this.#context.deadlines.set(this, NEVER);
+    this.#context.recorder.record(this, this.#session, this.#context.now());
+  }
+
+  /** The session ended a tunnel that this exchange had become. */
+  onTunnelEnd(bytesIn: number, bytesOut: number, failure: FailureCode | null): void {
+    this.bytesIn += bytesIn;
+    this.bytesOut += bytesOut;
+    this.failure = failure;
+    this.target?.end();
+    this.#record();
+  }
+
+  #dropConnection(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    this.#leaveTarget();
+    connection.close();
+  }
+
+  #leaveTarget(): void {
+    this.#connection = null;
+    this.target?.end();
+  }
+
+  #streamIdleMs(): number {
+    return this.match.rule!.rule.timeouts.streamIdleMs ?? this.pool!.config.timeouts.streamIdleMs;
+  }
+
+  #setDeadline(dueAtMs: number): void {
+    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs));
+  }
+
+  #reset(head: RequestHead, startedAtMs: number): void {
+    const { client } = this.#session;
+    this.#runtime = this.#context.runtime();
+    this.#head = head;
+    this.#phase = 'connecting';
+    this.startedAtMs = startedAtMs;
+    this.headAtMs = this.#context.now();
+    this.firstByteAtMs = 0;
+    this.status = 0;
+    this.attempts = 0;
+    this.connectMs = 0;
+    this.reused = false;
+    this.failure = null;
+    this.pool = null;
+    this.target = null;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.match.rule = null;
+    this.view.set(head, head.path);
+    this.#tried.length = 0;
+    this.#connection = null;
+    this.#sendText = '';
+    this.#replayable = false;
+    this.#requestComplete = false;
+    this.#responseStarted = false;
+    this.#framing = 'none';
+    this.#sentAtMs = 0;
+    this.#totalDueAtMs = NEVER;
+    this.#lastFailure = null;
+    this.#freshOnly = false;
+    const foreign = client.trusted ? head.valueOf(FieldId.XRequestId) : '';
+    this.requestId =
+      foreign !== '' && isAcceptableRequestId(foreign) ? foreign : this.#context.requestIds.next();
+  }
+}

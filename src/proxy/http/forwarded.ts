@@ -1,0 +1,57 @@
+// What Portico says about the client to a target, and which clients may say it themselves.
+
+import { BlockList, isIP } from 'node:net';
+import { FieldId } from '../../http1/field-id.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
+
+/** The CIDRs whose forwarded fields are believed. */
+export class TrustedProxies {
+  readonly #list = new BlockList();
+  readonly #empty: boolean;
+
+  /** Throws on a CIDR that is not one; the configuration has checked them before. */
+  constructor(cidrs: readonly string[]) {
+    this.#empty = cidrs.length === 0;
+    for (const cidr of cidrs) {
+      const [address = '', prefix] = cidr.split('/');
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+      this.#list.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
+    }
+  }
+
+  has(address: string): boolean {
+    return !this.#empty && this.#list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+/** One client connection as the forwarded fields name it. */
+export class ForwardedClient {
+  readonly address: string;
+  readonly trusted: boolean;
+  readonly #protocol: string;
+  /** For an untrusted client the first lines never change. */
+  readonly #own: string;
+
+  constructor(address: string, protocol: 'http' | 'https', trusted: boolean) {
+    this.address = address;
+    this.trusted = trusted;
+    this.#protocol = protocol;
+    this.#own = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: `;
+  }
+
+  /**
+   * The lines to send. An untrusted client's fields are replaced; a trusted proxy's chain is kept and extended, and
+   * its protocol and host are believed.
+   */
+  lines(head: RequestHead): string {
+    if (!this.trusted) return this.#own + head.authority + '\r\n';
+    let chain = '';
+    for (let index = head.find(FieldId.XForwardedFor); index >= 0; ) {
+      chain += `${head.value(index)}, `;
+      index = head.findNext(FieldId.XForwardedFor, index + 1);
+    }
+    const protocol = head.valueOf(FieldId.XForwardedProto) || this.#protocol;
+    const host = head.valueOf(FieldId.XForwardedHost) || head.authority;
+    return `X-Forwarded-For: ${chain}${this.address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: ${host}\r\n`;
+  }
+}

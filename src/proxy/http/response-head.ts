@@ -1,0 +1,73 @@
+// The head of a response as it goes to the client: the target's fields in our own framing.
+
+import { FieldId } from '../../http1/field-id.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
+import { Framing } from '../../http1/step.ts';
+import { editLines, type HeaderEdits } from '../router/header-edits.ts';
+import { copyFields, fieldSet } from './field-copy.ts';
+
+const HOP_BY_HOP = [
+  FieldId.Connection,
+  FieldId.TransferEncoding,
+  FieldId.KeepAlive,
+  FieldId.ProxyConnection,
+  FieldId.ProxyAuthenticate,
+  FieldId.Te,
+  FieldId.Upgrade,
+  FieldId.XRequestId,
+];
+const DROP = fieldSet(...HOP_BY_HOP, FieldId.ContentLength);
+
+/** How the body goes to the client. */
+export type DownstreamFraming = 'none' | 'length' | 'chunked' | 'until-close';
+
+/**
+ * Chunked whenever the length is not known and the client can read it; HTTP/1.0 clients get the end of the
+ * connection instead (RFC 9112, section 6.3).
+ */
+export function downstreamFraming(head: ResponseHead, clientMinor: 0 | 1): DownstreamFraming {
+  if (head.framing === Framing.None) return 'none';
+  if (head.framing === Framing.Length) return 'length';
+  return clientMinor === 1 ? 'chunked' : 'until-close';
+}
+
+export interface ResponseHeadParts {
+  readonly framing: DownstreamFraming;
+  readonly requestId: string;
+  readonly edits: HeaderEdits | null;
+  readonly captures: readonly string[];
+  readonly clientMinor: 0 | 1;
+  /** Whether the client connection stays open afterwards. */
+  readonly keepAlive: boolean;
+}
+
+export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts): string {
+  const { edits } = parts;
+  let text =
+    (head.minor === 1 ? head.text.slice(0, head.fieldsStart) : statusLine(head)) +
+    copyFields(head, DROP, edits === null ? null : edits.drop) +
+    `X-Request-Id: ${parts.requestId}\r\n`;
+  if (edits !== null) text += editLines(edits, parts.captures);
+  // A 304 or an answer to HEAD may carry the length that a body would have (RFC 9110, section 8.6); 204 may not.
+  if (head.contentLength >= 0 && parts.framing !== 'chunked' && head.status !== 204) {
+    text += `Content-Length: ${head.contentLength}\r\n`;
+  } else if (parts.framing === 'chunked') {
+    text += 'Transfer-Encoding: chunked\r\n';
+  }
+  if (!parts.keepAlive) return `${text}Connection: close\r\n\r\n`;
+  return parts.clientMinor === 1 ? `${text}\r\n` : `${text}Connection: keep-alive\r\n\r\n`;
+}
+
+/** The head of a 101: the switch is announced, everything else passes as in any response. */
+export function buildSwitchHead(head: ResponseHead): string {
+  return `${statusLine(head)}${copyFields(head, DROP, null)}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
+}
+
+/** The head of another 1xx. */
+export function buildInterimHead(head: ResponseHead): string {
+  return `${statusLine(head)}${copyFields(head, DROP, null)}\r\n`;
+}
+
+function statusLine(head: ResponseHead): string {
+  return `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+}

@@ -1,0 +1,323 @@
+// One downstream HTTP/1.1 connection: reads messages in order, runs one exchange at a time, keeps the limits.
+
+import { RequestParser } from '../http1/request-parser.ts';
+import { Step } from '../http1/step.ts';
+import { FAILURES, type FailureCode } from '../model/failures.ts';
+import type { Deadline } from './deadlines.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
+import { failureAnswer } from './http/answers.ts';
+import type { ForwardedClient } from './http/forwarded.ts';
+import type { Listener } from './listener.ts';
+import type { ListenerMeters } from './meters.ts';
+import { Tunnel, type TunnelResult } from './tunnel.ts';
+import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { Wire, WireOwner } from './wire/wire.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const TUNNEL_FAILURES: Readonly<Record<TunnelResult, FailureCode | null>> = {
+  complete: null,
+  'client-aborted': 'client-aborted',
+  'upstream-reset': 'upstream-reset',
+  'stream-idle': 'stream-idle',
+  shutdown: null,
+};
+
+/** What the connection waits for: decides what a timeout means. */
+type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
+
+export class Http1Session implements WireOwner, ExchangeSession, Deadline {
+  dueAtMs = NEVER;
+  filedTick = -1;
+  readonly wire: Wire;
+  readonly client: ForwardedClient;
+  readonly scheme: 'http' | 'https';
+  readonly #listener: Listener;
+  readonly #context: ExchangeContext;
+  readonly #parser: RequestParser;
+  readonly #exchange: Exchange;
+  #phase: Phase = 'idle';
+  /** Bytes that came while an exchange was in progress. */
+  #held: Buffer | null = null;
+  #requests = 0;
+  #startedAtMs = 0;
+  #requestEnded = true;
+  #clientEnded = false;
+  #consuming = false;
+  #tunnel: Tunnel | null = null;
+  #receivedCounted = 0;
+  #sentCounted = 0;
+
+  constructor(
+    listener: Listener,
+    makeWire: (owner: WireOwner) => Wire,
+    client: ForwardedClient,
+    scheme: 'http' | 'https',
+    context: ExchangeContext,
+  ) {
+    this.#listener = listener;
+    this.#context = context;
+    this.client = client;
+    this.scheme = scheme;
+    this.wire = makeWire(this);
+    this.#parser = new RequestParser(listener.headLimits);
+    this.#exchange = new Exchange(this, context);
+    this.#setDeadline(listener.config.timeouts.headerMs);
+  }
+
+  get listenerName(): string {
+    return this.#listener.config.name;
+  }
+
+  get listenerPort(): number {
+    return this.#listener.port;
+  }
+
+  get meters(): ListenerMeters {
+    return this.#listener.meters;
+  }
+
+  get protocol(): string {
+    return this.#parser.head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
+  }
+
+  get mayKeepAlive(): boolean {
+    return (
+      this.#parser.head.keepAlive &&
+      !this.#clientEnded &&
+      !this.#listener.draining &&
+      this.#requests < this.#listener.config.limits.requestsPerConnection
+    );
+  }
+
+  // Bytes in -------------------------------------------------------------------------------------------------------
+
+  onBytes(buffer: Buffer, length: number): void {
+    if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded)) this.#hold(buffer, 0, length, false);
+    else this.#consume(buffer, length, false);
+  }
+
+  /** @param owned the buffer is not the shared read buffer, so its rest can be held without a copy */
+  #consume(buffer: Buffer, length: number, owned: boolean): void {
+    this.#consuming = true;
+    let position = 0;
+    const parser = this.#parser;
+    while (this.#phase !== 'closed' && this.#phase !== 'tunnel') {
+      if (this.#mustWait()) {
+        if (position < length) this.#hold(buffer, position, length, owned);
+        break;
+      }
+      if (this.#phase === 'idle' && position < length) this.#beginHead();
+      const step = parser.next(buffer, position, length);
+      position = parser.position;
+      if (step === Step.NeedMore) {
+        // Only a head that did not come whole needs a timer: the common case sets none.
+        if (this.#phase === 'head') this.#awaitHead();
+        break;
+      }
+      if (step === Step.Failed) {
+        this.#refuse(parser.failureCode, parser.failure);
+        break;
+      }
+      this.#onStep(step, buffer);
+    }
+    this.#consuming = false;
+  }
+
+  /** A request whose answer is in progress blocks the next one; a body waits for its connection. */
+  #mustWait(): boolean {
+    if (this.#phase !== 'exchange') return false;
+    return this.#requestEnded || !this.#exchange.wantsBody;
+  }
+
+  #onStep(step: Step, buffer: Buffer): void {
+    const parser = this.#parser;
+    if (step === Step.Head) {
+      this.#phase = 'exchange';
+      this.#requestEnded = false;
+      this.#requests += 1;
+      this.#context.deadlines.set(this, NEVER);
+      this.#exchange.start(parser.head, this.#startedAtMs);
+    } else if (step === Step.Body) {
+      if (this.#exchange.active) this.#exchange.onRequestBody(buffer, parser.dataStart, parser.dataEnd);
+    } else {
+      this.#requestEnded = true;
+      if (this.#exchange.active) this.#exchange.onRequestEnd(parser.trailers);
+      else if (this.#phase === 'exchange') this.#becomeIdle();
+    }
+  }
+
+  #beginHead(): void {
+    this.#phase = 'head';
+    this.#startedAtMs = this.#context.now();
+  }
+
+  /** The time counts from the first byte: a client that sends a byte now and then gains nothing by it. */
+  #awaitHead(): void {
+    this.#context.deadlines.set(this, this.#startedAtMs + this.#listener.config.timeouts.headerMs);
+  }
+
+  #becomeIdle(): void {
+    this.#phase = 'idle';
+    this.#setDeadline(this.#listener.config.timeouts.idleMs);
+  }
+
+  #hold(buffer: Buffer, start: number, end: number, owned: boolean): void {
+    const bytes = buffer.subarray(start, end);
+    const rest = owned ? bytes : Buffer.from(bytes);
+    this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest]);
+    this.wire.pause();
+  }
+
+  /** Goes on with bytes that had to wait, then with the socket. */
+  continueReading(): void {
+    if (this.#consuming || this.#phase === 'closed' || this.#phase === 'tunnel') return;
+    if (this.#held !== null && !this.#mustWait()) {
+      const held = this.#held;
+      this.#held = null;
+      this.#consume(held, held.length, true);
+    }
+    if (this.#held === null && !this.wire.closed) this.wire.resume();
+  }
+
+  // Exchange ---------------------------------------------------------------------------------------------------------
+
+  onExchangeDone(keepAlive: boolean): void {
+    this.#count();
+    if (!keepAlive) {
+      this.#close();
+      return;
+    }
+    if (this.#requestEnded) this.#becomeIdle();
+    this.continueReading();
+  }
+
+  becomeTunnel(connection: UpstreamConnection, idleMs: number): void {
+    this.#phase = 'tunnel';
+    const { deadlines, now } = this.#context;
+    const read = this.wire.bytesRead;
+    const written = this.wire.bytesWritten;
+    this.#tunnel = new Tunnel(this.wire, connection, idleMs, deadlines, now, (result) => {
+      this.#exchange.onTunnelEnd(
+        this.wire.bytesRead - read,
+        this.wire.bytesWritten - written,
+        TUNNEL_FAILURES[result],
+      );
+      this.#ended();
+    });
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.#tunnel.onBytes(held, held.length);
+    if (this.#clientEnded) this.#tunnel.onEnd();
+  }
+
+  cut(): void {
+    this.wire.reset();
+  }
+
+  // Ends -------------------------------------------------------------------------------------------------------------
+
+  onEnd(): void {
+    this.#clientEnded = true;
+    // A client may end its side and still wait for its answer; without one in progress nothing is left to do.
+    if (this.#phase === 'exchange' && this.#requestEnded) return;
+    if (this.#held !== null) return;
+    if (this.#phase === 'exchange') {
+      this.#exchange.abort('client-aborted');
+      this.wire.destroy();
+    } else if (this.#phase === 'head' && !this.#parser.idle) {
+      this.#refuse('bad-request', 'incomplete-head');
+    } else {
+      this.#close();
+    }
+  }
+
+  onDrain(): void {
+    if (this.#exchange.active) this.#exchange.onDownstreamDrain();
+  }
+
+  onClose(): void {
+    if (this.#phase === 'exchange') this.#exchange.abort('client-aborted');
+    this.#ended();
+  }
+
+  onDeadline(): void {
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      if (this.#phase === 'head') this.#refuse('header-timeout', '');
+      else if (this.#phase === 'idle') this.#close();
+    } finally {
+      turn.leave();
+    }
+  }
+
+  /** The worker drains: an idle connection that has been used may be closed once its client had time to use it again. */
+  shutdown(): void {
+    if (this.#phase === 'tunnel') this.#tunnel?.shutdown();
+    else if (this.#phase === 'exchange') {
+      this.#exchange.abort('client-aborted');
+      this.wire.reset();
+    } else this.#close();
+  }
+
+  /** Nothing of a refused message reaches a target. */
+  #refuse(code: FailureCode, detail: string): void {
+    if (this.#phase === 'exchange') {
+      this.#exchange.abort(code);
+      // Its answer may have begun; a second one would be taken for part of it.
+      this.wire.reset();
+      this.#ended();
+      return;
+    }
+    const nowMs = this.#context.now();
+    this.#context.recorder.refused(
+      {
+        listener: this.listenerName,
+        client: this.client.address,
+        status: FAILURES[code].status,
+        code,
+        detail,
+        totalMs: this.#startedAtMs === 0 ? 0 : nowMs - this.#startedAtMs,
+      },
+      this.meters,
+    );
+    this.wire.text(
+      failureAnswer(code, {
+        date: this.#context.date.toString(),
+        requestId: '',
+        keepAlive: false,
+        clientMinor: 1,
+        isHead: false,
+      }),
+    );
+    this.#close();
+  }
+
+  /** Sends what is queued and ends; no further request is read. */
+  #close(): void {
+    this.#context.deadlines.clear(this);
+    this.#held = null;
+    this.wire.endAndLinger();
+    this.#ended();
+  }
+
+  #ended(): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#context.deadlines.clear(this);
+    this.#count();
+    this.#listener.onSessionEnd(this, this.client.address);
+  }
+
+  #count(): void {
+    const { bytesRead, bytesWritten } = this.wire;
+    this.meters.bytes(bytesRead - this.#receivedCounted, bytesWritten - this.#sentCounted);
+    this.#receivedCounted = bytesRead;
+    this.#sentCounted = bytesWritten;
+  }
+
+  #setDeadline(afterMs: number): void {
+    this.#context.deadlines.set(this, this.#context.now() + afterMs);
+  }
+}

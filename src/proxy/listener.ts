@@ -1,0 +1,222 @@
+// One listening handle in one worker: accepts connections within its limits and starts a session for each.
+
+import net from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
+import type { HeadLimits } from '../http1/limits.ts';
+import type { ListenerConfig } from '../model/config.ts';
+import type { ExchangeContext } from './exchange-context.ts';
+import { ForwardedClient } from './http/forwarded.ts';
+import { Http1Session } from './http1-session.ts';
+import type { ListenerMeters } from './meters.ts';
+import { TcpSession } from './tcp-session.ts';
+import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
+
+/** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
+export interface TcpHandle {
+  onconnection: ((status: number, client: ClientHandle) => void) | null;
+  listen(backlog: number): number;
+  close(callback?: () => void): void;
+  getsockname(out: { address?: string; port?: number }): number;
+}
+
+interface ClientHandle {
+  getpeername(out: { address?: string }): number;
+  setNoDelay(on: boolean): number;
+  setKeepAlive(on: boolean, delaySeconds: number): number;
+  close(): void;
+}
+
+export interface ListenerSession {
+  shutdown(): void;
+}
+
+export interface ListenerContext {
+  readonly wires: WireContext;
+  readonly exchanges: ExchangeContext;
+  readonly log: { warn(fields: object, message: string): void };
+  /** Certificates of an https listener: by SNI name, and the default. */
+  readonly secureContextFor: (listener: string, serverName: string) => tls.SecureContext | undefined;
+}
+
+const BACKLOG = 4096;
+const KEEP_ALIVE_SECONDS = 30;
+/** A client gets this long for its TLS handshake. */
+const HANDSHAKE_MS = 10_000;
+
+export class Listener {
+  draining = false;
+  readonly meters: ListenerMeters;
+  readonly port: number;
+  #config: ListenerConfig;
+  readonly #handle: TcpHandle;
+  readonly #context: ListenerContext;
+  readonly #sessions = new Set<ListenerSession>();
+  readonly #byClient = new Map<string, number>();
+  readonly #tls: tls.Server | null;
+  #open = 0;
+  #closed = false;
+
+  constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
+    this.#config = config;
+    this.#handle = handle;
+    this.#context = context;
+    this.meters = meters;
+    const bound: { port?: number } = {};
+    handle.getsockname(bound);
+    this.port = bound.port ?? config.port;
+    this.#tls = config.protocol === 'https' ? this.#createTls() : null;
+    handle.onconnection = (status, client) => this.#accept(status, client);
+    const status = handle.listen(BACKLOG);
+    if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
+  }
+
+  get config(): ListenerConfig {
+    return this.#config;
+  }
+
+  /** Limits and timeouts of a reload; connections that are open keep their parser's bounds. */
+  set config(config: ListenerConfig) {
+    this.#config = config;
+  }
+
+  get headLimits(): HeadLimits {
+    const { headerBytes, headerCount } = this.#config.limits;
+    return { headerBytes, headerCount, chunkExtensionBytes: 4096, trailerBytes: 8192 };
+  }
+
+  get openSessions(): number {
+    return this.#sessions.size;
+  }
+
+  onSessionEnd(session: ListenerSession, client: string): void {
+    if (!this.#sessions.delete(session)) return;
+    this.#leave(client);
+  }
+
+  /** The certificate for clients that name no server. */
+  setDefaultCertificate(certificate: { readonly cert: string; readonly key: string }): void {
+    this.#tls?.setSecureContext({ cert: certificate.cert, key: certificate.key, minVersion: 'TLSv1.2' });
+  }
+
+  /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
+  stopAccepting(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.draining = true;
+    this.#handle.onconnection = null;
+    this.#handle.close();
+  }
+
+  /** Ends every session now: the drain deadline has come. */
+  shutdown(): void {
+    this.stopAccepting();
+    for (const session of this.#sessions) session.shutdown();
+    this.#sessions.clear();
+  }
+
+  #accept(status: number, client: ClientHandle): void {
+    if (status !== 0) {
+      this.meters.refused('accept-failed');
+      this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
+      return;
+    }
+    const peer: { address?: string } = {};
+    client.getpeername(peer);
+    const address = unmapped(peer.address ?? '');
+    const refusal = this.#refusal(address);
+    if (refusal !== null) {
+      this.meters.refused(refusal);
+      client.close();
+      return;
+    }
+    this.#open += 1;
+    this.#byClient.set(address, (this.#byClient.get(address) ?? 0) + 1);
+    this.meters.opened();
+    client.setNoDelay(true);
+    if (this.#config.protocol === 'tcp') client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
+    if (this.#tls !== null) this.#handshake(this.#tls, client, address);
+    else this.#begin((owner) => Wire.plain(client, owner, this.#context.wires), address);
+  }
+
+  #refusal(address: string): string | null {
+    const { connections, connectionsPerClient } = this.#config.limits;
+    if (this.#closed || address === '') return 'closed';
+    if (this.#open >= connections) return 'listener-limit';
+    if ((this.#byClient.get(address) ?? 0) >= connectionsPerClient) return 'client-limit';
+    return null;
+  }
+
+  #begin(makeWire: (owner: WireOwner) => Wire, address: string): void {
+    const { exchanges } = this.#context;
+    const { turn } = exchanges;
+    turn.enter();
+    try {
+      const session =
+        this.#config.protocol === 'tcp'
+          ? new TcpSession(this, makeWire, address, exchanges)
+          : new Http1Session(this, makeWire, this.#forwardedClient(address), this.#scheme(), exchanges);
+      this.#sessions.add(session);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #scheme(): 'http' | 'https' {
+    return this.#config.protocol === 'https' ? 'https' : 'http';
+  }
+
+  #forwardedClient(address: string): ForwardedClient {
+    const trusted = this.#context.exchanges.runtime().trustedProxies.has(address);
+    return new ForwardedClient(address, this.#scheme(), trusted);
+  }
+
+  #handshake(server: tls.Server, client: ClientHandle, address: string): void {
+    const options: unknown = { handle: client, allowHalfOpen: true };
+    const socket = new net.Socket(options as net.SocketConstructorOpts);
+    this.#handshaking.set(socket, address);
+    socket.once('close', () => {
+      // Still listed: the handshake failed or never ended.
+      if (this.#handshaking.delete(socket)) this.#leave(address);
+    });
+    server.emit('connection', socket);
+  }
+
+  readonly #handshaking = new Map<net.Socket, string>();
+
+  #createTls(): tls.Server {
+    const { name } = this.#config;
+    const server = tls.createServer({
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: HANDSHAKE_MS,
+      allowHalfOpen: true,
+      SNICallback: (serverName, callback) =>
+        callback(null, this.#context.secureContextFor(name, serverName)),
+    });
+    server.on('secureConnection', (socket: TLSSocket) => {
+      const raw = (socket as TLSSocket & { _parent?: net.Socket })._parent;
+      const address = raw === undefined ? undefined : this.#handshaking.get(raw);
+      if (raw === undefined || address === undefined) {
+        socket.destroy();
+        return;
+      }
+      this.#handshaking.delete(raw);
+      this.#begin((owner) => Wire.secure(socket, owner, this.#context.wires), address);
+    });
+    server.on('tlsClientError', () => this.meters.refused('tls-handshake'));
+    return server;
+  }
+
+  #leave(address: string): void {
+    this.#open -= 1;
+    const left = (this.#byClient.get(address) ?? 1) - 1;
+    if (left <= 0) this.#byClient.delete(address);
+    else this.#byClient.set(address, left);
+    this.meters.closed(0, 0);
+  }
+}
+
+/** An IPv4 client of a dual-stack socket is named by its IPv4 address. */
+function unmapped(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}

@@ -1,0 +1,145 @@
+// The worker's series, bound to slots when a snapshot is applied so that a request only adds numbers.
+
+import type { FailureCode } from '../model/failures.ts';
+import { CODE_CLASSES, codeClassIndex } from '../telemetry/labels.ts';
+import type { MetricsBoard } from '../telemetry/metrics-board.ts';
+import { RequestSeries } from '../telemetry/request-series.ts';
+
+/** What one listener counts. */
+export class ListenerMeters {
+  readonly #board: MetricsBoard;
+  readonly #listener: string;
+  readonly #active: number;
+  readonly #total: number;
+  readonly #received: number;
+  readonly #sent: number;
+  readonly #routes = new Map<string, RequestSeries>();
+
+  constructor(board: MetricsBoard, listener: string, protocol: string) {
+    this.#board = board;
+    this.#listener = listener;
+    this.#active = board.gauge('portico_connections_active', { listener, protocol });
+    this.#total = board.counter('portico_connections_total', { listener, protocol });
+    this.#received = board.counter('portico_bytes_received_total', { listener });
+    this.#sent = board.counter('portico_bytes_sent_total', { listener });
+  }
+
+  opened(): void {
+    const { values } = this.#board;
+    values[this.#active]! += 1;
+    values[this.#total]! += 1;
+  }
+
+  closed(received: number, sent: number): void {
+    this.#board.values[this.#active]! -= 1;
+    this.bytes(received, sent);
+  }
+
+  bytes(received: number, sent: number): void {
+    const { values } = this.#board;
+    values[this.#received]! += received;
+    values[this.#sent]! += sent;
+  }
+
+  refused(reason: string): void {
+    this.#add(
+      this.#board.counter('portico_connections_refused_total', { listener: this.#listener, reason }),
+    );
+  }
+
+  failed(reason: FailureCode): void {
+    this.#add(this.#board.counter('portico_failures_total', { listener: this.#listener, reason }));
+  }
+
+  tcpEnded(result: string): void {
+    this.#add(this.#board.counter('portico_tcp_connections_total', { listener: this.#listener, result }));
+  }
+
+  /** The request series of a route; `-` stands for requests that no route took. */
+  route(name: string): RequestSeries {
+    let series = this.#routes.get(name);
+    if (series === undefined) {
+      series = new RequestSeries(this.#board, this.#listener, name);
+      this.#routes.set(name, series);
+    }
+    return series;
+  }
+
+  #add(slot: number): void {
+    this.#board.values[slot]! += 1;
+  }
+}
+
+/** What one pool counts. */
+export class PoolMeters {
+  readonly #board: MetricsBoard;
+  readonly #pool: string;
+  readonly #connect: number;
+  readonly #response: number;
+  readonly #reuses: number;
+  readonly #ejections: number;
+  readonly #ejected: number;
+  readonly #active: number;
+  readonly #idle: number;
+  readonly #classes: readonly number[];
+
+  constructor(board: MetricsBoard, pool: string) {
+    this.#board = board;
+    this.#pool = pool;
+    this.#connect = board.histogram('portico_upstream_connect_duration_seconds', { pool });
+    this.#response = board.histogram('portico_upstream_response_duration_seconds', { pool });
+    this.#reuses = board.counter('portico_upstream_connection_reuses_total', { pool });
+    this.#ejections = board.counter('portico_ejections_total', { pool });
+    this.#ejected = board.gauge('portico_ejected', { pool });
+    this.#active = board.gauge('portico_upstream_connections', { pool, state: 'active' });
+    this.#idle = board.gauge('portico_upstream_connections', { pool, state: 'idle' });
+    this.#classes = CODE_CLASSES.map((codeClass) =>
+      board.counter('portico_upstream_requests_total', { pool, code_class: codeClass }),
+    );
+  }
+
+  /** Moves the connection gauges: +1, 0 or -1 each. */
+  connections(active: number, idle: number): void {
+    const { values } = this.#board;
+    values[this.#active]! += active;
+    values[this.#idle]! += idle;
+  }
+
+  connected(tookMs: number): void {
+    this.#board.observe(this.#connect, tookMs / 1000);
+  }
+
+  connectFailed(reason: FailureCode): void {
+    const slot = this.#board.counter('portico_upstream_connect_failures_total', { pool: this.#pool, reason });
+    this.#board.values[slot]! += 1;
+  }
+
+  reused(): void {
+    this.#board.values[this.#reuses]! += 1;
+  }
+
+  answered(status: number, tookMs: number): void {
+    this.#board.values[this.#classes[codeClassIndex(status)]!]! += 1;
+    this.#board.observe(this.#response, tookMs / 1000);
+  }
+
+  retried(reason: FailureCode | 'status'): void {
+    const slot = this.#board.counter('portico_retries_total', { pool: this.#pool, reason });
+    this.#board.values[slot]! += 1;
+  }
+
+  retryBudgetExhausted(): void {
+    const slot = this.#board.counter('portico_retry_budget_exhausted_total', { pool: this.#pool });
+    this.#board.values[slot]! += 1;
+  }
+
+  ejected(now: number): void {
+    const { values } = this.#board;
+    values[this.#ejections]! += 1;
+    values[this.#ejected] = now;
+  }
+
+  returned(now: number): void {
+    this.#board.values[this.#ejected] = now;
+  }
+}

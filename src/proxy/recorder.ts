@@ -1,0 +1,120 @@
+// What is left of an exchange or connection when it ends: counters, durations and one line of the access log.
+
+import { FieldId } from '../http1/field-id.ts';
+import type { FailureCode } from '../model/failures.ts';
+import { AccessLineBuilder, type ExchangeRecord } from '../telemetry/access-line.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
+import { flagOf } from '../telemetry/flags.ts';
+import type { Exchange } from './exchange.ts';
+import type { ExchangeSession } from './exchange-context.ts';
+import type { ListenerMeters } from './meters.ts';
+
+/** A request that could not be read far enough to become an exchange. */
+export interface RefusedRequest {
+  readonly listener: string;
+  readonly client: string;
+  readonly status: number;
+  readonly code: FailureCode;
+  /** The codec's own reason. */
+  readonly detail: string;
+  readonly totalMs: number;
+}
+
+export class Recorder {
+  readonly #lines = new AccessLineBuilder();
+  readonly #wallClock: () => number;
+  #log: AccessLog | null = null;
+
+  constructor(wallClock: () => number) {
+    this.#wallClock = wallClock;
+  }
+
+  /** Null writes nothing. */
+  set log(log: AccessLog | null) {
+    this.#log = log;
+  }
+
+  record(exchange: Exchange, session: ExchangeSession, nowMs: number): void {
+    const { match, view, failure, status } = exchange;
+    const { head } = view;
+    const rule = match.rule;
+    const totalMs = nowMs - exchange.startedAtMs;
+    session.meters.route(rule === null ? '-' : rule.route.name).count(head.method, status, totalMs / 1000);
+    if (failure !== null) session.meters.failed(failure);
+    if (this.#log === null) return;
+    this.#log.line(
+      this.#lines.line({
+        startedAtMs: this.#wallClock() - totalMs,
+        id: exchange.requestId,
+        listener: session.listenerName,
+        protocol: session.protocol,
+        client: session.client.address,
+        method: head.method,
+        host: head.host,
+        path: head.path,
+        status,
+        bytesIn: exchange.bytesIn,
+        bytesOut: exchange.bytesOut,
+        route: rule === null ? null : rule.route.name,
+        rule: rule === null ? null : (rule.rule.name ?? String(rule.index)),
+        pool: exchange.pool === null ? null : exchange.pool.name,
+        target: exchange.target === null ? null : exchange.target.identity,
+        node: exchange.target === null ? null : exchange.target.node,
+        attempts: exchange.attempts,
+        reused: exchange.reused,
+        headerMs: exchange.headAtMs - exchange.startedAtMs,
+        connectMs: exchange.attempts === 0 ? null : exchange.connectMs,
+        firstByteMs: exchange.firstByteAtMs === 0 ? null : exchange.firstByteAtMs - exchange.startedAtMs,
+        totalMs,
+        flag: flagOf(failure),
+        reason: failure,
+        userAgent: head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null,
+        referer: head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null,
+      }),
+    );
+  }
+
+  refused(request: RefusedRequest, meters: ListenerMeters): void {
+    meters.route('-').count('OTHER', request.status, request.totalMs / 1000);
+    meters.failed(request.code);
+    this.connection({
+      ...NOTHING,
+      startedAtMs: this.#wallClock() - request.totalMs,
+      listener: request.listener,
+      protocol: 'HTTP/1.1',
+      client: request.client,
+      status: request.status,
+      totalMs: request.totalMs,
+      flag: flagOf(request.code),
+      reason: request.detail === '' ? request.code : request.detail,
+    });
+  }
+
+  /** A line for something that is not an exchange: a tcp connection, or a request that was refused. */
+  connection(record: ExchangeRecord): void {
+    this.#log?.line(this.#lines.line(record));
+  }
+}
+
+/** A record with nothing in it, to be filled by what a connection has. */
+export const NOTHING = {
+  id: null,
+  method: null,
+  host: null,
+  path: null,
+  status: null,
+  bytesIn: 0,
+  bytesOut: 0,
+  route: null,
+  rule: null,
+  pool: null,
+  target: null,
+  node: null,
+  attempts: 0,
+  reused: false,
+  headerMs: null,
+  connectMs: null,
+  firstByteMs: null,
+  userAgent: null,
+  referer: null,
+} as const;

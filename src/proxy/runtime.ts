@@ -1,0 +1,16 @@
+// What a worker derives from one snapshot: routers and pools, built completely before it is swapped in.
+
+import type { Snapshot } from '../model/snapshot.ts';
+import type { TrustedProxies } from './http/forwarded.ts';
+import type { Router } from './router/router.ts';
+import type { Pool } from './upstream/pool.ts';
+
+export interface Runtime {
+  readonly snapshot: Snapshot;
+  /** By listener name; http and https listeners only. */
+  readonly routers: ReadonlyMap<string, Router>;
+  /** In the order of `snapshot.pools`. */
+  readonly pools: readonly Pool[];
+  readonly poolsByName: ReadonlyMap<string, Pool>;
+  readonly trustedProxies: TrustedProxies;
+}

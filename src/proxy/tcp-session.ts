@@ -1,0 +1,181 @@
+// One downstream connection of a tcp listener: picks a target, fails over along the row, then becomes a tunnel.
+
+import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { Member } from '../model/picker.ts';
+import { flagOf } from '../telemetry/flags.ts';
+import type { ExchangeContext } from './exchange-context.ts';
+import type { Listener } from './listener.ts';
+import { NOTHING } from './recorder.ts';
+import { Tunnel, type TunnelResult } from './tunnel.ts';
+import type { FlowFacts } from './upstream/hash-key.ts';
+import type { Pool } from './upstream/pool.ts';
+import type { Target } from './upstream/target.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import type { Wire, WireOwner } from './wire/wire.ts';
+
+/** Targets tried before the client is given up on; every try costs at most the pool's connect timeout. */
+const ATTEMPTS = 5;
+
+export class TcpSession implements WireOwner, UpstreamUser {
+  readonly #listener: Listener;
+  readonly #context: ExchangeContext;
+  readonly #client: string;
+  readonly #wire: Wire;
+  readonly #startedAtMs: number;
+  readonly #tried: Member[] = [];
+  #pool: Pool | null = null;
+  #target: Target | null = null;
+  #connection: UpstreamConnection | null = null;
+  #tunnel: Tunnel | null = null;
+  /** Bytes that the client sent before its target was there. */
+  #early: Buffer | null = null;
+  #clientEnded = false;
+  #connectMs: number | null = null;
+  #ended = false;
+
+  constructor(listener: Listener, makeWire: (owner: WireOwner) => Wire, client: string, context: ExchangeContext) {
+    this.#listener = listener;
+    this.#context = context;
+    this.#client = client;
+    this.#startedAtMs = context.now();
+    this.#wire = makeWire(this);
+    this.#start();
+  }
+
+  #start(): void {
+    const pool = this.#context.runtime().poolsByName.get(this.#listener.config.pool ?? '');
+    if (pool === undefined) return this.#fail('no-target');
+    this.#pool = pool;
+    this.#attempt(pool.hashOf(flowOf(this.#client)));
+  }
+
+  #attempt(hash: number): void {
+    const pool = this.#pool!;
+    let code: FailureCode = 'no-target';
+    while (this.#tried.length < ATTEMPTS) {
+      const member = pool.picker.pick(hash, this.#tried);
+      if (member === undefined) break;
+      this.#tried.push(member);
+      const target = member.live as Target;
+      const connection = pool.connect(target, this, true);
+      if (connection === undefined) {
+        code = 'connection-limit';
+        continue;
+      }
+      this.#target = target;
+      target.begin(this.#context.now());
+      this.#connection = connection;
+      return;
+    }
+    this.#fail(code);
+  }
+
+  onUpstreamConnected(connection: UpstreamConnection): void {
+    this.#connectMs = connection.connectMs;
+    const { deadlines, now } = this.#context;
+    const { idleMs } = this.#listener.config.timeouts;
+    this.#tunnel = new Tunnel(this.#wire, connection, idleMs, deadlines, now, (result) => this.#done(result));
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) this.#tunnel.onBytes(early, early.length);
+    if (this.#clientEnded) this.#tunnel.onEnd();
+  }
+
+  onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
+    this.#leaveTarget();
+    const pool = this.#pool!;
+    pool.meters.retried(code);
+    if (this.#tried.length >= ATTEMPTS) this.#fail(code);
+    else this.#attempt(pool.hashOf(flowOf(this.#client)));
+  }
+
+  // Before the tunnel is there, the client may speak first, end its side, or leave.
+
+  onBytes(buffer: Buffer, length: number): void {
+    const bytes = Buffer.from(buffer.subarray(0, length));
+    this.#early = this.#early === null ? bytes : Buffer.concat([this.#early, bytes]);
+    this.#wire.pause();
+  }
+
+  onEnd(): void {
+    this.#clientEnded = true;
+  }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    const connection = this.#connection;
+    this.#leaveTarget();
+    connection?.close();
+    this.#record('client-aborted');
+  }
+
+  onUpstreamBytes(): void {}
+
+  onUpstreamEnd(): void {}
+
+  onUpstreamDrain(): void {}
+
+  onUpstreamClose(): void {}
+
+  shutdown(): void {
+    if (this.#tunnel !== null) this.#tunnel.shutdown();
+    else this.#wire.destroy();
+  }
+
+  #done(result: TunnelResult): void {
+    this.#leaveTarget();
+    this.#record(result === 'complete' || result === 'shutdown' ? null : result, result);
+  }
+
+  #fail(code: FailureCode): void {
+    this.#record(code);
+    this.#wire.reset();
+  }
+
+  #leaveTarget(): void {
+    if (this.#connection !== null) this.#target?.end();
+    this.#connection = null;
+  }
+
+  #record(code: FailureCode | null, result: string = code ?? 'complete'): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { meters, config } = this.#listener;
+    const { bytesRead, bytesWritten } = this.#wire;
+    meters.bytes(bytesRead, bytesWritten);
+    meters.tcpEnded(result);
+    if (code !== null && (FAILURES[code] as Failure).level !== 'debug') meters.failed(code);
+    const totalMs = this.#context.now() - this.#startedAtMs;
+    this.#context.recorder.connection({
+      ...NOTHING,
+      startedAtMs: this.#context.wallClock() - totalMs,
+      listener: config.name,
+      protocol: 'tcp',
+      client: this.#client,
+      bytesIn: bytesRead,
+      bytesOut: bytesWritten,
+      pool: this.#pool?.name ?? null,
+      target: this.#target?.identity ?? null,
+      node: this.#target?.node ?? null,
+      attempts: this.#tried.length,
+      connectMs: this.#connectMs,
+      totalMs,
+      flag: flagOf(code),
+      reason: code,
+    });
+    this.#listener.onSessionEnd(this, this.#client);
+  }
+}
+
+/** A tcp flow has nothing but its client's address to hash. */
+function flowOf(clientAddress: string): FlowFacts {
+  return {
+    clientAddress,
+    host: '',
+    path: '',
+    query: '',
+    header: () => undefined,
+    capture: () => undefined,
+  };
+}

@@ -1,0 +1,145 @@
+// A pool as one snapshot version sees it: members, picker and bounds, over targets that outlive the version.
+
+import { createFlowHasher } from '../../balance/siphash.ts';
+import type { FailureCode } from '../../model/failures.ts';
+import type { HeadLimits } from '../../http1/limits.ts';
+import type { Member, Picker } from '../../model/picker.ts';
+import type { SnapshotPool } from '../../model/snapshot.ts';
+import type { WireContext } from '../wire/wire.ts';
+import type { PoolMeters } from '../meters.ts';
+import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
+import type { EjectionLedger, Target } from './target.ts';
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+
+export interface PoolContext {
+  readonly wires: WireContext;
+  readonly limits: HeadLimits;
+  readonly random: () => number;
+  readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+  /** Tells the controller that a connect to this target has succeeded for the first time. */
+  readonly onProven: (pool: string, identity: string) => void;
+}
+
+/** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
+const RETRIES_ALWAYS = 10;
+const BUDGET_WINDOW_MS = 10_000;
+
+export class Pool implements EjectionLedger {
+  readonly config: SnapshotPool;
+  readonly members: readonly Member[];
+  readonly picker: Picker;
+  readonly meters: PoolMeters;
+  readonly #context: PoolContext;
+  readonly #hasher: FlowHasher | null;
+  #ejected = 0;
+  #windowStartedAtMs = 0;
+  #windowRequests = 0;
+  #windowRetries = 0;
+
+  constructor(
+    config: SnapshotPool,
+    members: readonly Member[],
+    picker: Picker,
+    meters: PoolMeters,
+    context: PoolContext,
+  ) {
+    this.config = config;
+    this.members = members;
+    this.picker = picker;
+    this.meters = meters;
+    this.#context = context;
+    this.#hasher = config.policy.key === null ? null : createFlowHasher(config.policy.hashKey);
+  }
+
+  /** The number that the picker takes for a flow; 0 for policies that do not hash. */
+  hashOf(flow: FlowFacts): number {
+    const { key } = this.config.policy;
+    return this.#hasher === null || key === null ? 0 : flowHash(this.#hasher, key, flow);
+  }
+
+  get name(): string {
+    return this.config.name;
+  }
+
+  /**
+   * An idle connection to the target, ready at once, or a new one that will call its user back.
+   * Undefined when the target is at its bound of open connections.
+   * @param freshOnly never a pooled connection
+   */
+  connect(target: Target, user: UpstreamUser, freshOnly: boolean): UpstreamConnection | undefined {
+    const { wires, limits, random } = this.#context;
+    const nowMs = wires.now();
+    if (!freshOnly) {
+    for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
+      if (idle.isUsable(nowMs)) {
+        idle.use(user);
+        return idle;
+      }
+      idle.close();
+    }
+    }
+    if (target.open >= this.config.connections.perTarget) return undefined;
+    return new UpstreamConnection(this, target, user, wires, limits, random());
+  }
+
+  onConnected(target: Target, tookMs: number, first: boolean): void {
+    this.meters.connected(tookMs);
+    if (first) this.#context.onProven(this.name, target.identity);
+  }
+
+  onConnectFailed(code: FailureCode): void {
+    this.meters.connectFailed(code);
+  }
+
+  /** Counts a request towards the retry budget. */
+  onRequest(nowMs: number): void {
+    if (nowMs - this.#windowStartedAtMs > BUDGET_WINDOW_MS) {
+      this.#windowStartedAtMs = nowMs;
+      this.#windowRequests = 0;
+      this.#windowRetries = 0;
+    }
+    this.#windowRequests += 1;
+  }
+
+  /** Takes a retry out of the budget, or says that there is none left. */
+  mayRetry(share: number): boolean {
+    if (this.#windowRetries >= RETRIES_ALWAYS && this.#windowRetries >= this.#windowRequests * share) {
+      this.meters.retryBudgetExhausted();
+      return false;
+    }
+    this.#windowRetries += 1;
+    return true;
+  }
+
+  mayEject(): boolean {
+    return this.#ejected + 1 <= this.members.length * this.config.ejection.maxShare;
+  }
+
+  onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void {
+    this.#ejected += 1;
+    this.meters.ejected(this.#ejected);
+    this.#context.log.warn(
+      { code: 'target-ejected', pool: this.name, target: target.identity, node: target.node, reason, forMs },
+      'target ejected',
+    );
+  }
+
+  onReturned(target: Target): void {
+    this.#ejected -= 1;
+    this.meters.returned(this.#ejected);
+    this.#context.log.info(
+      { code: 'target-returned', pool: this.name, target: target.identity, node: target.node },
+      'ejected target returned',
+    );
+  }
+
+  /** Carries the count of ejected targets over from the version before. */
+  adopt(targets: Iterable<Target>): void {
+    this.#ejected = 0;
+    for (const target of targets) {
+      target.ledger = this;
+      target.ejection = this.config.ejection;
+      if (target.ejected) this.#ejected += 1;
+    }
+  }
+}

@@ -1,0 +1,228 @@
+// One connection to one target: connecting, in use by one exchange or tunnel, or idle until it is reused or ages out.
+
+import type { HeadLimits } from '../../http1/limits.ts';
+import { ResponseParser } from '../../http1/response-parser.ts';
+import type { FailureCode } from '../../model/failures.ts';
+import type { Deadline } from '../deadlines.ts';
+import { Wire, type WireContext, type WireOwner } from '../wire/wire.ts';
+import type { Pool } from './pool.ts';
+import type { Target } from './target.ts';
+
+/** Who uses the connection at the moment. */
+export interface UpstreamUser {
+  onUpstreamConnected(connection: UpstreamConnection): void;
+  onUpstreamConnectFailed(connection: UpstreamConnection, code: FailureCode): void;
+  onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void;
+  onUpstreamEnd(connection: UpstreamConnection): void;
+  onUpstreamDrain(connection: UpstreamConnection): void;
+  /** The connection is gone while in use. */
+  onUpstreamClose(connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void;
+}
+
+/** A path that died without a word is found out after this, even while a tunnel is silent. */
+const KEEP_ALIVE_MS = 30_000;
+
+type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
+
+export class UpstreamConnection implements WireOwner, Deadline {
+  dueAtMs = Number.POSITIVE_INFINITY;
+  filedTick = -1;
+  readonly pool: Pool;
+  readonly target: Target;
+  readonly wire: Wire;
+  /** Made on first use: a tcp tunnel never needs it. */
+  #parser: ResponseParser | null = null;
+  /** True when this use is not the connection's first: such a connection may die of its server's idle timeout. */
+  reused = false;
+  connectMs = 0;
+  #phase: Phase = 'connecting';
+  #user: UpstreamUser | null;
+  #requests = 0;
+  readonly #openedAtMs: number;
+  readonly #requestLimit: number;
+  readonly #ageLimitMs: number;
+  readonly #context: WireContext;
+  readonly #limits: HeadLimits;
+
+  constructor(
+    pool: Pool,
+    target: Target,
+    user: UpstreamUser,
+    context: WireContext,
+    limits: HeadLimits,
+    jitter: number,
+  ) {
+    this.pool = pool;
+    this.target = target;
+    this.#user = user;
+    this.#context = context;
+    this.#limits = limits;
+    this.#openedAtMs = context.now();
+    const { connections, timeouts } = pool.config;
+    // Jitter keeps connections that were opened together from being closed together.
+    const spread = 0.9 + 0.2 * jitter;
+    this.#requestLimit = connections.requests === 0 ? Infinity : Math.max(1, connections.requests * spread);
+    this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
+    target.open += 1;
+    this.wire = Wire.plain(null, this, context);
+    const { socket } = this.wire;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    socket.connect({ host: target.address, port: target.port, autoSelectFamily: false });
+    this.wire.socket.once('connect', () => this.#onConnect());
+    context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
+  }
+
+  get parser(): ResponseParser {
+    this.#parser ??= new ResponseParser(this.#limits);
+    return this.#parser;
+  }
+
+  get connected(): boolean {
+    return this.#phase === 'busy' || this.#phase === 'idle';
+  }
+
+  /** Passes a connection in use to another user (a request that became a tunnel). */
+  handOver(user: UpstreamUser): void {
+    this.#user = user;
+  }
+
+  /** Takes an idle connection into use. */
+  use(user: UpstreamUser): void {
+    this.#phase = 'busy';
+    this.#user = user;
+    this.reused = true;
+    this.pool.meters.connections(1, -1);
+    this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
+  }
+
+  /** False when the connection is too old or was closed: it is dropped and another must be taken. */
+  isUsable(nowMs: number): boolean {
+    return this.#phase === 'idle' && !this.wire.closed && nowMs - this.#openedAtMs < this.#ageLimitMs;
+  }
+
+  /** Gives the connection back after a complete exchange; it is kept if its bounds allow. */
+  release(): void {
+    this.#user = null;
+    this.#requests += 1;
+    const { target } = this;
+    const { connections } = this.pool.config;
+    const nowMs = this.#context.now();
+    if (
+      target.retired ||
+      target.ejected ||
+      this.wire.closed ||
+      this.#requests >= this.#requestLimit ||
+      nowMs - this.#openedAtMs >= this.#ageLimitMs ||
+      target.idle.length >= connections.idlePerTarget
+    ) {
+      this.close();
+      return;
+    }
+    this.#phase = 'idle';
+    this.pool.meters.connections(-1, 1);
+    this.wire.resume();
+    this.#context.deadlines.set(this, nowMs + connections.idleMs);
+    target.idle.push(this);
+  }
+
+  /** Ends the connection without telling its user. */
+  close(): void {
+    this.#user = null;
+    this.#closed();
+    this.wire.destroy();
+  }
+
+  onDeadline(): void {
+    if (this.#phase === 'connecting') this.#failConnect('connect-timeout');
+    else if (this.#phase === 'idle') this.#dropIdle();
+  }
+
+  onBytes(buffer: Buffer, length: number): void {
+    // Bytes that nobody asked for: the next answer could not be told from them.
+    if (this.#user === null) this.#dropIdle();
+    else this.#user.onUpstreamBytes(this, buffer, length);
+  }
+
+  onEnd(): void {
+    if (this.#user === null) this.#dropIdle();
+    else this.#user.onUpstreamEnd(this);
+  }
+
+  onDrain(): void {
+    this.#user?.onUpstreamDrain(this);
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    const phase = this.#phase;
+    if (phase === 'closed') return;
+    if (phase === 'connecting') {
+      this.#failConnect(error === null ? 'connect-failed' : connectFailure(error));
+      return;
+    }
+    if (phase === 'idle') this.#unlist();
+    this.#closed();
+    const user = this.#user;
+    this.#user = null;
+    user?.onUpstreamClose(this, error);
+  }
+
+  #onConnect(): void {
+    if (this.#phase !== 'connecting') return;
+    const { turn, deadlines, now } = this.#context;
+    this.#phase = 'busy';
+    this.pool.meters.connections(1, 0);
+    this.connectMs = now() - this.#openedAtMs;
+    deadlines.set(this, Number.POSITIVE_INFINITY);
+    const first = !this.target.proven;
+    this.target.onConnected();
+    this.pool.onConnected(this.target, this.connectMs, first);
+    turn.enter();
+    try {
+      this.#user?.onUpstreamConnected(this);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #failConnect(code: FailureCode): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#closed();
+    this.wire.destroy();
+    this.target.onConnectFailed(this.#context.now());
+    this.pool.onConnectFailed(code);
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      user?.onUpstreamConnectFailed(this, code);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #dropIdle(): void {
+    this.#unlist();
+    this.close();
+  }
+
+  #unlist(): void {
+    const index = this.target.idle.indexOf(this);
+    if (index !== -1) this.target.idle.splice(index, 1);
+  }
+
+  #closed(): void {
+    if (this.#phase === 'closed') return;
+    if (this.#phase === 'busy') this.pool.meters.connections(-1, 0);
+    else if (this.#phase === 'idle') this.pool.meters.connections(0, -1);
+    this.#phase = 'closed';
+    this.target.open -= 1;
+    this.#context.deadlines.clear(this);
+  }
+}
+
+function connectFailure(error: NodeJS.ErrnoException): FailureCode {
+  if (error.code === 'ECONNREFUSED') return 'connect-refused';
+  if (error.code === 'ETIMEDOUT') return 'connect-timeout';
+  return 'connect-failed';
+}

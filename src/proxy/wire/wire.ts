@@ -1,0 +1,305 @@
+// One socket, plain or TLS, as the sessions see it: bytes in by reference, text and bytes out in one write a turn.
+
+import net from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import type { Deadline, Deadlines } from '../deadlines.ts';
+import type { Turn } from './turn.ts';
+
+/** What a session or an upstream connection does with its socket's events. */
+export interface WireOwner {
+  /** Bytes lie in `buffer[0, length)` and are valid only during the call: the buffer is shared by all sockets. */
+  onBytes(buffer: Buffer, length: number): void;
+  /** The peer sends no more; writing is still possible. */
+  onEnd(): void;
+  /** Everything written so far has left: a paused other side may go on. */
+  onDrain(): void;
+  /** The socket is gone; called exactly once. `error` is null after an orderly end. */
+  onClose(error: NodeJS.ErrnoException | null): void;
+}
+
+/** What all wires of a worker share. */
+export interface WireContext {
+  readonly turn: Turn;
+  readonly pool: BufferPool;
+  readonly deadlines: Deadlines;
+  readonly now: () => number;
+  /** The one read buffer of the worker: an event loop reads one socket at a time. */
+  readonly readBuffer: Buffer;
+}
+
+/** Up to this much text is kept as a string: Node writes it from the stack without a buffer. */
+const TEXT_LIMIT = 12 * 1024;
+/** Bodies at most this long ride along as text. */
+const BYTES_AS_TEXT = 4 * 1024;
+const HIGH_WATER_BYTES = 256 * 1024;
+/** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
+const LINGER_MS = 1000;
+const LINGER_BYTES = 1024 * 1024;
+
+export class Wire implements Deadline {
+  dueAtMs = Number.POSITIVE_INFINITY;
+  filedTick = -1;
+  readonly socket: net.Socket | TLSSocket;
+  /** True while the peer reads more slowly than we write. */
+  congested = false;
+  bytesRead = 0;
+  bytesWritten = 0;
+  #owner: WireOwner;
+  readonly #context: WireContext;
+  #text = '';
+  #buffer: Buffer | null = null;
+  #used = 0;
+  readonly #inFlight: Buffer[] = [];
+  #queued = false;
+  #lingering = 0;
+  #closed = false;
+  #ending = false;
+  #error: NodeJS.ErrnoException | null = null;
+
+  private constructor(socket: net.Socket | TLSSocket, owner: WireOwner, context: WireContext) {
+    this.socket = socket;
+    this.#owner = owner;
+    this.#context = context;
+  }
+
+  /**
+   * A plain TCP socket that reads into the shared buffer. `handle` is an accepted libuv handle, or null for a
+   * socket that will connect. Building the socket here instead of letting `net.Server` do it saves wrapping
+   * every accepted connection twice (docs/decisions/0003-accepting-connections.md).
+   */
+  static plain(handle: object | null, owner: WireOwner, context: WireContext): Wire {
+    let wire: Wire | null = null;
+    const options = {
+      allowHalfOpen: true,
+      writableHighWaterMark: HIGH_WATER_BYTES,
+      onread: {
+        buffer: context.readBuffer,
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          wire?.receive(buffer as Buffer, length);
+          return true;
+        },
+      },
+    };
+    const socket = new net.Socket(
+      (handle === null ? options : { ...options, handle }) as net.SocketConstructorOpts,
+    );
+    wire = new Wire(socket, owner, context);
+    wire.#listen();
+    return wire;
+  }
+
+  /** A TLS socket after its handshake. */
+  static secure(socket: TLSSocket, owner: WireOwner, context: WireContext): Wire {
+    const wire = new Wire(socket, owner, context);
+    socket.on('data', (chunk: Buffer) => wire.receive(chunk, chunk.length));
+    wire.#listen();
+    return wire;
+  }
+
+  set owner(owner: WireOwner) {
+    this.#owner = owner;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.socket.destroyed;
+  }
+
+  /** Bytes handed over and not yet taken by the kernel. */
+  get pendingBytes(): number {
+    return this.socket.writableLength + this.#text.length + this.#used;
+  }
+
+  receive(buffer: Buffer, length: number): void {
+    this.bytesRead += length;
+    if (this.#lingering > 0) {
+      this.#lingering -= length;
+      if (this.#lingering <= 0) this.destroy();
+      return;
+    }
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#owner.onBytes(buffer, length);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  /** Queues latin1 text (heads, chunk framing). */
+  text(text: string): void {
+    if (this.#buffer !== null && this.#used + text.length <= OUT_BUFFER_BYTES) {
+      this.#used += this.#buffer.latin1Write(text, this.#used);
+    } else {
+      if (this.#buffer !== null) this.#flushBuffer();
+      this.#text += text;
+      if (this.#text.length > TEXT_LIMIT) this.#flushText();
+    }
+    this.#enqueue();
+  }
+
+  /** Queues bytes; they are copied, so the caller's buffer may be reused at once. */
+  bytes(buffer: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#buffer === null && length <= BYTES_AS_TEXT && this.#text.length + length <= TEXT_LIMIT) {
+      this.#text += buffer.latin1Slice(start, end);
+    } else {
+      this.#toBuffer();
+      let position = start;
+      while (position < end) {
+        if (this.#used === OUT_BUFFER_BYTES) {
+          this.#flushBuffer();
+          this.#buffer = this.#context.pool.take();
+        }
+        const copied = buffer.copy(this.#buffer!, this.#used, position, end);
+        this.#used += copied;
+        position += copied;
+      }
+    }
+    this.#enqueue();
+  }
+
+  /** Hands everything queued to the kernel; called by the turn. */
+  flush(): void {
+    this.#queued = false;
+    if (this.#text !== '') this.#flushText();
+    if (this.#buffer !== null) this.#flushBuffer();
+    if (this.#ending && !this.socket.writableEnded) this.socket.end();
+  }
+
+  pause(): void {
+    if (!this.socket.isPaused()) this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  /** Sends what is queued, then our end of stream; reading goes on. */
+  end(): void {
+    this.#ending = true;
+    this.#enqueue();
+  }
+
+  /** Ends our side and reads on for a moment, dropping what comes, so that the last answer is not lost to a reset. */
+  endAndLinger(): void {
+    if (this.closed) return;
+    this.end();
+    this.#lingering = LINGER_BYTES;
+    this.resume();
+    if (this.socket.readableEnded) this.#destroyWhenFlushed();
+    else this.#context.deadlines.set(this, this.#context.now() + LINGER_MS);
+  }
+
+  destroy(): void {
+    this.#dropQueued();
+    this.socket.destroy();
+  }
+
+  /** Closes with a TCP reset, so that the peer can't take a cut stream for a complete one. */
+  reset(): void {
+    this.#dropQueued();
+    // TLS shows a cut by the missing close_notify; Node resets plain TCP only.
+    if ('encrypted' in this.socket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  onDeadline(): void {
+    this.destroy();
+  }
+
+  #listen(): void {
+    const { socket } = this;
+    const { turn } = this.#context;
+    socket.on('end', () => {
+      if (this.#lingering > 0) return this.#destroyWhenFlushed();
+      turn.enter();
+      try {
+        this.#owner.onEnd();
+      } finally {
+        turn.leave();
+      }
+    });
+    socket.on('drain', () => {
+      this.congested = false;
+      turn.enter();
+      try {
+        this.#owner.onDrain();
+      } finally {
+        turn.leave();
+      }
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#error = error;
+    });
+    socket.on('close', () => this.#onClose());
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dropQueued();
+    this.#context.deadlines.clear(this);
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#owner.onClose(this.#error);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  /** The peer has ended too: nothing is left to wait for but our own last bytes. */
+  #destroyWhenFlushed(): void {
+    if (this.socket.writableFinished) this.destroy();
+    else this.socket.once('finish', () => this.destroy());
+  }
+
+  #enqueue(): void {
+    if (this.#queued) return;
+    this.#queued = this.#context.turn.dirty(this);
+    if (!this.#queued) this.flush();
+  }
+
+  #toBuffer(): void {
+    if (this.#buffer !== null) return;
+    this.#buffer = this.#context.pool.take();
+    if (this.#text !== '') this.#used = this.#buffer.latin1Write(this.#text, 0);
+    this.#text = '';
+  }
+
+  #flushText(): void {
+    const text = this.#text;
+    this.#text = '';
+    if (this.socket.destroyed || this.socket.writableEnded) return;
+    this.bytesWritten += text.length;
+    if (!this.socket.write(text, 'latin1')) this.congested = true;
+  }
+
+  #flushBuffer(): void {
+    const buffer = this.#buffer!;
+    const used = this.#used;
+    this.#buffer = null;
+    this.#used = 0;
+    if (used === 0 || this.socket.destroyed || this.socket.writableEnded) {
+      this.#context.pool.give(buffer);
+      return;
+    }
+    this.bytesWritten += used;
+    this.#inFlight.push(buffer);
+    if (!this.socket.write(buffer.subarray(0, used), this.#onWritten)) this.congested = true;
+  }
+
+  /** Writes finish in order, so the oldest buffer is the one that came free; after an error none is reused. */
+  readonly #onWritten = (error?: Error | null): void => {
+    const buffer = this.#inFlight.shift();
+    if (buffer !== undefined && (error === null || error === undefined)) this.#context.pool.give(buffer);
+  };
+
+  #dropQueued(): void {
+    this.#text = '';
+    if (this.#buffer !== null) this.#context.pool.give(this.#buffer);
+    this.#buffer = null;
+    this.#used = 0;
+  }
+}

@@ -1,0 +1,301 @@
+// The worker's composition root: the data plane of one process, driven by the supervisor's messages.
+
+import type { Logger } from 'pino';
+import { FAILURES } from '../model/failures.ts';
+import type { ListenAddress, SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../model/messages.ts';
+import type { ListenerConfig } from '../model/config.ts';
+import type { Secrets, Snapshot } from '../model/snapshot.ts';
+import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
+import type { LogPath } from '../telemetry/log-destination.ts';
+import { MetricsBoard } from '../telemetry/metrics-board.ts';
+import { Applier } from './apply.ts';
+import { Certificates } from './certificates.ts';
+import { Deadlines } from './deadlines.ts';
+import { HttpDate } from './http/date.ts';
+import { TrustedProxies } from './http/forwarded.ts';
+import { RequestIds } from './http/request-id.ts';
+import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
+import { ListenerMeters } from './meters.ts';
+import { Recorder } from './recorder.ts';
+import type { Runtime } from './runtime.ts';
+import { BufferPool } from './wire/buffer-pool.ts';
+import { Turn } from './wire/turn.ts';
+import type { WireContext } from './wire/wire.ts';
+
+/** How often counters go to the controller; what a killed worker counted since is lost, no more. */
+const REPORT_MS = 250;
+const READ_BUFFER_BYTES = 64 * 1024;
+const LOG_CLOSE_MS = 2000;
+
+export interface WorkerEnvironment {
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly wallClock: () => number;
+  readonly random: () => number;
+  readonly send: (message: WorkerToSupervisor) => void;
+  readonly exit: (code: number) => void;
+}
+
+export class Worker {
+  readonly #environment: WorkerEnvironment;
+  readonly #board = new MetricsBoard();
+  readonly #deadlines: Deadlines;
+  readonly #applier: Applier;
+  readonly #listenerContext: ListenerContext;
+  readonly #recorder: Recorder;
+  /** Bound sockets that came ahead of the snapshot that names them. */
+  readonly #handles = new Map<string, TcpHandle>();
+  readonly #listeners = new Map<string, Listener>();
+  /** No longer configured; their connections live on. */
+  readonly #retired = new Set<Listener>();
+  readonly #slots: { version: number; apply: number; rejected: number; lost: Record<LostReason, number> };
+  #runtime: Runtime;
+  #certificates = new Certificates({});
+  #accessLog: AccessLog | null = null;
+  #accessLogKey = '';
+  #reportTimer: NodeJS.Timeout | null = null;
+  #drainTimer: NodeJS.Timeout | null = null;
+  #draining = false;
+
+  constructor(environment: WorkerEnvironment) {
+    const { now, wallClock, random, log } = environment;
+    this.#environment = environment;
+    this.#deadlines = new Deadlines(now);
+    this.#recorder = new Recorder(wallClock);
+    this.#runtime = emptyRuntime();
+    const turn = new Turn();
+    const wires: WireContext = {
+      turn,
+      pool: new BufferPool(),
+      deadlines: this.#deadlines,
+      now,
+      readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    };
+    const responseLimits = { headerBytes: 65_536, headerCount: 256, chunkExtensionBytes: 4096, trailerBytes: 8192 };
+    this.#applier = new Applier({
+      board: this.#board,
+      deadlines: this.#deadlines,
+      random,
+      now,
+      pools: {
+        wires,
+        limits: responseLimits,
+        random,
+        log,
+        onProven: (pool, identity) => this.#tellController({ kind: 'proven', pool, identity }),
+      },
+    });
+    this.#listenerContext = {
+      wires,
+      log,
+      secureContextFor: (listener, serverName) => this.#certificates.contextFor(listener, serverName),
+      exchanges: {
+        runtime: () => this.#runtime,
+        now,
+        wallClock,
+        random,
+        deadlines: this.#deadlines,
+        turn,
+        date: new HttpDate(wallClock),
+        requestIds: new RequestIds(wallClock, random),
+        recorder: this.#recorder,
+      },
+    };
+    const lostSlot = (reason: LostReason): number =>
+      this.#board.counter('portico_access_log_lines_lost_total', { reason });
+    this.#slots = {
+      version: this.#board.gauge('portico_snapshot_version', {}),
+      apply: this.#board.histogram('portico_snapshot_apply_seconds', {}),
+      rejected: this.#board.counter('portico_snapshot_rejected_total', {}),
+      lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<LostReason, number>,
+    };
+  }
+
+  start(): void {
+    this.#deadlines.start();
+    this.#reportTimer = setInterval(() => this.#report(), REPORT_MS);
+    this.#environment.send({ kind: 'up' });
+  }
+
+  onMessage(message: SupervisorToWorker, handle: unknown): void {
+    switch (message.kind) {
+      case 'listener':
+        this.#handles.set(keyOf(message.address), handle as TcpHandle);
+        return;
+      case 'snapshot':
+        return this.#apply(message.version, message.text);
+      case 'reopen-logs':
+        void this.#accessLog?.reopen();
+        return;
+      case 'report-anew':
+        this.#board.invalidate();
+        this.#report();
+        return;
+      case 'drain':
+        return this.drain(message.deadlineMs);
+    }
+  }
+
+  /** Stops accepting, waits for what is in flight, and exits; what is left after the deadline is cut. */
+  drain(deadlineMs: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (const listener of this.#listeners.values()) listener.stopAccepting();
+    const listeners = [...this.#listeners.values(), ...this.#retired];
+    const leave = (): void => {
+      for (const listener of listeners) listener.shutdown();
+      void this.#leave();
+    };
+    const deadline = this.#environment.now() + deadlineMs;
+    this.#drainTimer = setInterval(() => {
+      const open = listeners.reduce((sum, listener) => sum + listener.openSessions, 0);
+      if (open === 0 || this.#environment.now() >= deadline) leave();
+    }, 50);
+  }
+
+  async #leave(): Promise<void> {
+    if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
+    if (this.#reportTimer !== null) clearInterval(this.#reportTimer);
+    await this.#accessLog?.close(LOG_CLOSE_MS);
+    this.#report();
+    this.#environment.send({ kind: 'drained' });
+    this.#deadlines.close();
+    this.#environment.exit(0);
+  }
+
+  #apply(version: number, text: string): void {
+    const { log, now } = this.#environment;
+    const startedAtMs = now();
+    try {
+      const { snapshot, secrets } = JSON.parse(text) as { snapshot: Snapshot; secrets: Secrets };
+      const certificates = new Certificates(secrets);
+      this.#runtime = this.#applier.apply(snapshot);
+      this.#certificates = certificates;
+      this.#applyAccessLog(snapshot);
+      this.#applyListeners(snapshot);
+      this.#board.values[this.#slots.version] = version;
+      this.#board.observe(this.#slots.apply, (now() - startedAtMs) / 1000);
+      this.#tellController({ kind: 'applied', version });
+      this.#environment.send({ kind: 'serving' });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#board.values[this.#slots.rejected]! += 1;
+      log.error({ code: 'snapshot-rejected', version, error: reason }, 'snapshot rejected, the one before serves on');
+      this.#tellController({ kind: 'rejected', version, error: reason });
+    }
+  }
+
+  #applyListeners(snapshot: Snapshot): void {
+    const wanted = new Map(snapshot.listeners.map((config) => [keyOf(config), config]));
+    for (const [key, listener] of this.#listeners) {
+      if (wanted.has(key)) continue;
+      listener.stopAccepting();
+      this.#listeners.delete(key);
+      this.#retired.add(listener);
+    }
+    for (const listener of this.#retired) if (listener.openSessions === 0) this.#retired.delete(listener);
+    for (const [key, config] of wanted) this.#applyListener(key, config);
+  }
+
+  #applyListener(key: string, config: ListenerConfig): void {
+    let listener = this.#listeners.get(key);
+    if (listener === undefined) {
+      const handle = this.#handles.get(key);
+      if (handle === undefined) throw new Error(`no socket came for listener ${config.name}`);
+      this.#handles.delete(key);
+      const meters = new ListenerMeters(this.#board, config.name, config.protocol);
+      listener = new Listener(config, handle, meters, this.#listenerContext);
+      this.#listeners.set(key, listener);
+    }
+    listener.config = config;
+    const pair = this.#certificates.defaultPair(config.name);
+    if (pair !== undefined) listener.setDefaultCertificate(pair);
+  }
+
+  #applyAccessLog(snapshot: Snapshot): void {
+    const { path, bufferBytes } = snapshot.accessLog;
+    const key = `${path} ${bufferBytes}`;
+    if (key === this.#accessLogKey) return;
+    const before = this.#accessLog;
+    this.#accessLogKey = key;
+    this.#accessLog =
+      path === 'off'
+        ? null
+        : createAccessLog({
+            path: path as LogPath,
+            bufferBytes,
+            lost: (reason, lines) => {
+              this.#board.values[this.#slots.lost[reason]]! += lines;
+            },
+            failed: (error) =>
+              this.#environment.log.error(
+                { code: 'access-log-failed', path, error: error.message },
+                'access log cannot be written',
+              ),
+          });
+    this.#recorder.log = this.#accessLog;
+    void before?.close(LOG_CLOSE_MS);
+  }
+
+  #report(): void {
+    this.#tellController({ kind: 'metrics', frame: this.#board.frame() });
+  }
+
+  #tellController(message: WorkerToController): void {
+    this.#environment.send({ kind: 'to-controller', message });
+  }
+}
+
+/** A listener whose name, address or protocol changes is another listener. */
+function keyOf(address: Pick<ListenAddress, 'name' | 'host' | 'port' | 'protocol'>): string {
+  return `${address.name} ${address.protocol} ${address.host} ${address.port}`;
+}
+
+function emptyRuntime(): Runtime {
+  return {
+    snapshot: {
+      version: 0,
+      checksum: '',
+      eventAtMs: 0,
+      listeners: [],
+      hosts: [],
+      hostSets: [],
+      pools: [],
+      routes: [],
+      trustedProxies: [],
+      accessLog: { path: 'off', bufferBytes: 0 },
+    },
+    routers: new Map(),
+    pools: [],
+    poolsByName: new Map(),
+    trustedProxies: new TrustedProxies([]),
+  };
+}
+
+/** Runs a worker in this process; the supervisor is at the other end of the IPC channel. */
+export function runWorker(log: Logger): void {
+  const send = (message: WorkerToSupervisor): void => {
+    // The supervisor may be gone already; then the disconnect handler below ends this process.
+    if (process.connected) process.send?.(message);
+  };
+  const worker = new Worker({
+    log,
+    now: () => performance.now(),
+    wallClock: () => Date.now(),
+    random: Math.random,
+    send,
+    exit: (code) => process.exit(code),
+  });
+  process.on('message', (message, handle) => worker.onMessage(message as SupervisorToWorker, handle));
+  // The supervisor decides when to stop; a signal sent to the whole group must not end a drain early.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  process.on('disconnect', () => worker.drain(ORPHAN_DRAIN_MS));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ code: 'internal', error, text: FAILURES.internal.text }, 'worker failed');
+    process.exit(1);
+  });
+  worker.start();
+}
+
+/** Without a supervisor nothing new is served; what is in flight gets this long. */
+const ORPHAN_DRAIN_MS = 5000;

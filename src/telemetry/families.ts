@@ -1,0 +1,234 @@
+// The one table of metric families: name, type, labels, unit, where it is counted and how workers are merged.
+
+/** Seconds; the same for every histogram, so that they can be compared: Prometheus' defaults with 1 ms, 2.5 ms, 30 s and 60 s. */
+export const DURATION_BUCKETS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+] as const;
+
+/** Slots of one histogram series: a count for each bucket, one for what is above the last bound, and the sum. */
+export const HISTOGRAM_SLOTS = DURATION_BUCKETS.length + 2;
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+export type MetricUnit = 'none' | 'seconds' | 'bytes' | 'timestamp' | 'info';
+
+export interface MetricFamily {
+  readonly type: MetricType;
+  readonly labels: readonly string[];
+  readonly unit: MetricUnit;
+  /** Which process counts it. */
+  readonly role: 'worker' | 'controller';
+  /** How the values of several processes become one; counters and histograms are always summed. */
+  readonly merge: 'sum' | 'min' | 'max';
+  /** One sentence without a full stop; becomes the HELP line. */
+  readonly help: string;
+}
+
+type Role = MetricFamily['role'];
+
+const counter = <const L extends readonly string[]>(
+  role: Role,
+  labels: L,
+  help: string,
+  unit: MetricUnit = 'none',
+) => ({ type: 'counter', labels, unit, role, merge: 'sum', help }) as const;
+
+const gauge = <const L extends readonly string[]>(
+  role: Role,
+  labels: L,
+  help: string,
+  unit: MetricUnit = 'none',
+  merge: MetricFamily['merge'] = 'sum',
+) => ({ type: 'gauge', labels, unit, role, merge, help }) as const;
+
+const histogram = <const L extends readonly string[]>(role: Role, labels: L, help: string) =>
+  ({ type: 'histogram', labels, unit: 'seconds', role, merge: 'sum', help }) as const;
+
+export const FAMILIES = {
+  // Downstream
+  portico_http_requests_total: counter(
+    'worker',
+    ['listener', 'route', 'method', 'code'],
+    'Answered HTTP requests, those that Portico answered itself included; 499 is a client that left first',
+  ),
+  portico_http_request_duration_seconds: histogram(
+    'worker',
+    ['route', 'code_class'],
+    'Time from the first byte of the request to the last byte of the answer',
+  ),
+  portico_failures_total: counter(
+    'worker',
+    ['listener', 'reason'],
+    'Requests and connections that ended with a failure of the failure table, by its code',
+  ),
+  portico_connections_active: gauge(
+    'worker',
+    ['listener', 'protocol'],
+    'Downstream connections that are open',
+  ),
+  portico_connections_total: counter('worker', ['listener', 'protocol'], 'Accepted downstream connections'),
+  portico_connections_refused_total: counter(
+    'worker',
+    ['listener', 'reason'],
+    'Downstream connections closed right after the accept, by the limit that refused them',
+  ),
+  portico_bytes_received_total: counter('worker', ['listener'], 'Bytes received from clients', 'bytes'),
+  portico_bytes_sent_total: counter('worker', ['listener'], 'Bytes sent to clients', 'bytes'),
+  portico_tcp_connections_total: counter(
+    'worker',
+    ['listener', 'result'],
+    'Ended connections of tcp listeners, by how they ended',
+  ),
+
+  // Upstream
+  portico_upstream_requests_total: counter(
+    'worker',
+    ['pool', 'code_class'],
+    'Attempts that a target answered, by the class of its status',
+  ),
+  portico_upstream_connect_duration_seconds: histogram(
+    'worker',
+    ['pool'],
+    'Time to open a connection to a target',
+  ),
+  portico_upstream_response_duration_seconds: histogram(
+    'worker',
+    ['pool'],
+    'Time from the end of the request to the head of the answer of a target',
+  ),
+  portico_upstream_connect_failures_total: counter(
+    'worker',
+    ['pool', 'reason'],
+    'Connections to targets that could not be opened',
+  ),
+  portico_upstream_connections: gauge(
+    'worker',
+    ['pool', 'state'],
+    'Open connections to targets, by whether a request is on them',
+  ),
+  portico_upstream_connection_reuses_total: counter(
+    'worker',
+    ['pool'],
+    'Attempts that went out on a connection that was already open',
+  ),
+  portico_retries_total: counter(
+    'worker',
+    ['pool', 'reason'],
+    'Attempts after the first, by what ended the attempt before',
+  ),
+  portico_retry_budget_exhausted_total: counter(
+    'worker',
+    ['pool'],
+    'Retries that were not made because the budget was used up',
+  ),
+  portico_ejections_total: counter(
+    'worker',
+    ['pool'],
+    'Targets taken out by what a worker saw of their traffic',
+  ),
+  portico_ejected: gauge('worker', ['pool'], 'Targets that are ejected now, counted once for each worker'),
+
+  // Workers and snapshots
+  portico_snapshot_version: gauge(
+    'worker',
+    [],
+    'Version of the snapshot in use, the oldest of all workers',
+    'none',
+    'min',
+  ),
+  portico_snapshot_apply_seconds: histogram(
+    'worker',
+    [],
+    'Time a worker took to build and swap in a snapshot',
+  ),
+  portico_snapshot_rejected_total: counter(
+    'worker',
+    [],
+    'Snapshots that a worker could not build; the one before went on serving',
+  ),
+  portico_access_log_lines_lost_total: counter(
+    'worker',
+    ['reason'],
+    'Access log lines that were not written',
+  ),
+
+  // Targets and health
+  portico_targets: gauge(
+    'controller',
+    ['pool', 'cluster', 'state', 'health'],
+    'Targets by state and health; static ones have an empty cluster',
+  ),
+  portico_target_state: gauge('controller', ['pool', 'state'], 'Targets of a pool by state'),
+  portico_target_reasons: gauge(
+    'controller',
+    ['pool', 'reason'],
+    'Targets of a pool that carry a reason; one target can carry several',
+  ),
+  portico_healthcheck_total: counter('controller', ['pool', 'kind', 'result'], 'Finished probes'),
+  portico_healthcheck_duration_seconds: histogram('controller', ['pool', 'kind'], 'Time a probe took'),
+
+  // Configuration and discovery
+  portico_config_reloads_total: counter(
+    'controller',
+    ['result'],
+    'Attempts to load the configuration, the first included',
+  ),
+  portico_config_last_reload_success_timestamp_seconds: gauge(
+    'controller',
+    [],
+    'When a configuration was last loaded without a problem',
+    'timestamp',
+    'max',
+  ),
+  portico_k8s_watch_up: gauge(
+    'controller',
+    ['cluster', 'kind'],
+    'Whether the watch of this kind of object is connected',
+    'none',
+    'max',
+  ),
+  portico_k8s_watch_restarts_total: counter(
+    'controller',
+    ['cluster', 'kind', 'reason'],
+    'Watches that ended and were started again',
+  ),
+  portico_k8s_last_sync_timestamp_seconds: gauge(
+    'controller',
+    ['cluster', 'kind'],
+    'When what is known was last sure to agree with the API server',
+    'timestamp',
+    'max',
+  ),
+  portico_k8s_event_to_apply_seconds: histogram(
+    'controller',
+    [],
+    'Time from a cluster event to the acknowledgement of the last worker',
+  ),
+  portico_worker_restarts_total: counter(
+    'controller',
+    ['role', 'reason'],
+    'Processes that the supervisor replaced',
+  ),
+  portico_build_info: gauge(
+    'controller',
+    ['version', 'node'],
+    'Always 1; the labels say which build runs',
+    'info',
+    'max',
+  ),
+} as const satisfies Record<string, MetricFamily>;
+
+export type FamilyName = keyof typeof FAMILIES;
+type NameOfType<T extends MetricType> = {
+  [N in FamilyName]: (typeof FAMILIES)[N]['type'] extends T ? N : never;
+}[FamilyName];
+export type CounterName = NameOfType<'counter'>;
+export type GaugeName = NameOfType<'gauge'>;
+export type HistogramName = NameOfType<'histogram'>;
+
+/** Exactly the labels of the family, each with a value. */
+export type LabelsOf<N extends FamilyName> = Readonly<Record<(typeof FAMILIES)[N]['labels'][number], string>>;
+
+/** The family of a name that came from elsewhere, or undefined when the table does not have it. */
+export function familyOf(name: string): MetricFamily | undefined {
+  return Object.hasOwn(FAMILIES, name) ? FAMILIES[name as FamilyName] : undefined;
+}

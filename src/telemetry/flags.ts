@@ -1,0 +1,41 @@
+// The short termination code of a log line for each failure of the failure table.
+
+import type { FailureCode } from '../model/failures.ts';
+
+/** Two letters: U upstream, D downstream, N none found, R refused, I internal; `-` when nothing failed. */
+export const FLAGS = {
+  'bad-request': 'DP',
+  'header-too-large': 'DP',
+  'target-too-long': 'DP',
+  'version-unsupported': 'DP',
+  'coding-unsupported': 'DP',
+  'expectation-unsupported': 'DP',
+  'method-unsupported': 'DP',
+  'header-timeout': 'DT',
+  'body-timeout': 'DT',
+  'no-route': 'NR',
+  'no-environment': 'NR',
+  'no-target': 'UH',
+  'connection-limit': 'UO',
+  'connect-refused': 'UF',
+  'connect-timeout': 'UF',
+  'connect-failed': 'UF',
+  'upstream-reset': 'UC',
+  'upstream-protocol': 'UP',
+  'upstream-header-too-large': 'UP',
+  'upstream-incomplete': 'UC',
+  'response-timeout': 'UT',
+  'stream-idle': 'UT',
+  'total-timeout': 'UT',
+  'upgrade-failed': 'UP',
+  'client-aborted': 'DC',
+  'client-limit': 'RL',
+  internal: 'IN',
+} as const satisfies Record<FailureCode, string>;
+
+export type Flag = (typeof FLAGS)[FailureCode] | '-';
+
+/** The flag of a failure; `-` for an exchange that ended well. */
+export function flagOf(code: FailureCode | null): Flag {
+  return code === null ? '-' : FLAGS[code];
+}

@@ -1,0 +1,318 @@
+// The cluster test: Portico before a real Kubernetes API server, driven by the real kubectl, with clients all the while.
+
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { findProgram, peerVersion, requirePeers } from '../support/peers.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { buildKube, MissingToolError, missingForBuild } from './kube-build.ts';
+import { Kubectl, Transcript } from './kubectl.ts';
+import { Report } from './report.ts';
+import { STEPS, type Step } from './steps.ts';
+import { World } from './world.ts';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** This machine can't run it: not Linux, no Go toolchain, or a program missing that can't be installed. */
+const EXIT_NOT_HERE = 3;
+/** A run that hangs is a failed run. */
+const RUN_LIMIT_MS = 10 * 60_000;
+const DRAIN_LIMIT_MS = 15_000;
+
+const HELP = `usage: node test/cluster/scenario.ts [options]
+
+  --only NAME[,NAME]   run these steps alone
+  --list               print the steps and end
+  --up                 start the control plane, print its kubeconfig, and wait for Ctrl-C
+  --transcript FILE    write the commands and what they printed to FILE (Markdown)
+  --keep               leave the run's directory (logs, configuration) behind even after a good run
+
+environment: KUBECONFIG another cluster to run against, KUBECTL the kubectl to use with it
+exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it`;
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      up: { type: 'boolean', default: false },
+      transcript: { type: 'string' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    say(HELP);
+    return 0;
+  }
+  if (values.list) {
+    for (const step of STEPS) {
+      say(`${step.name.padEnd(20)} ${step.title}`);
+    }
+    return 0;
+  }
+  const wanted = values.only?.split(',') ?? STEPS.map((step) => step.name);
+  const unknown = wanted.filter((name) => !STEPS.some((step) => step.name === name));
+  if (unknown.length > 0) {
+    say(`unknown steps: ${unknown.join(', ')}; --list shows them`);
+    return EXIT_USAGE;
+  }
+  const missing = missingForBuild();
+  if (missing !== null) {
+    throw new MissingToolError(missing);
+  }
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'portico-cluster-'));
+  const { kubectlProgram, kubeconfig, controlPlane } = await openCluster(directory);
+  if (values.up) {
+    return await waitForInterrupt(kubeconfig, kubectlProgram, controlPlane);
+  }
+  const steps = STEPS.filter((step) => wanted.includes(step.name));
+  const cluster = { directory, kubectlProgram, kubeconfig, controlPlane };
+  const code = await runSteps(steps, cluster, values.transcript ?? null);
+  if (code === 0 && !values.keep) {
+    await rm(directory, { recursive: true, force: true });
+  } else {
+    process.stderr.write(`logs and configuration: ${directory}\n`);
+  }
+  return code;
+}
+
+interface Cluster {
+  readonly directory: string;
+  readonly kubectlProgram: string;
+  readonly kubeconfig: string;
+  readonly controlPlane: ControlPlane | null;
+}
+
+/** The cluster of KUBECONFIG, or a control plane of our own. */
+async function openCluster(directory: string): Promise<Omit<Cluster, 'directory'>> {
+  const given = process.env['KUBECONFIG'];
+  if (given !== undefined && given !== '') {
+    const program = process.env['KUBECTL'] ?? findProgram('kubectl') ?? (await buildKube(say)).kubectl;
+    say(`using the cluster of ${given} with ${program}; steps that stop the API server are skipped`);
+    return { kubectlProgram: program, kubeconfig: path.resolve(given), controlPlane: null };
+  }
+  const kube = await buildKube(say);
+  say(`starting etcd, kube-apiserver and kube-controller-manager ${kube.version}`);
+  const controlPlane = await startControlPlane(kube, directory);
+  return { kubectlProgram: kube.kubectl, kubeconfig: controlPlane.kubeconfig, controlPlane };
+}
+
+async function waitForInterrupt(
+  kubeconfig: string,
+  kubectl: string,
+  controlPlane: ControlPlane | null,
+): Promise<number> {
+  say(`export KUBECONFIG=${kubeconfig} KUBECTL=${kubectl}`);
+  say('Ctrl-C ends it.');
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const alive = setInterval(() => {}, 60_000);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => resolve());
+  }
+  await promise;
+  clearInterval(alive);
+  await controlPlane?.close();
+  return 0;
+}
+
+async function runSteps(
+  steps: readonly Step[],
+  cluster: Cluster,
+  transcriptFile: string | null,
+): Promise<number> {
+  const { directory, controlPlane } = cluster;
+  const report = new Report(say);
+  const transcript = new Transcript();
+  const cache = path.join(directory, 'kubectl-cache');
+  await mkdir(cache, { recursive: true });
+  const kubectl = new Kubectl(cluster.kubectlProgram, cluster.kubeconfig, transcript, cache);
+  const run = controlPlane === null ? `x${process.pid.toString(36)}` : 'yes';
+  const world = new World({ directory, kubectl, controlPlane, transcript, report, run });
+  transcript.shorten(directory, '/tmp/run');
+  transcript.shorten(`${process.cwd()}/`, '');
+  const loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  const startedAt = performance.now();
+  // Whatever happens, nothing that was started may outlive the run.
+  const hang = setTimeout(() => {
+    say(`FAIL  the run took longer than ${RUN_LIMIT_MS / 60_000} minutes`);
+    void closeAll(world, controlPlane).finally(() => process.exit(EXIT_FAILED));
+  }, RUN_LIMIT_MS);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      void closeAll(world, controlPlane).finally(() => process.exit(EXIT_FAILED));
+    });
+  }
+  try {
+    transcript.heading('The scene');
+    await kubectl.run(['version']);
+    await report.check('the scene is set and Portico is ready', () => world.start());
+    if (report.failures.length === 0) {
+      loopDelay.enable();
+      await firstLook(world);
+      for (const step of steps) {
+        await runStep(step, world);
+      }
+      await finish(world);
+    }
+  } finally {
+    clearTimeout(hang);
+    await closeAll(world, controlPlane);
+  }
+  summarize(world, (performance.now() - startedAt) / 1000, loopDelay.max / 1e6);
+  if (transcriptFile !== null) {
+    await transcript.write(transcriptFile, 'A run against a real Kubernetes API server');
+    say(`transcript: ${transcriptFile}`);
+  }
+  for (const failure of report.failures) {
+    say(`FAIL  ${failure}`);
+  }
+  say(report.lastLine);
+  return report.failures.length === 0 ? 0 : EXIT_FAILED;
+}
+
+async function closeAll(world: World, controlPlane: ControlPlane | null): Promise<void> {
+  await world.close();
+  await controlPlane?.close();
+}
+
+/** Before anything changes: all targets proven, and every client has had an answer. */
+async function firstLook(world: World): Promise<void> {
+  const { report } = world;
+  const active = { state: 'active' } as const;
+  await world.shows('start', performance.now(), ['unicorn'], {
+    'node-1': active,
+    'node-2': active,
+    'node-3': active,
+  });
+  const local = { state: 'excluded', reasons: ['no-local-endpoint'] } as const;
+  await world.shows('start', performance.now(), ['unicorn-api', 'git-ssh'], {
+    'node-1': active,
+    'node-2': active,
+    'node-3': local,
+  });
+  await report.check('`portico targets --json` says what the admin API says', async () => {
+    const fromApi = summary(await world.portico.targets());
+    const fromCommand = summary(await world.portico.targetsCommand());
+    if (fromApi !== fromCommand) {
+      throw new Error(`${fromCommand} is not ${fromApi}`);
+    }
+  });
+  await world.showTargets();
+}
+
+function summary(rows: Awaited<ReturnType<World['portico']['targets']>>): string {
+  return rows
+    .map((row) => `${row.pool} ${row.node} ${row.address}:${row.port} ${row.state}`)
+    .toSorted()
+    .join('\n');
+}
+
+async function runStep(step: Step, world: World): Promise<void> {
+  world.report.say(`\n${step.title} [${step.name}]`);
+  if (step.needsOwnControlPlane === true && world.controlPlane === null) {
+    world.report.skip(step.name, 'it stops the API server, and this cluster is not ours');
+    return;
+  }
+  world.transcript.heading(step.title);
+  const before = world.ledger.failures.length;
+  const startedAt = performance.now();
+  const ended = await world.report.check(`${step.name} ran to its end`, async () => {
+    await step.run(world);
+    return true;
+  });
+  const failed = world.ledger.failures.length - before;
+  const seconds = (performance.now() - startedAt) / 1000;
+  world.report.say(`  ${seconds.toFixed(1)} s, ${failed} failed requests`);
+  await world.report.check(`${step.name}: 0 failed requests`, () => {
+    if (failed > 0) {
+      const words = world.ledger.failures.slice(before, before + 5);
+      throw new Error(
+        `${failed}: ${words.map((failure) => `${failure.client}: ${failure.reason}`).join('; ')}`,
+      );
+    }
+  });
+  if (ended === undefined && world.portico.ended() !== null) {
+    throw new Error(`Portico ended: ${world.portico.ended()}`);
+  }
+}
+
+/** Stops the clients, then Portico by SIGTERM, and looks for what is left of it. */
+async function finish(world: World): Promise<void> {
+  const { report, transcript } = world;
+  report.say('\nThe end');
+  transcript.heading('The end');
+  await world.stopClients();
+  await report.check('every client was served', () => {
+    const idle = world.ledger.rows().filter((row) => row.succeeded === 0);
+    if (idle.length > 0) {
+      throw new Error(`no success at all: ${idle.map((row) => row.client).join(', ')}`);
+    }
+  });
+  const tree = await world.portico.processTree();
+  await report.check('SIGTERM drains Portico: exit code 0 and no process left', async () => {
+    const code = await world.portico.drain(DRAIN_LIMIT_MS);
+    if (code !== 0) {
+      throw new Error(`exit code ${code}`);
+    }
+    const left = tree.filter((pid) => isAlive(pid));
+    if (left.length > 0) {
+      throw new Error(`still there: ${left.join(', ')}`);
+    }
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    // ESRCH: no such process, which is what is asked.
+    return false;
+  }
+}
+
+function summarize(world: World, seconds: number, longestPauseMs: number): void {
+  const { report, ledger, transcript } = world;
+  const lines = [
+    '| client | succeeded | failed | median ms | p99 ms | max ms |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...ledger
+      .rows()
+      .map((r) => `| ${r.client} | ${r.succeeded} | ${r.failed} | ${r.p50} | ${r.p99} | ${r.max} |`),
+  ];
+  const programs = requirePeers(['sshd', 'ssh', 'git', 'curl']);
+  const versions = (Object.keys(programs) as (keyof typeof programs)[]).map(
+    (name) => `${name}: ${peerVersion(name, programs[name])}`,
+  );
+  const facts = `${seconds.toFixed(0)} s; ${world.arrivals.total} requests and sessions and ${world.arrivals.probes} probes at the backends, ${world.nodePorts?.strays ?? 0} connections at a node with nothing to serve them; this process, which plays clients and backends, paused for at most ${longestPauseMs.toFixed(0)} ms.`;
+  transcript.heading('What the clients saw');
+  transcript.sentence(lines.join('\n'));
+  transcript.sentence(facts);
+  for (const failure of ledger.failures) {
+    transcript.sentence(`- failed: ${failure.client}: ${failure.reason}`);
+  }
+  transcript.heading('From event to effect');
+  transcript.sentence(report.measurementTable());
+  transcript.sentence(`Programs: Node ${process.version}; ${versions.join('; ')}.`);
+  say(`\n${lines.join('\n')}\n\n${report.measurementTable()}\n\n${facts}`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (error instanceof MissingToolError) {
+    say(`the cluster test cannot run here: ${error.message}`);
+    process.exitCode = EXIT_NOT_HERE;
+  } else {
+    process.stderr.write(`${(error as Error).stack}\n`);
+    process.exitCode = EXIT_FAILED;
+  }
+}

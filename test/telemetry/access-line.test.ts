@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { FAILURES } from '../../src/model/failures.ts';
+import {
+  ACCESS_FIELDS,
+  AccessLineBuilder,
+  type ExchangeRecord,
+  MAX_LINE_BYTES,
+} from '../../src/telemetry/access-line.ts';
+import { FLAGS, flagOf } from '../../src/telemetry/flags.ts';
+
+const RECORD: ExchangeRecord = {
+  startedAtMs: Date.UTC(2026, 10, 23, 7, 30, 0, 42),
+  id: '0193-af',
+  listener: 'web',
+  protocol: 'HTTP/1.1',
+  client: '192.0.2.7',
+  method: 'GET',
+  host: 'github.example.com',
+  path: '/api/v3?token=secret',
+  status: 200,
+  bytesIn: 120,
+  bytesOut: 4096,
+  route: 'github',
+  rule: 'api',
+  pool: 'unicorn-api',
+  target: '10.0.0.5:30080',
+  node: 'worker-5',
+  attempts: 1,
+  reused: true,
+  headerMs: 0.1204,
+  connectMs: 0,
+  firstByteMs: 12.3456,
+  totalMs: 13,
+  flag: '-',
+  reason: null,
+  userAgent: 'curl/8.5.0',
+  referer: 'https://example.com/a?session=1#top',
+};
+
+const read = (record: Partial<ExchangeRecord>, builder = new AccessLineBuilder()) => {
+  const line = builder.line({ ...RECORD, ...record });
+  assert.ok(line.endsWith('\n') && line.indexOf('\n') === line.length - 1);
+  return JSON.parse(line) as Record<string, unknown>;
+};
+
+describe('access line', () => {
+  it('writes every field in its order', () => {
+    const fields = read({});
+    assert.deepEqual(Object.keys(fields), [...ACCESS_FIELDS]);
+    assert.deepEqual(fields, {
+      ts: '2026-11-23T07:30:00.042Z',
+      id: '0193-af',
+      listener: 'web',
+      proto: 'HTTP/1.1',
+      client: '192.0.2.7',
+      method: 'GET',
+      host: 'github.example.com',
+      path: '/api/v3',
+      status: 200,
+      bytes_in: 120,
+      bytes_out: 4096,
+      route: 'github',
+      rule: 'api',
+      pool: 'unicorn-api',
+      target: '10.0.0.5:30080',
+      node: 'worker-5',
+      attempts: 1,
+      reused: true,
+      t_header: 0.12,
+      t_connect: 0,
+      t_ttfb: 12.346,
+      t_total: 13,
+      flag: '-',
+      reason: null,
+      ua: 'curl/8.5.0',
+      referer: 'https://example.com/a',
+    });
+  });
+
+  it('leaves out queries, which can hold secrets, unless told to keep that of the path', () => {
+    assert.ok(!new AccessLineBuilder().line(RECORD).includes('secret'));
+    const kept = new AccessLineBuilder(true).line(RECORD);
+    assert.ok(kept.includes('/api/v3?token=secret') && !kept.includes('session'));
+  });
+
+  it('cannot be split or forged through a header, nor made to steer a terminal', () => {
+    const attack = 'x"}\r\n{"status":200,"ua":"forged\u001b[2J\u009b31m\u2028';
+    const line = new AccessLineBuilder().line({ ...RECORD, userAgent: attack });
+    assert.match(line, /^[\x20-\x7e]+\n$/);
+    assert.equal((JSON.parse(line) as { ua: string }).ua, attack);
+  });
+
+  it('prints times that were computed before, in and after the same second', () => {
+    const builder = new AccessLineBuilder();
+    for (const time of [0, 7, 99, 100, 999, 1000, 1001, 0, -1, 8.64e15]) {
+      assert.equal(read({ startedAtMs: time }, builder)['ts'], new Date(time).toISOString());
+    }
+    assert.equal(read({ startedAtMs: Number.NaN }, builder)['ts'], '1970-01-01T00:00:00.000Z');
+  });
+
+  it('is valid JSON of bounded length for every record', () => {
+    const string = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 5000 }),
+      fc.constant('\u0000'.repeat(40_000)),
+      fc.constant('é\\"'.repeat(3000)),
+      fc.constant('a'.repeat(70_000)),
+    );
+    const nullable = fc.option(string);
+    const number = fc.oneof(fc.double(), fc.nat());
+    const record: fc.Arbitrary<ExchangeRecord> = fc.record({
+      startedAtMs: number,
+      id: nullable,
+      listener: string,
+      protocol: string,
+      client: string,
+      method: nullable,
+      host: nullable,
+      path: nullable,
+      status: fc.option(number),
+      bytesIn: number,
+      bytesOut: number,
+      route: nullable,
+      rule: nullable,
+      pool: nullable,
+      target: nullable,
+      node: nullable,
+      attempts: number,
+      reused: fc.boolean(),
+      headerMs: fc.option(number),
+      connectMs: fc.option(number),
+      firstByteMs: fc.option(number),
+      totalMs: number,
+      flag: string,
+      reason: nullable,
+      userAgent: nullable,
+      referer: nullable,
+    });
+    const builder = new AccessLineBuilder(true);
+    fc.assert(
+      fc.property(record, (any) => {
+        const line = builder.line(any);
+        assert.deepEqual(Object.keys(JSON.parse(line) as object), [...ACCESS_FIELDS]);
+        assert.ok(line.length <= MAX_LINE_BYTES, `${line.length} bytes`);
+        assert.match(line, /^[\x20-\x7e]+\n$/);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('has room for the worst of every field at once', () => {
+    const worst = '\u0000'.repeat(70_000);
+    const text = Object.fromEntries(
+      Object.entries(RECORD).map(([key, value]) => [
+        key,
+        typeof value === 'number' ? -Math.PI * 1e-300 : typeof value === 'boolean' ? false : worst,
+      ]),
+    ) as unknown as ExchangeRecord;
+    assert.ok(new AccessLineBuilder(true).line(text).length <= MAX_LINE_BYTES);
+  });
+});
+
+describe('flags', () => {
+  it('has a flag for every failure and a dash for none', () => {
+    assert.deepEqual(Object.keys(FLAGS), Object.keys(FAILURES));
+    assert.equal(flagOf('connect-timeout'), 'UF');
+    assert.equal(flagOf(null), '-');
+  });
+});
