@@ -96,10 +96,12 @@ export function writeAddress(address: string, out: Uint8Array): number {
   return 4;
 }
 
-/** The 4 or 16 bytes of an IPv4 or IPv6 address, as `writeAddress` gives them. Throws RangeError for other text. */
+/**
+ * The 4 or 16 bytes of an IPv4 or IPv6 address, as `writeAddress` gives them. Other text (a host name, or nothing
+ * where a socket has no peer any more) is a zero byte and its UTF-8 bytes: it has a hash as well, and none throws.
+ */
 export function addressBytes(address: string): Uint8Array {
   const out = new Uint8Array(16);
   const length = writeAddress(address, out);
-  if (length === 0) throw new RangeError(`not an IP address: ${JSON.stringify(address)}`);
-  return out.slice(0, length);
+  return length > 0 ? out.slice(0, length) : new TextEncoder().encode(`\0${address}`);
 }

@@ -39,8 +39,8 @@ function fill({ keys, weights, seed }: TableInput, size: number): Uint16Array | 
   const slots = new (keys.length <= 0x1_0000 ? Uint16Array : Uint32Array)(size);
   if (keys.length === 0) return slots;
   const taken = new Uint8Array(size);
-  const position = new Float64Array(keys.length);
-  const skip = new Float64Array(keys.length);
+  const position = new Uint32Array(keys.length);
+  const skip = new Uint32Array(keys.length);
   const dueAt = new Float64Array(keys.length);
   const sip = new SipHash(seed);
   let largest = 0;
@@ -56,10 +56,11 @@ function fill({ keys, weights, seed }: TableInput, size: number): Uint16Array | 
       if (round * weights[index]! < dueAt[index]!) continue;
       dueAt[index] = dueAt[index]! + largest;
       let slot = position[index]!;
-      while (taken[slot] === 1) slot = (slot + skip[index]!) % size;
+      const step = skip[index]!;
+      while (taken[slot] === 1) slot = slot + step < size ? slot + step : slot + step - size;
       taken[slot] = 1;
       slots[slot] = index;
-      position[index] = (slot + skip[index]!) % size;
+      position[index] = slot + step < size ? slot + step : slot + step - size;
       left--;
     }
   }

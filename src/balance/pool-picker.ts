@@ -8,11 +8,15 @@ import { HashTables } from './hash-tables.ts';
 import { PriorityGroup } from './priority-group.ts';
 import { spreadLoad } from './priority-load.ts';
 
-/** Shares and weights are brought up to date once in this many picks for each member: a few members a pick at most. */
-const PICKS_PER_MEMBER = 1 / 8;
-
-/** However large the pool. */
-const MOST_PICKS = 256;
+/**
+ * How many picks pass until shares and weights are brought up to date, which takes a pass over the members. Until
+ * then an ejection that has ended and a share that has changed are not seen; an ejection that has begun always is,
+ * and a pick that finds nobody looks again at once. The bound of a bounded load follows the flows in flight, so it
+ * has to be fresher: in a small pool each flow counts.
+ */
+function picksPerRefresh(members: number, boundedLoad: number): number {
+  return boundedLoad > 0 ? Math.max(1, Math.min(64, members >> 3)) : Math.max(8, Math.min(256, members >> 1));
+}
 
 const LATER_STAGES = ['last-resort', 'panic'] as const satisfies readonly Stage[];
 
@@ -65,7 +69,7 @@ class PoolPicker implements Picker {
     this.#share = new Float64Array(this.#groups.length);
     this.#load = new Float64Array(this.#groups.length);
     this.#stages = this.#groups.map(() => null);
-    this.#picksPerRefresh = Math.max(1, Math.min(MOST_PICKS, Math.floor(members.length * PICKS_PER_MEMBER)));
+    this.#picksPerRefresh = picksPerRefresh(members.length, options.policy.boundedLoad);
   }
 
   get checksum(): string {

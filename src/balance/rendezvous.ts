@@ -22,7 +22,7 @@ const COMPLETE = 1;
 const CARRIED = 2;
 
 /**
- * Filling the table at once would take a hash for each row and member: half a second for 100 members, during which a
+ * Filling the table at once would take a hash for each row and member: nearly a second for 100 members, in which a
  * worker serves nobody. So a row is filled when the first flow comes to it (one hash for each member), and a table
  * that differs in a few members takes the rows of the one before over: a row without a member that left stays as it
  * is, and newcomers are put in their places at the row's next use.
@@ -133,7 +133,7 @@ export class RendezvousTable implements HashTable {
     return last + 1;
   }
 
-  /** Between equal ranks the low bits decide, and between equal scores the order of the members, as in GLB's sort. */
+  /** Between equal ranks the low bits decide, and between equal scores the order of the members. */
   #precedes(low: number, index: number, place: number): boolean {
     return low < this.#lows[place]! || (low === this.#lows[place]! && index < this.#order[place]!);
   }

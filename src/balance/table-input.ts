@@ -1,7 +1,7 @@
 // What hash tables are made of: members in an order of their own, as bytes, with weights.
 
 import type { Member } from '../model/picker.ts';
-import { writeAddress } from './address-bytes.ts';
+import { addressBytes } from './address-bytes.ts';
 
 export interface TableInput {
   /** 16 bytes. */
@@ -39,7 +39,7 @@ export function identityKeys(members: readonly Member[]): Uint8Array[] {
 
 /**
  * Keys of `rendezvous`: the address bytes, as GLB has them; with the port as two more bytes, high byte first, for an
- * address that is listed with several ports. A host name is its UTF-8 bytes after a zero byte.
+ * address that is listed with several ports.
  */
 export function addressKeys(members: readonly Member[]): Uint8Array[] {
   const portOf = new Map<string, number>();
@@ -49,11 +49,8 @@ export function addressKeys(members: readonly Member[]): Uint8Array[] {
     if (known === undefined) portOf.set(address, port);
     else if (known !== port) several.add(address);
   }
-  const encoder = new TextEncoder();
-  const buffer = new Uint8Array(16);
   return members.map(({ address, port }) => {
-    const length = writeAddress(address, buffer);
-    const host = length > 0 ? buffer.slice(0, length) : encoder.encode(`\0${address}`);
+    const host = addressBytes(address);
     return several.has(address) ? Uint8Array.of(...host, port >>> 8, port & 0xff) : host;
   });
 }

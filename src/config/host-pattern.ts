@@ -9,6 +9,7 @@ const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const CAPTURE = /^\{([A-Za-z_][A-Za-z0-9_]*)\}$/;
 /** RFC 1035, section 2.3.4, without the root's dot. */
 const NAME_LIMIT = 253;
+const PLACE = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 const CODE = 'host-invalid';
 const FIX = 'Write a name such as example.com, *.example.com, {branch}.example.com, or * for every host.';
 
@@ -59,6 +60,25 @@ export function parseHostName(written: string): string | Refusal {
     return new Refusal(CODE, `${quote(written)} is not a host name`, FIX);
   }
   return ascii;
+}
+
+/** Names in the `{capture}` places of a text, in order. */
+export function captureNames(text: string): readonly string[] {
+  return [...text.matchAll(PLACE)].map(([, name = '']) => name);
+}
+
+/** The text with a letter in each `{capture}` place, to check the form of what it will become. */
+export function withoutCaptures(text: string): string {
+  return text.replace(PLACE, 'x');
+}
+
+/** As `parseHostName`, with `{capture}` places, whose names keep their case. */
+export function parseHostTemplate(written: string): string | Refusal {
+  if (captureNames(written).length === 0) {
+    return parseHostName(written);
+  }
+  const host = parseHostName(withoutCaptures(written));
+  return host instanceof Refusal ? host : written;
 }
 
 function parseCapture(written: string): HostPattern | Refusal {

@@ -1,7 +1,7 @@
 // Reads the small texts of a configuration: durations, sizes, bind addresses, ports, names, paths, header fields.
 
 import { isIP } from 'node:net';
-import { parseHostName } from './host-pattern.ts';
+import { parseHostName, withoutCaptures } from './host-pattern.ts';
 import { quote, Refusal } from './refusal.ts';
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -134,7 +134,7 @@ export function parseAddress(written: string): string | Refusal {
 
 /** `namespace/name` of a Kubernetes Service; with `captures`, `{name}` may stand for any part. */
 export function parseServiceName(written: string, captures: boolean): string | Refusal {
-  const plain = captures ? written.replace(/\{[A-Za-z_][A-Za-z0-9_]*\}/g, 'x') : written;
+  const plain = captures ? withoutCaptures(written) : written;
   const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
   if (new RegExp(`^${label}/${label}$`).test(plain)) {
     return written;

@@ -9,14 +9,13 @@ import {
   LineCounter,
   type Node,
   type Pair,
-  parseDocument,
   type Scalar,
-  type YAMLError,
   type YAMLMap,
 } from 'yaml';
 import { type Environment, hasReference, substitute } from './environment.ts';
 import type { Finding, Path, Problem } from './problem.ts';
-import { DEPTH_LIMIT, FILE_LIMIT_BYTES, tooDeepAt, VALUE_LIMIT } from './yaml-limits.ts';
+import { composeYaml, type SyntaxFault } from './yaml-compose.ts';
+import { FILE_LIMIT_BYTES, scanText, VALUE_LIMIT } from './yaml-limits.ts';
 
 /** A value as YAML knows it. Maps have no prototype. */
 export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
@@ -78,36 +77,21 @@ class Reader implements YamlTree {
       );
       return;
     }
-    const deep = tooDeepAt(this.#text);
-    if (deep !== null) {
+    const excess = scanText(this.#text);
+    if (excess !== null) {
       this.#indexLines();
-      const message = `more than ${DEPTH_LIMIT} collections are nested here`;
-      this.#report(
-        deep,
-        'too-deep',
-        message,
-        'Nothing in a configuration is that deep: check the indentation and the brackets.',
-      );
+      this.#report(excess.offset, excess.code, excess.message, excess.fix);
       return;
     }
-    const document = parseDocument(this.#text, {
-      lineCounter: this.#lines,
-      prettyErrors: false,
-      // Checked here instead: the parser's own check compares every key with every other.
-      uniqueKeys: false,
-      version: '1.2',
-      schema: 'core',
-      merge: false,
-      logLevel: 'silent',
-    });
+    const { contents, faults } = composeYaml(this.#text, this.#lines);
     if (this.#lines.lineStarts.length === 0) {
       this.#lines.addNewLine(0);
     }
-    if (this.#reportFaults([...document.errors, ...document.warnings])) {
+    if (this.#reportFaults(faults)) {
       return;
     }
-    this.#root = document.contents;
-    const value = this.#convert(document.contents, []);
+    this.#root = contents;
+    const value = this.#convert(contents, []);
     if (this.problems.length === 0 || value !== undefined) {
       this.value = value;
     }
@@ -131,10 +115,10 @@ class Reader implements YamlTree {
   }
 
   /** The first fault of each line: those after it follow from it. Whether there was any. */
-  #reportFaults(faults: readonly YAMLError[]): boolean {
+  #reportFaults(faults: readonly SyntaxFault[]): boolean {
     const lines = new Set<number>();
     for (const fault of faults) {
-      const [offset] = fault.pos;
+      const { offset } = fault;
       const { line } = this.#lines.linePos(offset);
       if (lines.has(line) || lines.size >= LISTED_SYNTAX_ERRORS) {
         continue;
@@ -378,7 +362,8 @@ function keyText(pair: Pair): string | null {
 }
 
 function sentence(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1).replace(/\s+/g, ' ').replace(/\.$/, '');
+  const short = message.slice(0, 200).replace(/\s+/g, ' ').replace(/\.$/, '');
+  return short.charAt(0).toLowerCase() + short.slice(1);
 }
 
 function syntaxFix(code: string): string {

@@ -145,7 +145,10 @@ const BUCKETS = 256;
 /** First id of each bucket, and for each id the next one of its bucket; 0 ends. */
 const FIRST = new Uint8Array(BUCKETS);
 const NEXT = new Uint8Array(FIELD_NAMES.length);
-const NAME_BYTES: readonly Uint8Array[] = FIELD_NAMES.map((name) => new TextEncoder().encode(name));
+/** All names one after the other, and where each begins; one more entry ends the last. */
+const NAME_BYTES: Uint8Array = new TextEncoder().encode(FIELD_NAMES.join(''));
+const NAME_START = new Uint16Array(FIELD_NAMES.length + 1);
+for (const [id, name] of FIELD_NAMES.entries()) NAME_START[id + 1] = NAME_START[id]! + name.length;
 
 /** Length and three letters: the case bit is set in each, so that case does not matter. */
 function bucketOf(length: number, first: number, middle: number, last: number): number {
@@ -153,8 +156,14 @@ function bucketOf(length: number, first: number, middle: number, last: number): 
 }
 
 for (let id = FIELD_NAMES.length - 1; id > 0; id--) {
-  const name = NAME_BYTES[id]!;
-  const bucket = bucketOf(name.length, name[0]!, name[name.length >> 1]!, name[name.length - 1]!);
+  const start = NAME_START[id]!;
+  const length = NAME_START[id + 1]! - start;
+  const bucket = bucketOf(
+    length,
+    NAME_BYTES[start]!,
+    NAME_BYTES[start + (length >> 1)]!,
+    NAME_BYTES[start + length - 1]!,
+  );
   NEXT[id] = FIRST[bucket]!;
   FIRST[bucket] = id;
 }
@@ -167,11 +176,14 @@ export function fieldIdOf(bytes: Uint8Array, start: number, end: number): FieldI
   const length = end - start;
   let id = FIRST[bucketOf(length, bytes[start]!, bytes[start + (length >> 1)]!, bytes[end - 1]!)]!;
   while (id !== 0) {
-    const name = NAME_BYTES[id]!;
-    if (name.length === length) {
-      let i = 0;
-      while (i < length && (bytes[start + i]! | 32) === name[i]) i++;
-      if (i === length) break;
+    let known = NAME_START[id]!;
+    if (NAME_START[id + 1]! - known === length) {
+      let p = start;
+      while (p < end && (bytes[p]! | 32) === NAME_BYTES[known]) {
+        p++;
+        known++;
+      }
+      if (p === end) break;
     }
     id = NEXT[id]!;
   }

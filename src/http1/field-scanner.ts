@@ -147,11 +147,17 @@ export class FieldScanner {
       let p = line;
       while (p < end && (CLASSES[bytes[p]!]! & PLAIN_NAME) !== 0) p++;
       const nameEnd = p;
-      if (p + 3 >= end || nameEnd === line || bytes[p] !== COLON || bytes[p + 1] !== SP || bytes[p + 2]! <= SP) break;
+      if (
+        p + 3 >= end ||
+        nameEnd === line ||
+        bytes[p] !== COLON ||
+        bytes[p + 1] !== SP ||
+        bytes[p + 2]! <= SP
+      )
+        break;
       p = skipPlainText(bytes, p + 2, end);
-      let byte = 0;
-      while (p < end && (byte = bytes[p]!) >= SP && byte < 0x7f) p++;
-      if (p + 1 >= end || byte !== CR || bytes[p + 1] !== LF || bytes[p - 1] === SP) break;
+      while (p < end && bytes[p]! >= SP && bytes[p]! < 0x7f) p++;
+      if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF || bytes[p - 1] === SP) break;
       const id = fieldIdOf(bytes, line, nameEnd);
       const o = 4 * count;
       offsets[o] = line - base;
@@ -245,7 +251,8 @@ function skipPlainText(bytes: Uint8Array, start: number, end: number): number {
     const c = bytes[p + 2]!;
     const d = bytes[p + 3]!;
     // Negative when one of the four is below SP or above `~`.
-    if (((a - 32) | (126 - a) | (b - 32) | (126 - b) | (c - 32) | (126 - c) | (d - 32) | (126 - d)) < 0) break;
+    if (((a - 32) | (126 - a) | (b - 32) | (126 - b) | (c - 32) | (126 - c) | (d - 32) | (126 - d)) < 0)
+      break;
     p += 4;
   }
   return p;

@@ -62,6 +62,11 @@ export class RequestLineScanner {
       this.#versionStart = p - base;
     }
     const start = base + this.#versionStart;
+    if (p === start && end - p >= VERSION_LINE.length && isVersion11(bytes, p)) {
+      this.minor = 1;
+      this.position = p + VERSION_LINE.length - base;
+      return Scan.Done;
+    }
     while (p < end) {
       const failure = this.#badVersion(p - start, bytes[p]!);
       if (failure !== '') return this.#fail(failure);
@@ -99,6 +104,22 @@ export class RequestLineScanner {
     this.failure = failure;
     return Scan.Failed;
   }
+}
+
+/** Whether `HTTP/1.1 CRLF` stands at `p`: nearly always, and then it need not be read byte by byte. */
+function isVersion11(bytes: Uint8Array, p: number): boolean {
+  return (
+    bytes[p] === 0x48 &&
+    bytes[p + 1] === 0x54 &&
+    bytes[p + 2] === 0x54 &&
+    bytes[p + 3] === 0x50 &&
+    bytes[p + 4] === 0x2f &&
+    bytes[p + 5] === 0x31 &&
+    bytes[p + 6] === 0x2e &&
+    bytes[p + 7] === 0x31 &&
+    bytes[p + 8] === CR &&
+    bytes[p + 9] === LF
+  );
 }
 
 function lineEnd(byte: number, otherwise: ParseFailure): ParseFailure {

@@ -53,8 +53,11 @@ export type SupervisorToWorker =
   | { readonly kind: 'listener'; readonly address: ListenAddress }
   | { readonly kind: 'snapshot'; readonly version: number; readonly text: string }
   | { readonly kind: 'reopen-logs' }
-  /** Stop accepting, let what is in flight end, then exit; what is left after `deadlineMs` is cut. */
-  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /**
+   * Stop accepting, let what is in flight end, then exit. Connections that wait for a request are closed after
+   * `idleMs`, whatever is left after `deadlineMs` is cut.
+   */
+  | { readonly kind: 'drain'; readonly idleMs: number; readonly deadlineMs: number }
   /** A new controller has not seen this worker's series. */
   | { readonly kind: 'report-anew' };
 

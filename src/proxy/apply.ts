@@ -60,6 +60,11 @@ export class Applier {
     };
   }
 
+  /** Closes every idle upstream connection; those in use close when their exchange ends. */
+  close(): void {
+    for (const targets of this.#targets.values()) for (const target of targets.values()) target.retire();
+  }
+
   #build(config: SnapshotPool, snapshot: Snapshot): { pool: Pool; targets: TargetsOfPool; kept: boolean } {
     const known = this.#targets.get(config.name);
     const before = this.#pools.get(config.name);

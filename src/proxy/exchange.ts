@@ -97,6 +97,7 @@ export class Exchange implements UpstreamUser, Deadline {
   /** False while a body has to wait for its connection: the session stops reading. */
   get wantsBody(): boolean {
     const connection = this.#connection;
+    if (this.#head.framing === Framing.None) return true;
     if (this.#phase === 'connecting') return false;
     return connection === null || !connection.wire.congested;
   }
@@ -168,8 +169,6 @@ export class Exchange implements UpstreamUser, Deadline {
   onUpstreamConnected(connection: UpstreamConnection): void {
     this.connectMs = connection.connectMs;
     this.#send(connection);
-    // The body waited for the connection; it flows now.
-    this.#session.continueReading();
   }
 
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
@@ -187,6 +186,8 @@ export class Exchange implements UpstreamUser, Deadline {
     else {
       this.#phase = 'request';
       this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+      // The body waited for the connection; it flows now.
+      this.#session.continueReading();
     }
   }
 

@@ -84,7 +84,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   get mayKeepAlive(): boolean {
     return (
       this.#parser.head.keepAlive &&
-      !this.#clientEnded &&
+      (!this.#clientEnded || this.#held !== null) &&
       !this.#listener.draining &&
       this.#requests < this.#listener.config.limits.requestsPerConnection
     );
@@ -252,7 +252,11 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     }
   }
 
-  /** The worker drains: an idle connection that has been used may be closed once its client had time to use it again. */
+  closeIfIdle(): void {
+    if (this.#phase === 'idle') this.#close();
+  }
+
+  /** Ends the connection whatever it does: the drain deadline of the process has come. */
   shutdown(): void {
     if (this.#phase === 'tunnel') this.#tunnel?.shutdown();
     else if (this.#phase === 'exchange') {

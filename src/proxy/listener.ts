@@ -27,6 +27,8 @@ interface ClientHandle {
 }
 
 export interface ListenerSession {
+  /** Closes a connection that waits for a request. */
+  closeIfIdle(): void;
   shutdown(): void;
 }
 
@@ -105,6 +107,10 @@ export class Listener {
     this.draining = true;
     this.#handle.onconnection = null;
     this.#handle.close();
+  }
+
+  closeIdle(): void {
+    for (const session of this.#sessions) session.closeIfIdle();
   }
 
   /** Ends every session now: the drain deadline has come. */

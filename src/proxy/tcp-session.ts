@@ -118,6 +118,9 @@ export class TcpSession implements WireOwner, UpstreamUser {
 
   onUpstreamClose(): void {}
 
+  /** A tunnel has no idle moment that its ends could know of. */
+  closeIfIdle(): void {}
+
   shutdown(): void {
     if (this.#tunnel !== null) this.#tunnel.shutdown();
     else this.#wire.destroy();

@@ -132,12 +132,15 @@ export class Worker {
         this.#report();
         return;
       case 'drain':
-        return this.drain(message.deadlineMs);
+        return this.drain(message.idleMs, message.deadlineMs);
     }
   }
 
-  /** Stops accepting, waits for what is in flight, and exits; what is left after the deadline is cut. */
-  drain(deadlineMs: number): void {
+  /**
+   * Stops accepting, waits for what is in flight, and exits. Connections that wait for a request are closed after
+   * `idleMs` (until then each gets `Connection: close` with its next answer); what is left after `deadlineMs` is cut.
+   */
+  drain(idleMs: number, deadlineMs: number): void {
     if (this.#draining) return;
     this.#draining = true;
     for (const listener of this.#listeners.values()) listener.stopAccepting();
@@ -146,16 +149,19 @@ export class Worker {
       for (const listener of listeners) listener.shutdown();
       void this.#leave();
     };
-    const deadline = this.#environment.now() + deadlineMs;
+    const begunAtMs = this.#environment.now();
     this.#drainTimer = setInterval(() => {
+      const forMs = this.#environment.now() - begunAtMs;
+      if (forMs >= idleMs) for (const listener of listeners) listener.closeIdle();
       const open = listeners.reduce((sum, listener) => sum + listener.openSessions, 0);
-      if (open === 0 || this.#environment.now() >= deadline) leave();
+      if (open === 0 || forMs >= deadlineMs) leave();
     }, 50);
   }
 
   async #leave(): Promise<void> {
     if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
     if (this.#reportTimer !== null) clearInterval(this.#reportTimer);
+    this.#applier.close();
     await this.#accessLog?.close(LOG_CLOSE_MS);
     this.#report();
     this.#environment.send({ kind: 'drained' });
@@ -289,7 +295,7 @@ export function runWorker(log: Logger): void {
   process.on('message', (message, handle) => worker.onMessage(message as SupervisorToWorker, handle));
   // The supervisor decides when to stop; a signal sent to the whole group must not end a drain early.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
-  process.on('disconnect', () => worker.drain(ORPHAN_DRAIN_MS));
+  process.on('disconnect', () => worker.drain(0, ORPHAN_DRAIN_MS));
   process.on('uncaughtException', (error) => {
     log.fatal({ code: 'internal', error, text: FAILURES.internal.text }, 'worker failed');
     process.exit(1);

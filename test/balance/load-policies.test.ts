@@ -13,7 +13,12 @@ function createPicker(policy: PolicyName, members: readonly Member[], choices = 
 }
 
 /** Starts flows; after the first `concurrency` of them, one ends for each that starts. */
-function run(picker: Picker, flows: number, concurrency: number, durations?: Map<Member, number>): Map<Member, number> {
+function run(
+  picker: Picker,
+  flows: number,
+  concurrency: number,
+  durations?: Map<Member, number>,
+): Map<Member, number> {
   const counts = new Map<Member, number>();
   const open: { member: Member; endsAt: number }[] = [];
   for (let flow = 0; flow < flows; flow++) {
@@ -48,9 +53,9 @@ describe('round-robin', () => {
   it('spreads the turns of a light member over the rounds', () => {
     const members = [createMember(1, { weight: 9 }), createMember(2, { weight: 1 })];
     const picker = createPicker('round-robin', members);
-    const light = Array.from({ length: 200 }, (_, turn) => (picker.pick(0, []) === members[1] ? turn : -1)).filter(
-      (turn) => turn >= 0,
-    );
+    const light = Array.from({ length: 200 }, (_, turn) =>
+      picker.pick(0, []) === members[1] ? turn : -1,
+    ).filter((turn) => turn >= 0);
     assert.equal(light.length, 20);
     for (let index = 1; index < light.length; index++) assert.equal(light[index]! - light[index - 1]!, 10);
   });
@@ -87,14 +92,12 @@ describe('least-request', () => {
       assert.ok(Math.abs(live.inFlight - weight * 20) <= 6, `${weight}: ${live.inFlight}`);
   });
 
-  it('never takes the busiest of a large pool', () => {
+  it('never takes the busiest of a large pool, since it draws two different members', () => {
     const members = createMembers(20);
     members[7]!.live.inFlight = 9;
-    const counts = countPicks(() => createPicker('least-request', members).pick(0, []), 10, seededRandom(1));
     const picker = createPicker('least-request', members);
-    const many = countPicks(() => picker.pick(0, []), 2_000, seededRandom(1));
-    assert.ok(counts.size > 0);
-    assert.ok((many.get(members[7]!.identity) ?? 0) < 10, `${many.get(members[7]!.identity)}`);
+    const counts = countPicks(() => picker.pick(0, []), 2_000, seededRandom(1));
+    assert.equal(counts.get(members[7]!.identity), undefined);
   });
 });
 
@@ -106,10 +109,10 @@ describe('peak-ewma', () => {
     ];
     const picker = createPicker('peak-ewma', [fast, slow]);
     assert.equal(picker.pick(0, []), fast);
-    fast.live.inFlight = 3;
-    assert.equal(picker.pick(0, []), fast === picker.pick(0, []) ? fast : slow);
+    fast.live.inFlight = 2;
+    assert.equal(picker.pick(0, []), fast, '10 x 3 against 40');
     fast.live.inFlight = 4;
-    assert.equal(picker.pick(0, []), slow);
+    assert.equal(picker.pick(0, []), slow, '10 x 5 against 40');
   });
 
   it('forgets an old latency', () => {

@@ -32,7 +32,10 @@ describe('the maglev table', () => {
     const members = weights.map((weight, index) => createMember(index + 1, { weight }));
     const counts = slotCounts(createTable(members), 4);
     weights.forEach((weight, index) => {
-      assert.ok(Math.abs(counts[index]! - (65_537 * weight) / 16.5) <= 2, `weight ${weight}: ${counts[index]}`);
+      assert.ok(
+        Math.abs(counts[index]! - (65_537 * weight) / 16.5) <= 2,
+        `weight ${weight}: ${counts[index]}`,
+      );
     });
   });
 
@@ -52,7 +55,8 @@ describe('the maglev table', () => {
   });
 
   it('refuses a size that is not prime', () => {
-    for (const size of [0, 1, 65_536, 2.5, -7]) assert.throws(() => createTable(createMembers(2), size), RangeError);
+    for (const size of [0, 1, 65_536, 2.5, -7])
+      assert.throws(() => createTable(createMembers(2), size), RangeError);
     assert.equal(createTable(createMembers(3), 2).slots.length, 2);
   });
 

@@ -20,7 +20,8 @@ function createTable(members: readonly Member[], seed = SEED, before?: Rendezvou
   return new RendezvousTable(tableInput(sorted, addressKeys(sorted), hashKeyBytes(seed)), before);
 }
 
-const at = (address: string, changes: Partial<Member> = {}): Member => createMember(0, { address, ...changes });
+const at = (address: string, changes: Partial<Member> = {}): Member =>
+  createMember(0, { address, ...changes });
 
 /** The whole order of a row, by refusing one after the other. */
 function orderOf(table: RendezvousTable, row: number, members: readonly Member[]): string[] {
@@ -110,7 +111,12 @@ describe("GLB's rendezvous table", () => {
   });
 
   it('keys IPv6 by its 16 bytes, and adds the port only to an address that has several', () => {
-    const members = [at('2001:db8::1'), at('10.0.0.1', { port: 1 }), at('10.0.0.1', { port: 258 }), at('10.0.0.2')];
+    const members = [
+      at('2001:db8::1'),
+      at('10.0.0.1', { port: 1 }),
+      at('10.0.0.1', { port: 258 }),
+      at('10.0.0.2'),
+    ];
     assert.deepEqual(addressKeys(members).map(hex), [
       '20010db8000000000000000000000001',
       '0a0000010001',

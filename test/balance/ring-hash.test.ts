@@ -20,7 +20,10 @@ describe('the ring', () => {
   it('has so many points for each unit of weight, in ascending order', () => {
     const members = [0.25, 1, 3].map((weight, index) => createMember(index + 1, { weight }));
     const { points, owners } = createTable(members);
-    assert.deepEqual([0, 1, 2].map((index) => owners.filter((owner) => owner === index).length), [40, 160, 480]);
+    assert.deepEqual(
+      [0, 1, 2].map((index) => owners.filter((owner) => owner === index).length),
+      [40, 160, 480],
+    );
     assert.ok(points.every((point, index) => index === 0 || points[index - 1]! <= point));
   });
 

@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { absorb, createFlowHasher, finalBlocks, hashKeyBytes, keyState, SipHash } from '../../src/balance/siphash.ts';
+import {
+  absorb,
+  createFlowHasher,
+  finalBlocks,
+  hashKeyBytes,
+  keyState,
+  SipHash,
+} from '../../src/balance/siphash.ts';
 import { hex } from '../../src/balance/table-input.ts';
 
 // Key 00 to 0f; message n is the bytes 00 to n - 1 (reference implementation's vectors.h; `openssl mac` agrees).
@@ -142,7 +149,16 @@ describe('the flow hasher', () => {
     const sip = new SipHash(hashKeyBytes('0f'.repeat(16)));
     const check = (text: string): void =>
       assert.equal(hasher.text(text), sip.hash(new TextEncoder().encode(text)), JSON.stringify(text));
-    for (const text of ['', 'a', 'session=1', 'k\u00e4se', '\u{1f600}', 'x'.repeat(5_000), '\ud800', 'short again'])
+    for (const text of [
+      '',
+      'a',
+      'session=1',
+      'k\u00e4se',
+      '\u{1f600}',
+      'x'.repeat(5_000),
+      '\ud800',
+      'short again',
+    ])
       check(text);
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 300 }), check), { numRuns: 100, seed: 2 });
   });

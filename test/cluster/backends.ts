@@ -22,6 +22,8 @@ export const NODES: readonly NodeAddress[] = [
 /** Health checks of Portico ask for it; nothing else does. */
 export const PROBE_PATH = '/_ping';
 const STREAM_STEP_MS = 100;
+/** A pod that is told to end gives what it has in flight this long. */
+const END_LIMIT_MS = 10_000;
 
 /** A request as a pod saw it: which node's address it came in by. */
 export interface Arrival {
@@ -61,6 +63,8 @@ export class HttpPod {
   readonly #server: http.Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #arrivals: ArrivalLog;
+  /** Handed over by nodes: the server itself counts only those that it accepted. */
+  readonly #connections = new Set<net.Socket>();
   #terminating = false;
 
   constructor(service: string, name: string, node: string, arrivals: ArrivalLog) {
@@ -90,6 +94,8 @@ export class HttpPod {
 
   /** Takes over a connection that a node accepted. */
   accept(socket: net.Socket): void {
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
     this.#server.emit('connection', socket);
   }
 
@@ -101,13 +107,18 @@ export class HttpPod {
   /** The end of the grace period: WebSockets are told, requests in flight finish, idle connections close. */
   async end(): Promise<void> {
     this.#terminating = true;
-    const closed = once(this.#server, 'close');
     this.#server.close();
     for (const socket of this.#sockets.clients) {
       socket.close(1001, 'the pod ends');
     }
-    await Promise.race([closed, delay(10_000, undefined, { ref: false })]);
-    this.#server.closeAllConnections();
+    const deadline = performance.now() + END_LIMIT_MS;
+    while (this.#connections.size > 0 && performance.now() < deadline) {
+      this.#server.closeIdleConnections();
+      await delay(50);
+    }
+    for (const socket of this.#connections) {
+      socket.destroy();
+    }
   }
 
   #arrived(request: http.IncomingMessage): void {

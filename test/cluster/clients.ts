@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import http from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { WebSocket } from 'ws';
 
 /** An answer later than this is a failure even when it is right. */
 export const LATE_MS = 2000;
@@ -273,73 +272,4 @@ export function streamClient(ledger: Ledger, name: string, edge: Edge, seconds: 
       await ended;
     },
   };
-}
-
-/**
- * A WebSocket that sends a message every `pauseMs` and waits for its echo. A pod that ends says so (close code
- * 1001) and the client connects again, as any client must; a connection that just breaks is a failure.
- */
-export function webSocketClient(ledger: Ledger, name: string, edge: Edge, pauseMs: number): Client {
-  let socket: WebSocket | null = null;
-  let goneWell = false;
-  const client = repeat(ledger, name, pauseMs, async () => {
-    if (socket === null || goneWell) {
-      goneWell = false;
-      socket = await openWebSocket(edge);
-      const opened = socket;
-      opened.once('close', (code) => {
-        goneWell = code === 1001 || code === 1000;
-      });
-    }
-    await echo(socket).catch((error: Error) => {
-      const wasTold = goneWell;
-      socket?.terminate();
-      socket = null;
-      if (!wasTold) {
-        throw error;
-      }
-    });
-  });
-  return {
-    async stop() {
-      await client.stop();
-      socket?.close(1000);
-    },
-  };
-}
-
-async function openWebSocket(edge: Edge): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://${edge.address}:${edge.port}/socket`, {
-    headers: { host: edge.host },
-    handshakeTimeout: LATE_MS,
-  });
-  return await new Promise((resolve, reject) => {
-    socket.once('open', () => resolve(socket));
-    socket.on('error', (error) => reject(new Error(`websocket: ${error.message}`)));
-  });
-}
-
-async function echo(socket: WebSocket): Promise<void> {
-  const text = String(performance.now());
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const onMessage = (data: unknown): void => {
-    if (String(data) === text) {
-      resolve();
-    }
-  };
-  const onClose = (code: number): void => reject(new Error(`websocket closed with ${code}`));
-  const timer = setTimeout(() => reject(new Error(`late: no echo for ${LATE_MS} ms`)), LATE_MS);
-  socket.on('message', onMessage);
-  socket.once('close', onClose);
-  try {
-    if (socket.readyState !== WebSocket.OPEN) {
-      throw new Error('websocket is closed');
-    }
-    socket.send(text);
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    socket.off('message', onMessage);
-    socket.off('close', onClose);
-  }
 }

@@ -5,6 +5,7 @@ import process from 'node:process';
 import readline from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Kubectl } from './kubectl.ts';
+import type { ServiceName } from './objects.ts';
 
 const PATHS = {
   Node: '/api/v1/nodes',
@@ -132,3 +133,30 @@ export class EventWatch {
     }
   }
 }
+
+/** An event of this service. */
+export const isService =
+  (name: ServiceName, fits: (event: WatchedEvent) => boolean) =>
+  (event: WatchedEvent): boolean =>
+    event.kind === 'Service' &&
+    event.object.metadata.namespace === name.namespace &&
+    event.object.metadata.name === name.name &&
+    fits(event);
+
+/** An endpoint of the service on the node, in the given condition, has appeared (or, with null, none is left). */
+export const isSlice =
+  (service: ServiceName, node: string, condition: 'ready' | 'terminating' | null) =>
+  (event: WatchedEvent): boolean => {
+    const { metadata, endpoints = [] } = event.object;
+    if (
+      event.kind !== 'EndpointSlice' ||
+      metadata.namespace !== service.namespace ||
+      metadata.labels?.['kubernetes.io/service-name'] !== service.name
+    ) {
+      return false;
+    }
+    const here = endpoints.filter((endpoint) => endpoint.nodeName === node);
+    return condition === null
+      ? here.length === 0
+      : here.some((endpoint) => endpoint.conditions[condition] === true);
+  };

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import process from 'node:process';
+import { stringify } from 'yaml';
 
 const COMMAND_LIMIT_MS = 20_000;
 
@@ -123,9 +124,9 @@ export class Kubectl {
   }
 }
 
-/** A list for kubectl in JSON, one object a line, which keeps a transcript short. */
-function toDocuments(objects: readonly object[]): string {
-  return `${objects.map((object) => JSON.stringify(object)).join('\n---\n')}\n`;
+/** The objects as documents of one YAML stream, as a person would write them; kubectl reads YAML 1.1. */
+export function toDocuments(objects: readonly object[]): string {
+  return objects.map((object) => stringify(object, { lineWidth: 0, version: '1.1' })).join('---\n');
 }
 
 async function collect(

@@ -5,7 +5,7 @@ import { NODES } from './backends.ts';
 export const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers';
 export const AUTOSCALER_TAINT = 'ToBeDeletedByClusterAutoscaler';
 /** On every node of a run, so that Portico selects those and no other node of the cluster. */
-export const RUN_LABEL = 'portico.example/cluster-test';
+export const RUN_LABEL = 'portico.example/run';
 
 export interface ServiceName {
   readonly namespace: string;
@@ -115,15 +115,23 @@ export function sliceObject(
     kind: 'EndpointSlice',
     metadata: {
       namespace: service.namespace,
-      name: `${service.name}-by-hand`,
+      name: sliceName(service),
       labels: { 'kubernetes.io/service-name': service.name },
     },
     addressType: 'IPv4',
     ports: [{ name: port.name, port: port.number, protocol: 'TCP' }],
-    endpoints: endpoints.map((endpoint) => ({
-      addresses: [endpoint.address],
-      nodeName: endpoint.node,
-      conditions: { ready: !endpoint.terminating, serving: true, terminating: endpoint.terminating },
-    })),
+    endpoints: endpoints.map(sliceEndpoint),
+  };
+}
+
+export function sliceName(service: ServiceName): string {
+  return `${service.name}-by-hand`;
+}
+
+export function sliceEndpoint(endpoint: SliceEndpoint): object {
+  return {
+    addresses: [endpoint.address],
+    nodeName: endpoint.node,
+    conditions: { ready: !endpoint.terminating, serving: true, terminating: endpoint.terminating },
   };
 }

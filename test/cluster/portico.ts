@@ -57,7 +57,7 @@ export class Portico {
   }
 
   async writeConfiguration(configuration: object): Promise<void> {
-    await writeFile(this.configurationFile, stringify(configuration));
+    await writeFile(this.configurationFile, stringify(configuration, { aliasDuplicateObjects: false }));
   }
 
   /** Resolves when `/ready` says so. */

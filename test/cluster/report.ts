@@ -12,6 +12,8 @@ export class Report {
   readonly measurements: Measurement[] = [];
   readonly failures: string[] = [];
   readonly #say: (line: string) => void;
+  /** Names of the checks since the last `takeChecks`, for the transcript. */
+  #checks: string[] = [];
   passed = 0;
   skipped = 0;
 
@@ -28,10 +30,12 @@ export class Report {
     try {
       const result = await assertion();
       this.passed++;
+      this.#checks.push(`- ok: ${name}`);
       this.#say(`  ok    ${name}`);
       return result;
     } catch (error) {
       this.failures.push(`${name}: ${(error as Error).message}`);
+      this.#checks.push(`- FAILED: ${name}: ${(error as Error).message}`);
       this.#say(`  FAIL  ${name}: ${(error as Error).message}`);
       return undefined;
     }
@@ -40,6 +44,13 @@ export class Report {
   skip(name: string, reason: string): void {
     this.skipped++;
     this.#say(`  skip  ${name}: ${reason}`);
+  }
+
+  /** What was checked since the last call, as a Markdown list. */
+  takeChecks(): string {
+    const taken = this.#checks.join('\n');
+    this.#checks = [];
+    return taken;
   }
 
   measured(measurement: Measurement): void {

@@ -6,11 +6,13 @@ import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { findProgram, peerVersion, requirePeers } from '../support/peers.ts';
+import { findProgram, requirePeers } from '../support/peers.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { finish, firstLook, summarize } from './frame.ts';
 import { buildKube, MissingToolError, missingForBuild } from './kube-build.ts';
 import { Kubectl, Transcript } from './kubectl.ts';
 import { Report } from './report.ts';
+import { deleteObjects, setUp } from './set-up.ts';
 import { STEPS, type Step } from './steps.ts';
 import { World } from './world.ts';
 
@@ -20,7 +22,7 @@ const EXIT_USAGE = 2;
 const EXIT_NOT_HERE = 3;
 /** A run that hangs is a failed run. */
 const RUN_LIMIT_MS = 10 * 60_000;
-const DRAIN_LIMIT_MS = 15_000;
+const PROGRAMS = ['sshd', 'ssh', 'ssh-keygen', 'git', 'curl'] as const;
 
 const HELP = `usage: node test/cluster/scenario.ts [options]
 
@@ -68,6 +70,9 @@ async function main(): Promise<number> {
   if (missing !== null) {
     throw new MissingToolError(missing);
   }
+  if (!values.up) {
+    findPrograms();
+  }
   const directory = await mkdtemp(path.join(os.tmpdir(), 'portico-cluster-'));
   const { kubectlProgram, kubeconfig, controlPlane } = await openCluster(directory);
   if (values.up) {
@@ -82,6 +87,15 @@ async function main(): Promise<number> {
     process.stderr.write(`logs and configuration: ${directory}\n`);
   }
   return code;
+}
+
+/** The real programs of the run; looked for before minutes are spent on a build. */
+function findPrograms(): Readonly<Record<(typeof PROGRAMS)[number], string>> {
+  try {
+    return requirePeers(PROGRAMS);
+  } catch (error) {
+    throw new MissingToolError((error as Error).message);
+  }
 }
 
 interface Cluster {
@@ -134,7 +148,7 @@ async function runSteps(
   const cache = path.join(directory, 'kubectl-cache');
   await mkdir(cache, { recursive: true });
   const kubectl = new Kubectl(cluster.kubectlProgram, cluster.kubeconfig, transcript, cache);
-  const run = controlPlane === null ? `x${process.pid.toString(36)}` : 'yes';
+  const run = controlPlane === null ? `x${process.pid.toString(36)}` : 'lab';
   const world = new World({ directory, kubectl, controlPlane, transcript, report, run });
   transcript.shorten(directory, '/tmp/run');
   transcript.shorten(`${process.cwd()}/`, '');
@@ -153,7 +167,7 @@ async function runSteps(
   try {
     transcript.heading('The scene');
     await kubectl.run(['version']);
-    await report.check('the scene is set and Portico is ready', () => world.start());
+    await report.check('the scene is set and Portico is ready', () => setUp(world));
     if (report.failures.length === 0) {
       loopDelay.enable();
       await firstLook(world);
@@ -180,39 +194,11 @@ async function runSteps(
 
 async function closeAll(world: World, controlPlane: ControlPlane | null): Promise<void> {
   await world.close();
-  await controlPlane?.close();
-}
-
-/** Before anything changes: all targets proven, and every client has had an answer. */
-async function firstLook(world: World): Promise<void> {
-  const { report } = world;
-  const active = { state: 'active' } as const;
-  await world.shows('start', performance.now(), ['unicorn'], {
-    'node-1': active,
-    'node-2': active,
-    'node-3': active,
-  });
-  const local = { state: 'excluded', reasons: ['no-local-endpoint'] } as const;
-  await world.shows('start', performance.now(), ['unicorn-api', 'git-ssh'], {
-    'node-1': active,
-    'node-2': active,
-    'node-3': local,
-  });
-  await report.check('`portico targets --json` says what the admin API says', async () => {
-    const fromApi = summary(await world.portico.targets());
-    const fromCommand = summary(await world.portico.targetsCommand());
-    if (fromApi !== fromCommand) {
-      throw new Error(`${fromCommand} is not ${fromApi}`);
-    }
-  });
-  await world.showTargets();
-}
-
-function summary(rows: Awaited<ReturnType<World['portico']['targets']>>): string {
-  return rows
-    .map((row) => `${row.pool} ${row.node} ${row.address}:${row.port} ${row.state}`)
-    .toSorted()
-    .join('\n');
+  if (controlPlane === null) {
+    await deleteObjects(world);
+  } else {
+    await controlPlane.close();
+  }
 }
 
 async function runStep(step: Step, world: World): Promise<void> {
@@ -239,70 +225,10 @@ async function runStep(step: Step, world: World): Promise<void> {
       );
     }
   });
+  world.transcript.sentence(world.report.takeChecks());
   if (ended === undefined && world.portico.ended() !== null) {
     throw new Error(`Portico ended: ${world.portico.ended()}`);
   }
-}
-
-/** Stops the clients, then Portico by SIGTERM, and looks for what is left of it. */
-async function finish(world: World): Promise<void> {
-  const { report, transcript } = world;
-  report.say('\nThe end');
-  transcript.heading('The end');
-  await world.stopClients();
-  await report.check('every client was served', () => {
-    const idle = world.ledger.rows().filter((row) => row.succeeded === 0);
-    if (idle.length > 0) {
-      throw new Error(`no success at all: ${idle.map((row) => row.client).join(', ')}`);
-    }
-  });
-  const tree = await world.portico.processTree();
-  await report.check('SIGTERM drains Portico: exit code 0 and no process left', async () => {
-    const code = await world.portico.drain(DRAIN_LIMIT_MS);
-    if (code !== 0) {
-      throw new Error(`exit code ${code}`);
-    }
-    const left = tree.filter((pid) => isAlive(pid));
-    if (left.length > 0) {
-      throw new Error(`still there: ${left.join(', ')}`);
-    }
-  });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    // ESRCH: no such process, which is what is asked.
-    return false;
-  }
-}
-
-function summarize(world: World, seconds: number, longestPauseMs: number): void {
-  const { report, ledger, transcript } = world;
-  const lines = [
-    '| client | succeeded | failed | median ms | p99 ms | max ms |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...ledger
-      .rows()
-      .map((r) => `| ${r.client} | ${r.succeeded} | ${r.failed} | ${r.p50} | ${r.p99} | ${r.max} |`),
-  ];
-  const programs = requirePeers(['sshd', 'ssh', 'git', 'curl']);
-  const versions = (Object.keys(programs) as (keyof typeof programs)[]).map(
-    (name) => `${name}: ${peerVersion(name, programs[name])}`,
-  );
-  const facts = `${seconds.toFixed(0)} s; ${world.arrivals.total} requests and sessions and ${world.arrivals.probes} probes at the backends, ${world.nodePorts?.strays ?? 0} connections at a node with nothing to serve them; this process, which plays clients and backends, paused for at most ${longestPauseMs.toFixed(0)} ms.`;
-  transcript.heading('What the clients saw');
-  transcript.sentence(lines.join('\n'));
-  transcript.sentence(facts);
-  for (const failure of ledger.failures) {
-    transcript.sentence(`- failed: ${failure.client}: ${failure.reason}`);
-  }
-  transcript.heading('From event to effect');
-  transcript.sentence(report.measurementTable());
-  transcript.sentence(`Programs: Node ${process.version}; ${versions.join('; ')}.`);
-  say(`\n${lines.join('\n')}\n\n${report.measurementTable()}\n\n${facts}`);
 }
 
 try {

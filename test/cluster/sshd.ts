@@ -14,9 +14,9 @@ import { type ArrivalLog, NODES } from './backends.ts';
 import { until } from './child.ts';
 
 /** Incompressible, so that a clone moves as many bytes as the repository has. */
-const REPOSITORY_BYTES = 3 * 1024 * 1024;
-const SLOW_CHUNK_BYTES = 64 * 1024;
-const SLOW_CHUNK_EVERY_MS = 100;
+const REPOSITORY_BYTES = 1024 * 1024;
+const SLOW_CHUNK_BYTES = 32 * 1024;
+const SLOW_CHUNK_EVERY_MS = 150;
 
 export interface SshPrograms {
   readonly sshd: string;
@@ -103,6 +103,8 @@ export class SshPod {
   readonly #arrivals: ArrivalLog;
   #process: ChildProcess | null = null;
   #lastLine = '';
+  /** When each connection that has not shown yet what it is began, by client address and port. */
+  readonly #connectedAtMs = new Map<string, number>();
 
   constructor(fixture: SshFixture, node: string, port: number, service: string, arrivals: ArrivalLog) {
     this.#fixture = fixture;
@@ -168,17 +170,26 @@ export class SshPod {
 
   #read(line: string): void {
     this.#lastLine = line;
-    // Probes read the banner and leave; a session is one that has proven its key.
+    // A probe reads the banner and leaves; a session is a connection that goes on to prove its key, and it began
+    // when it connected.
+    const connected = /^Connection from (\S+ port \d+) /.exec(line)?.[1];
+    if (connected !== undefined) {
+      this.#connectedAtMs.set(connected, performance.now());
+      return;
+    }
+    const client = / (\S+ port \d+)/.exec(line)?.[1] ?? '';
     if (line.startsWith('Accepted publickey')) {
       this.#arrivals.add({
-        atMs: performance.now(),
+        atMs: this.#connectedAtMs.get(client) ?? performance.now(),
         service: this.#service,
         node: this.#node.name,
         pod: `sshd ${this.#node.name}`,
         what: 'ssh session',
       });
-    } else if (line.startsWith('banner exchange:') || line.startsWith('Connection closed by')) {
+      this.#connectedAtMs.delete(client);
+    } else if (/^(banner exchange|kex_exchange_identification|Connection closed)/.test(line)) {
       this.#arrivals.probes++;
+      this.#connectedAtMs.delete(client);
     }
   }
 

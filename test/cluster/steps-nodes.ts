@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NODES } from './backends.ts';
 import type { WatchedEvent } from './events.ts';
+import { toDocuments } from './kubectl.ts';
 import { AUTOSCALER_TAINT, EXCLUDE_LABEL, nodeObject, readyCondition } from './objects.ts';
 import type { Step } from './steps.ts';
 import type { World } from './world.ts';
@@ -147,7 +148,7 @@ export const NODE_STEPS: readonly Step[] = [
         isNode('node-3', (e) => e.type === 'ADDED'),
         () =>
           world.kubectl.run(['create', '-f', '-'], {
-            input: JSON.stringify(nodeObject('node-3', world.run)),
+            input: toDocuments([nodeObject('node-3', world.run)]),
           }),
       );
       await world.shows('node made again', made, ['unicorn'], { 'node-3': { state: 'active' } });
@@ -159,6 +160,7 @@ export const NODE_STEPS: readonly Step[] = [
 /** Writes the Ready condition as the node controller or the kubelet would. */
 async function patchReady(world: World, node: string, status: 'True' | 'Unknown'): Promise<number> {
   const patch = JSON.stringify({ status: { conditions: [readyCondition(status)] } });
+  world.readiness.set(node, status);
   return await world.change(
     `${node} Ready ${status}`,
     isNode(node, (event) => readiness(event) === status),

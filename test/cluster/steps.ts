@@ -2,6 +2,7 @@
 
 import { NODE_STEPS } from './steps-nodes.ts';
 import { OUTAGE_STEPS } from './steps-outages.ts';
+import { ROLLING_STEPS } from './steps-rolling.ts';
 import { SERVICE_STEPS } from './steps-services.ts';
 import type { World } from './world.ts';
 
@@ -15,4 +16,4 @@ export interface Step {
   run(world: World): Promise<void>;
 }
 
-export const STEPS: readonly Step[] = [...NODE_STEPS, ...SERVICE_STEPS, ...OUTAGE_STEPS];
+export const STEPS: readonly Step[] = [...NODE_STEPS, ...SERVICE_STEPS, ...ROLLING_STEPS, ...OUTAGE_STEPS];

@@ -1,39 +1,25 @@
-// The scene of the run: cluster, nodes, services with their backends, Portico in front and clients outside.
+// The state of the run, what a step can do in it, and what it can assert.
 
-import { mkdir } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { requirePeers } from '../support/peers.ts';
-import { ArrivalLog, HttpPod, NODES, NodePorts } from './backends.ts';
-import {
-  type Client,
-  curlClient,
-  type Edge,
-  keepAliveClient,
-  Ledger,
-  streamClient,
-  webSocketClient,
-} from './clients.ts';
-import { cloneClient, greetingClient, type SshEdge, writeKnownHosts } from './clients-ssh.ts';
-import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from './configuration.ts';
+import { ArrivalLog, HttpPod, type NodePorts } from './backends.ts';
+import { type Client, type Edge, Ledger } from './clients.ts';
+import type { SshEdge } from './clients-ssh.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { EventWatch, type WatchedEvent } from './events.ts';
-import type { Kubectl, Transcript } from './kubectl.ts';
+import { type Kubectl, runCommand, type Transcript } from './kubectl.ts';
 import {
-  nodeObject,
   podObject,
   podReadyStatus,
-  RUN_LABEL,
   type ServiceName,
   type SliceEndpoint,
-  serviceObject,
-  sliceObject,
+  sliceEndpoint,
+  sliceName,
 } from './objects.ts';
-import { type ExpectedTarget, Portico } from './portico.ts';
-import { choosePorts, type PortName } from './ports.ts';
+import type { ExpectedTarget, Portico } from './portico.ts';
+import type { PortName } from './ports.ts';
 import type { Report } from './report.ts';
-import { createSshFixture, HealthCheckNodePort, SshPod } from './sshd.ts';
+import { type HealthCheckNodePort, SshPod } from './sshd.ts';
 
 /** The promise: an event of the cluster is in force within a second. */
 export const EFFECT_LIMIT_MS = 1000;
@@ -60,7 +46,7 @@ export const HTTP_PORT = { name: 'http', number: 80 } as const;
 export const SSH_PORT = { name: 'ssh', number: 22 } as const;
 
 /** A service whose endpoint slice the steps write by hand. */
-interface HandMade {
+export interface HandMade {
   readonly service: ServiceName;
   readonly port: { readonly name: string; readonly number: number };
   endpoints: SliceEndpoint[];
@@ -80,7 +66,7 @@ export class World {
   readonly api: HandMade;
   readonly ssh: HandMade;
   readonly late: ServiceName;
-  /** Set by `start`. */
+  /** Set by `setUp`, as the five below. */
   nodePorts!: NodePorts;
   healthCheck!: HealthCheckNodePort;
   portico!: Portico;
@@ -90,6 +76,8 @@ export class World {
   /** HTTP pods that run now, by service name. */
   readonly pods = new Map<string, HttpPod[]>();
   readonly sshPods = new Map<string, SshPod>();
+  /** What the Ready condition of each node is meant to be. */
+  readonly readiness = new Map<string, 'True' | 'Unknown'>();
   readonly #everySshPod: SshPod[] = [];
   readonly #clients: Client[] = [];
   #addresses = 10;
@@ -112,30 +100,18 @@ export class World {
     this.ssh = { service: ssh, port: SSH_PORT, endpoints: [] };
   }
 
-  /** Nodes, services, endpoints and their backends; then Portico, ready; then the clients. */
-  async start(): Promise<void> {
-    const programs = requirePeers(['sshd', 'ssh', 'ssh-keygen', 'git', 'curl']);
-    this.ports = await choosePorts();
-    this.events.start();
-    this.nodePorts = new NodePorts(this.ports.healthz);
-    await this.nodePorts.start();
-    this.healthCheck = new HealthCheckNodePort(this.ssh.service);
-    await this.healthCheck.start(this.ports.healthCheck);
-    const fixture = await createSshFixture(path.join(this.directory, 'ssh'), programs);
-    this.sshEdge = {
-      address: '127.0.0.1',
-      port: this.ports.ssh,
-      ssh: programs.ssh,
-      git: programs.git,
-      user: os.userInfo().username,
-      fixture,
-      directory: path.join(this.directory, 'clones'),
-    };
-    this.edge = { address: '127.0.0.1', port: this.ports.web, host: GITHUB_HOST };
-    await writeKnownHosts(this.sshEdge);
-    await this.#createObjects();
-    await this.#startPortico();
-    this.#startClients(programs.curl);
+  /** One request by the real curl, into the transcript; returns what it printed, headers first. */
+  async curl(host: string, pathname: string): Promise<string> {
+    const { curl } = requirePeers(['curl']);
+    const url = `http://${this.edge.address}:${this.edge.port}${pathname}`;
+    const parameters = ['-sS', '-i', '--max-time', '5', '-H', `Host: ${host}`, url];
+    const result = await runCommand(this.transcript, curl, parameters, ['curl', ...parameters]);
+    return result.stdout || result.stderr;
+  }
+
+  /** Adds clients that run until `stopClients`. */
+  addClients(...clients: readonly Client[]): void {
+    this.#clients.push(...clients);
   }
 
   /** Ends the clients, each after its last request. */
@@ -144,6 +120,7 @@ export class World {
     this.#clients.length = 0;
   }
 
+  /** Ends everything that runs; objects in the cluster are left. */
   async close(): Promise<void> {
     await this.stopClients();
     if (this.portico?.ended() === null) {
@@ -156,9 +133,6 @@ export class World {
     this.nodePorts?.close();
     this.healthCheck?.close();
     await Promise.all([...this.pods.values()].flat().map((pod) => pod.end()));
-    if (this.controlPlane === null) {
-      await this.#deleteObjects();
-    }
   }
 
   /** Runs kubectl and returns when the API server told of the change. */
@@ -240,14 +214,14 @@ export class World {
   }
 
   /** A pod object and its server; the endpoint slice controller makes it an endpoint once it is ready. */
-  async startPod(service: ServiceName, node: string): Promise<HttpPod> {
+  async startPod(service: ServiceName, node: string, quiet = false): Promise<HttpPod> {
     const index = this.#addresses++;
     const name = `${service.name}-${index}`;
     const pod = await this.startServer(service.name, name, node);
-    await this.kubectl.apply([podObject(service, name, node)], { quiet: index < 20 });
+    await this.kubectl.apply([podObject(service, name, node)], { quiet });
     const status = JSON.stringify(podReadyStatus(`10.244.${Number(node.at(-1))}.${index}`));
     const parameters = ['patch', 'pod', name, '-n', service.namespace, '--subresource=status'];
-    await this.kubectl.run([...parameters, '--type=merge', '-p', status], { quiet: true });
+    await this.kubectl.run([...parameters, '-p', status], { quiet });
     return pod;
   }
 
@@ -257,6 +231,12 @@ export class World {
     await pod.start();
     this.pods.set(service, [...(this.pods.get(service) ?? []), pod]);
     return pod;
+  }
+
+  /** The kubelet's last word on a pod: the object goes. */
+  async endPodObject(service: ServiceName, pod: string): Promise<void> {
+    const now = ['--force', '--grace-period=0', '--ignore-not-found'];
+    await this.kubectl.run(['delete', 'pod', pod, '-n', service.namespace, ...now], { quiet: true });
   }
 
   async startSshd(node: string): Promise<void> {
@@ -287,126 +267,15 @@ export class World {
     await this.nodePorts.apply({ service, nodePort, policy, endpoints });
   }
 
-  /** Writes the slice of a hand-made service as `endpoints` says. */
-  async writeSlice(made: HandMade, quiet = false): Promise<void> {
-    await this.kubectl.apply([sliceObject(made.service, made.port, made.endpoints)], { quiet });
+  /** Writes the endpoints of a hand-made service as `endpoints` says now. */
+  async writeSlice(made: HandMade): Promise<void> {
+    const { namespace } = made.service;
+    const patch = JSON.stringify({ endpoints: made.endpoints.map(sliceEndpoint) });
+    const slice = ['endpointslice', sliceName(made.service), '-n', namespace];
+    await this.kubectl.run(['patch', ...slice, '--type=merge', '-p', patch]);
   }
 
   handMadeEndpoint(node: string): SliceEndpoint {
     return { node, address: `10.244.${node.at(-1)}.${this.#addresses++}`, terminating: false };
-  }
-
-  async #createObjects(): Promise<void> {
-    const { kubectl, ports } = this;
-    this.transcript.sentence('Three nodes on loopback addresses, registered as a kubelet does it.');
-    await kubectl.run(['create', '-f', '-'], {
-      input: NODES.map((node) => JSON.stringify(nodeObject(node.name, this.run))).join('\n---\n'),
-    });
-    const namespaces = [...new Set([this.unicorn.namespace, this.ssh.service.namespace])];
-    for (const namespace of namespaces) {
-      await kubectl.run(['create', 'namespace', namespace]);
-    }
-    this.transcript.sentence(
-      'Three services: `unicorn` with pods, whose slices the endpoint slice controller writes; `unicorn-api` and `ssh` with slices written by hand, so that each moment of a rollout can be chosen.',
-    );
-    await kubectl.apply([
-      serviceObject(this.unicorn, {
-        nodePort: ports.unicornNodePort,
-        port: HTTP_PORT,
-        policy: 'Cluster',
-        app: this.unicorn.name,
-      }),
-      serviceObject(this.api.service, {
-        nodePort: ports.apiNodePort,
-        port: HTTP_PORT,
-        policy: 'Local',
-        app: null,
-      }),
-      serviceObject(this.ssh.service, {
-        nodePort: ports.sshNodePort,
-        port: SSH_PORT,
-        policy: 'Local',
-        app: null,
-        healthCheckNodePort: ports.healthCheck,
-      }),
-    ]);
-    for (const node of ['node-1', 'node-2']) {
-      await this.startPod(this.unicorn, node);
-      await this.startServer('unicorn-api', `unicorn-api-${node}`, node);
-      this.api.endpoints.push(this.handMadeEndpoint(node));
-      await this.startSshd(node);
-      this.healthCheck.set(node, 1);
-      this.ssh.endpoints.push(this.handMadeEndpoint(node));
-    }
-    await this.writeSlice(this.api);
-    await this.writeSlice(this.ssh);
-    await this.syncNodePorts('unicorn', ports.unicornNodePort, 'Cluster');
-    await this.syncNodePorts('unicorn-api', ports.apiNodePort, 'Local');
-    await kubectl.run(['get', 'nodes', '-l', `${RUN_LABEL}=${this.run}`, '-o', 'wide']);
-    for (const namespace of namespaces) {
-      await kubectl.run(['get', 'services,endpointslices', '-n', namespace]);
-    }
-  }
-
-  async #startPortico(): Promise<void> {
-    this.transcript.sentence(
-      'Portico gets a service account with the rights of `deploy/rbac.yaml` and no other.',
-    );
-    const directory = path.join(this.directory, 'portico');
-    await mkdir(directory, { recursive: true });
-    const configuration = porticoConfiguration({
-      kubeconfig: await writePorticoKubeconfig(this.kubectl, directory),
-      run: this.run,
-      ports: this.ports,
-      directory,
-      services: {
-        unicorn: this.unicorn,
-        api: this.api.service,
-        ssh: this.ssh.service,
-        late: this.late,
-      },
-    });
-    this.portico = new Portico({
-      directory,
-      configuration,
-      adminPort: this.ports.admin,
-      transcript: this.transcript,
-    });
-    await this.portico.start();
-    await this.portico.command(['check', this.portico.configurationFile]);
-  }
-
-  #startClients(curl: string): void {
-    const { ledger, edge, sshEdge } = this;
-    this.#clients.push(
-      keepAliveClient(ledger, 'keep-alive GET /', edge, '/', 'GET', 40),
-      keepAliveClient(ledger, 'keep-alive GET /api', edge, '/api/items', 'GET', 40),
-      keepAliveClient(ledger, 'keep-alive POST /api', edge, '/api/items', 'POST', 100),
-      curlClient(ledger, 'curl /', curl, edge, '/', 150),
-      curlClient(ledger, 'curl /api', curl, edge, '/api/items', 150),
-      streamClient(ledger, 'slow stream', edge, 4),
-      webSocketClient(ledger, 'websocket', edge, 200),
-      greetingClient(ledger, 'ssh session', sshEdge, 400),
-      cloneClient(ledger, 'git clone', sshEdge, 'project.git', 1000),
-      cloneClient(ledger, 'slow git clone', sshEdge, 'slow.git', 200),
-    );
-  }
-
-  /** In a cluster of others: takes back what the run created. Its service account and role stay. */
-  async #deleteObjects(): Promise<void> {
-    const quiet = { quiet: true } as const;
-    await this.kubectl.run(
-      ['delete', 'nodes', '-l', `${RUN_LABEL}=${this.run}`, '--ignore-not-found'],
-      quiet,
-    );
-    const namespaces = [...new Set([this.unicorn.namespace, this.ssh.service.namespace])];
-    await this.kubectl.run(
-      ['delete', 'pods', '--all', '-n', this.unicorn.namespace, '--force', '--grace-period=0'],
-      quiet,
-    );
-    await this.kubectl.run(
-      ['delete', 'namespace', ...namespaces, '--ignore-not-found', '--wait=false'],
-      quiet,
-    );
   }
 }

@@ -80,7 +80,8 @@ export class StandInApi {
     this.#options = options;
     this.token = options.token;
     const { tls } = options;
-    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response);
+    const answer = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#answer(request, response);
     this.#server =
       tls === undefined
         ? createServer(answer)
@@ -322,7 +323,15 @@ export function sendStatus(
 }
 
 export function statusObject(code: number, reason: string, details: RawObject = {}): RawObject {
-  return { kind: 'Status', apiVersion: 'v1', status: 'Failure', message: `stand-in: ${reason}`, reason, code, details };
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    status: 'Failure',
+    message: `stand-in: ${reason}`,
+    reason,
+    code,
+    details,
+  };
 }
 
 /** Faults: what a broken, overloaded or hostile API server does. */

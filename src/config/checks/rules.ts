@@ -1,8 +1,9 @@
-// What the parts of one rule say together: weights, filters that fit the action, prefix rewrites, captures.
+// What the parts of one rule say together: weights, filters that fit the action, prefix rewrites.
 
-import type { Config, PathRewrite, PoolConfig, RouteConfig, RuleConfig } from '../../model/config.ts';
+import type { PathRewrite, RuleConfig } from '../../model/config.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';
+import { checkCaptures } from './captures.ts';
 import type { CheckContext } from './context.ts';
 
 export function checkRules(context: CheckContext): void {
@@ -101,72 +102,4 @@ function checkPrefix(
       'key',
     );
   }
-}
-
-/** Captures are used by a rule's `service` and by hash keys, and must then be declared by every host of the route. */
-function checkCaptures(
-  { places, problem }: CheckContext,
-  route: RouteConfig,
-  index: number,
-  pools: ReadonlyMap<string, PoolConfig>,
-): void {
-  const place = places.at('routes', index);
-  const used = new Set<string>();
-  for (const [ruleIndex, rule] of route.rules.entries()) {
-    for (const { name, path } of capturesOf(rule, pools)) {
-      used.add(name);
-      const lacking = route.hosts.find((host) => host.kind !== 'capture' || !host.names.includes(name));
-      if (lacking !== undefined) {
-        problem(
-          [...places.rule(index, ruleIndex), ...path],
-          'capture-unknown',
-          `the capture {${name}} is used here, but the host ${quote(lacking.text)} of this route has no such capture`,
-          `Declare it in every host of the route, as in "{${name}}.example.com".`,
-        );
-      }
-    }
-  }
-  if (places.isIncomplete(index)) {
-    return;
-  }
-  for (const [position, host] of route.hosts.entries()) {
-    for (const name of host.kind === 'capture' ? host.names : []) {
-      if (!used.has(name)) {
-        const wildcard = host.text.replace(`{${name}}`, '*');
-        const hint =
-          wildcard.startsWith('*.') && !wildcard.includes('{')
-            ? ` Write "${wildcard}" if the name does not matter.`
-            : '';
-        problem(
-          [...place, 'hosts', position],
-          'capture-unused',
-          `the capture {${name}} is not used by any rule of this route`,
-          `Use it in a service, as in "review-lab-{${name}}/unicorn", or as a hash key.${hint}`,
-        );
-      }
-    }
-  }
-}
-
-function capturesOf(
-  { action }: RuleConfig,
-  pools: ReadonlyMap<string, Config['pools'][number]>,
-): { readonly name: string; readonly path: Path }[] {
-  const found: { name: string; path: Path }[] = [];
-  if (action.kind === 'service') {
-    for (const [, name = ''] of action.service.matchAll(/\{([^}]*)\}/g)) {
-      found.push({ name, path: ['service', 'name'] });
-    }
-    if (action.template.policy.key?.kind === 'capture') {
-      found.push({ name: action.template.policy.key.name, path: ['service', 'policy', 'key'] });
-    }
-  } else if (action.kind === 'pools') {
-    for (const [position, { name }] of action.pools.entries()) {
-      const key = pools.get(name)?.policy.key;
-      if (key?.kind === 'capture') {
-        found.push({ name: key.name, path: ['pools', position, 'name'] });
-      }
-    }
-  }
-  return found;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { FilterConfig, HeaderValue, PathRewrite } from '../../model/config.ts';
 import { Refusal } from '../refusal.ts';
 import { parseHeaderName, parseHeaderValue } from '../values.ts';
-import { exactlyOne, headerName, hostName, refuse, requestPath } from './scalars.ts';
+import { exactlyOne, headerName, hostTemplate, refuse, requestPath } from './scalars.ts';
 
 /** Portico frames messages and connections itself (RFC 9110, section 7.6.1), so no filter may touch these. */
 const FRAMING: ReadonlySet<string> = new Set([
@@ -58,7 +58,7 @@ export function headerMap() {
 /** `full` replaces the whole path, `prefix` the part that a prefix match matched. */
 export const pathRewrite = z
   .strictObject({
-    full: requestPath().optional().describe('The whole new path.'),
+    full: requestPath().optional().describe('The whole new path; may hold `{capture}`.'),
     prefix: requestPath()
       .optional()
       .describe(
@@ -76,20 +76,24 @@ export const pathRewrite = z
 const headerFilter = z.strictObject({
   set: headerMap()
     .prefault({})
-    .describe('Headers to set, in place of those of that name: a map of names to values.'),
+    .describe(
+      'Headers to set, in place of those of that name: a map of names to values, which may hold `{capture}`.',
+    ),
   add: headerMap()
     .prefault({})
-    .describe('Headers to add beside those of that name: a map of names to values.'),
+    .describe(
+      'Headers to add beside those of that name: a map of names to values, which may hold `{capture}`.',
+    ),
   remove: z
     .array(headerName().superRefine((name, ctx) => refuseFraming(name, ctx, [])))
     .max(100)
-    .default([])
+    .prefault([])
     .describe('Names of headers to remove.'),
 });
 
 const rewrite = z
   .strictObject({
-    host: hostName().optional().describe('New `Host` of the request.'),
+    host: hostTemplate().optional().describe('New `Host` of the request; may hold `{capture}`.'),
     path: pathRewrite.optional().describe('New path of the request; the query stays.'),
   })
   .superRefine((written, ctx) => {

@@ -107,17 +107,33 @@ const health = z
     };
   });
 
-const ejection = z.strictObject({
-  connectFailures: integer(0, 1000)
-    .default(3)
-    .describe('Consecutive connect failures that eject a target in one worker; 0 is off.'),
-  gatewayErrors: integer(0, 1000)
-    .default(5)
-    .describe('Consecutive answers 502, 503 or 504 (or nonsense) that eject; 0 is off.'),
-  base: duration({ min: 100 }).prefault('5s').describe('Length of the first ejection; it doubles each time.'),
-  max: duration({ min: 100 }).prefault('5m').describe('Longest ejection.'),
-  maxShare: share().default(0.5).describe('Largest ejected share of a pool.'),
-});
+const ejection = z
+  .strictObject({
+    connectFailures: integer(0, 1000)
+      .default(3)
+      .describe('Consecutive connect failures that eject a target in one worker; 0 is off.'),
+    gatewayErrors: integer(0, 1000)
+      .default(5)
+      .describe('Consecutive answers 502, 503 or 504 (or nonsense) that eject; 0 is off.'),
+    base: duration({ min: 100 })
+      .prefault('5s')
+      .describe('Length of the first ejection; it doubles each time.'),
+    max: duration({ min: 100 }).prefault('5m').describe('Longest ejection.'),
+    maxShare: share().default(0.5).describe('Largest ejected share of a pool.'),
+  })
+  .superRefine((written, ctx) => {
+    if (written.max < written.base) {
+      refuse(
+        ctx,
+        new Refusal(
+          'out-of-range',
+          'the longest ejection is shorter than the first',
+          'Make max at least base.',
+        ),
+        ['max'],
+      );
+    }
+  });
 
 const timeoutFields = {
   connect: duration({ min: 10 }).describe('Until a connection to a target stands.'),

@@ -20,7 +20,7 @@ const admin = z.strictObject({
   hosts: z
     .array(hostName())
     .max(100)
-    .default([])
+    .prefault([])
     .describe('Host names, beside the bind address and localhost, that requests may name.'),
 });
 
@@ -50,16 +50,16 @@ const defaults = z.strictObject({
 });
 
 export const rootSchema = z.strictObject({
-  clusters: z.array(clusterSchema).max(100).default([]).describe('Kubernetes clusters.'),
-  listeners: z.array(listenerSchema).max(1000).default([]).describe('Where clients connect; at least one.'),
-  pools: z.array(poolSchema).max(10_000).default([]).describe('Where requests and connections go.'),
-  routes: z.array(routeSchema).max(10_000).default([]).describe('Which request goes to which pool.'),
+  clusters: z.array(clusterSchema).max(100).prefault([]).describe('Kubernetes clusters.'),
+  listeners: z.array(listenerSchema).max(1000).prefault([]).describe('Where clients connect; at least one.'),
+  pools: z.array(poolSchema).max(10_000).prefault([]).describe('Where requests and connections go.'),
+  routes: z.array(routeSchema).max(10_000).prefault([]).describe('Which request goes to which pool.'),
   admin: admin.prefault({}).describe('The administrative HTTP interface.'),
   defaults: defaults.prefault({}).describe('Defaults for pools, rules and listeners.'),
   trustedProxies: z
     .array(text(parseCidr))
     .max(10_000)
-    .default([])
+    .prefault([])
     .describe('CIDRs (or addresses) whose `X-Forwarded-*` and `X-Request-Id` are believed.'),
   log: log.prefault({}).describe('What is logged, and where.'),
   workers: integer(0, 512).default(0).describe('Worker processes; 0 means one for each available core.'),

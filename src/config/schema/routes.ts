@@ -10,7 +10,7 @@ import { poolOptions, ruleTimeouts } from './pools.ts';
 import {
   exactlyOne,
   headerName,
-  hostName,
+  hostTemplate,
   integer,
   name,
   reference,
@@ -92,13 +92,13 @@ const match = z
       .array(valueMatch(headerName(), 'header'))
       .max(16)
       .superRefine(refuseRepeatedNames)
-      .default([])
+      .prefault([])
       .describe('Headers that must all fit.'),
     query: z
       .array(valueMatch(z.string().min(1).max(256), 'query parameter'))
       .max(16)
       .superRefine(refuseRepeatedNames)
-      .default([])
+      .prefault([])
       .describe('Query parameters that must all fit.'),
   })
   .transform(
@@ -127,7 +127,9 @@ const service = z.strictObject({
 const redirect = z
   .strictObject({
     scheme: z.enum(['http', 'https']).optional().describe("New scheme; without it, the request's."),
-    host: hostName().optional().describe("New host; without it, the request's."),
+    host: hostTemplate()
+      .optional()
+      .describe("New host, which may hold `{capture}`; without it, the request's."),
     port: integer(1, 65_535)
       .optional()
       .describe("New port; without it, the scheme's own when `scheme` is given, otherwise the request's."),
@@ -196,7 +198,7 @@ const retryFields = {
 /** `defaults.retry`: every field with its default. */
 export const defaultRetry = z.strictObject({
   attempts: retryFields.attempts.default(2),
-  statuses: retryFields.statuses.default([]),
+  statuses: retryFields.statuses.prefault([]),
   budget: retryFields.budget.default(0.2),
 });
 
@@ -208,12 +210,12 @@ const rule = z
     matches: z
       .array(match)
       .max(128)
-      .default([])
+      .prefault([])
       .describe('Any one that fits is enough; empty fits every request.'),
     filters: z
       .array(filterSchema)
       .max(16)
-      .default([])
+      .prefault([])
       .describe('Applied in order; each item has exactly one of the keys below.'),
     pools: z
       .array(weightedPool)
@@ -240,7 +242,7 @@ export const routeSchema = z.strictObject({
   listeners: z
     .array(reference())
     .max(1000)
-    .default([])
+    .prefault([])
     .describe('Names of http and https listeners; empty means all of them.'),
   hosts: z
     .array(text(parseHostPattern))

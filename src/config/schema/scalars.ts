@@ -1,7 +1,7 @@
 // Schema pieces for single values: what is written is text or a number, what comes out is canonical.
 
 import { z } from 'zod';
-import { parseHostName } from '../host-pattern.ts';
+import { parseHostName, parseHostTemplate } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { anchored, refuseRegex } from '../safe-regex.ts';
 import {
@@ -127,6 +127,11 @@ export function filePath() {
 
 export function hostName() {
   return text(parseHostName);
+}
+
+/** A host name in which `{capture}` may stand. */
+export function hostTemplate() {
+  return text(parseHostTemplate);
 }
 
 export function requestPath() {

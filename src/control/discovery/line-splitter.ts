@@ -35,7 +35,8 @@ export class LineSplitter {
         throw new DiscoveryFailure('long-line', `a watch line is longer than ${this.#limitBytes} bytes`);
       }
       if (end === -1) {
-        if (part.length > 0) this.#pending.push(part);
+        // A copy: the chunk's owner may read into the same memory again.
+        if (part.length > 0) this.#pending.push(Uint8Array.from(part));
         this.#pendingBytes += part.length;
         return;
       }

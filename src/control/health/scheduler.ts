@@ -6,7 +6,7 @@ import { DueQueue } from './due-queue.ts';
 import type { ProbeFailure, ProbeResult, ProbeTarget } from './probe-result.ts';
 import type { Prober } from './probes.ts';
 
-/** One probe. Two specs with the same key must be equal: the key is made from the content. */
+/** One probe. Specs with the same key must be equal but for `urgent`, which counts when the first of them is added. */
 export interface ProbeSpec {
   readonly key: string;
   readonly target: ProbeTarget;

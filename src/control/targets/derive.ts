@@ -1,6 +1,6 @@
 // Owns target derivation: a service source and the nodes of its cluster to every service x node, its state and its reasons.
 
-import type { SourceConfig } from '../../model/config.ts';
+import type { Family, SourceConfig } from '../../model/config.ts';
 import type { Reason } from '../../model/targets.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
 import { EFFECTS, type Effect, REASONS, reason, strongestEffect } from './reasons.ts';
@@ -40,21 +40,31 @@ export interface DerivedSource {
   readonly reasons: readonly Reason[];
   /** Active and draining candidates with an address, sorted by node name. Shared between services where they are equal. */
   readonly members: readonly Candidate[];
-  /** True when `members` depends on nothing but the nodes of the cluster. */
+  /** True when `members` depends on nothing but the nodes of the cluster and `families`. */
   readonly nodesOnly: boolean;
+  /** Usable families in order. */
+  readonly families: readonly Family[];
   /** The candidate of one node, excluded ones too; null when the API lists no such node. */
   candidateOf(node: string): Candidate | null;
 }
 
-/** Keeps the member lists that depend on nodes only: one for each cluster and family order, not one for each service. */
-export type SharedMembers = WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
+/** Remembers member lists, so that an event costs what it changes; forgetting it changes nothing but time. */
+export interface DerivationMemo {
+  /** Lists that depend on nodes only: one for each cluster and family order, not one for each service. */
+  readonly shared: WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
+  /** Lists under `Local` stay as long as the hosting nodes do. */
+  readonly local: WeakMap<
+    ServiceView,
+    { readonly hosts: readonly NodeView[]; readonly members: readonly Candidate[] }
+  >;
+}
 
-/** Derives a service source. Pure but for `shared`, which only remembers. */
+/** Derives a service source. Pure but for `memo`, which only remembers. */
 export function deriveService(
   source: SourceConfig,
   service: ServiceView,
   nodes: NodeViews,
-  shared: SharedMembers,
+  memo: DerivationMemo,
 ): DerivedSource {
   const blocked = strongestEffect(service.reasons) === 'excluded';
   const nodesOnly =
@@ -79,9 +89,10 @@ export function deriveService(
     members: blocked
       ? []
       : nodesOnly
-        ? sharedMembers(source, service, nodes, shared)
-        : members(source, service, nodes),
+        ? sharedMembers(source, service, nodes, memo)
+        : ownMembers(source, service, nodes, memo),
     nodesOnly,
+    families: service.families,
     candidateOf,
   };
 }
@@ -90,38 +101,54 @@ function sharedMembers(
   source: SourceConfig,
   service: ServiceView,
   nodes: NodeViews,
-  shared: SharedMembers,
+  memo: DerivationMemo,
 ): readonly Candidate[] {
-  let lists = shared.get(nodes);
+  let lists = memo.shared.get(nodes);
   if (lists === undefined) {
     lists = new Map();
-    shared.set(nodes, lists);
+    memo.shared.set(nodes, lists);
   }
   const key = service.families.join();
   const known = lists.get(key);
   if (known !== undefined) return known;
-  const list = members(source, service, nodes);
+  const list = members(source, service, nodes.list);
   lists.set(key, list);
   return list;
 }
 
-function members(source: SourceConfig, service: ServiceView, nodes: NodeViews): readonly Candidate[] {
+/** Under `Local` only nodes that host an endpoint can be members: the others are looked at when someone asks why. */
+function ownMembers(
+  source: SourceConfig,
+  service: ServiceView,
+  nodes: NodeViews,
+  memo: DerivationMemo,
+): readonly Candidate[] {
+  if (service.policy === 'Cluster') return members(source, service, nodes.list);
+  const hosts = service.hosts.map((name) => nodes.byName.get(name)).filter((view) => view !== undefined);
+  const known = memo.local.get(service);
+  if (
+    known !== undefined &&
+    known.hosts.length === hosts.length &&
+    known.hosts.every((view, i) => view === hosts[i])
+  ) {
+    return known.members;
+  }
+  const list = members(source, service, hosts);
+  memo.local.set(service, { hosts, members: list });
+  return list;
+}
+
+function members(
+  source: SourceConfig,
+  service: ServiceView,
+  views: readonly NodeView[],
+): readonly Candidate[] {
   const found: Candidate[] = [];
-  for (const view of hostsOf(service, nodes)) {
+  for (const view of views) {
     const made = candidate(view, service, source);
     if (made.state !== 'excluded') found.push(made);
   }
   return Object.freeze(found);
-}
-
-/** Under `Local` only nodes that host an endpoint can be members: the others are looked at when someone asks why. */
-function hostsOf(service: ServiceView, nodes: NodeViews): readonly NodeView[] {
-  if (service.policy === 'Cluster') return nodes.list;
-  const names = new Set([...service.local.ipv4.keys(), ...service.local.ipv6.keys()]);
-  return [...names]
-    .sort()
-    .map((name) => nodes.byName.get(name))
-    .filter((view) => view !== undefined);
 }
 
 /** The whole "NodePort truth" for one service x node: node reasons, service reasons, and where the endpoints are. */
@@ -219,6 +246,7 @@ export function deriveStatic(source: SourceConfig): DerivedSource {
     reasons: [],
     members: [...found.values()],
     nodesOnly: false,
+    families: [],
     candidateOf: () => null,
   };
 }

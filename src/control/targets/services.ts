@@ -26,6 +26,8 @@ export interface ServiceView {
   readonly reasons: readonly Reason[];
   /** Node name -> endpoints; endpoints without a node name count for no node. */
   readonly local: Readonly<Record<Family, ReadonlyMap<string, LocalEndpoints>>>;
+  /** Names of the nodes in `local`, sorted. */
+  readonly hosts: readonly string[];
 }
 
 const FAMILIES: Readonly<Record<string, Family>> = { IPv4: 'ipv4', IPv6: 'ipv6' };
@@ -45,7 +47,16 @@ export function viewService(
   const none = { ipv4: new Map<string, LocalEndpoints>(), ipv6: new Map<string, LocalEndpoints>() };
   if (service === null) {
     const reasons = [reason('service-not-found')];
-    return { name, service, nodePort: 0, policy: 'Cluster', families: wanted, reasons, local: none };
+    return {
+      name,
+      service,
+      nodePort: 0,
+      policy: 'Cluster',
+      families: wanted,
+      reasons,
+      local: none,
+      hosts: [],
+    };
   }
   const reasons: Reason[] = [];
   if (service.deletionTimestamp !== null) reasons.push(reason('service-deleting'));
@@ -78,6 +89,7 @@ export function viewService(
     families: [...served, ...shared.filter((family) => !served.includes(family))],
     reasons,
     local,
+    hosts: [...new Set([...local.ipv4.keys(), ...local.ipv6.keys()])].sort(),
   };
 }
 

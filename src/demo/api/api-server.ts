@@ -1,8 +1,8 @@
 // The stand-in Kubernetes API over HTTP on loopback: discovery, get, list, watch, patch and delete.
 
-import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Listening, listen } from '../listening.ts';
+import { isLocal } from '../local-only.ts';
 import { DISCOVERY, KINDS, type ResourceKind } from './discovery.ts';
 import { isJsonObject, type Json, type JsonObject, type KubeObject } from './kube-object.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -14,8 +14,6 @@ import { streamWatch } from './watch-stream.ts';
 
 export interface ApiServerOptions {
   readonly store: ObjectStore;
-  /** The bearer token that every request but the health checks must carry. */
-  readonly token: string;
   /** The time, epoch milliseconds. */
   readonly now: () => number;
   /** Time between two bookmarks of a watch. Default 10 s; the real API takes about a minute. */
@@ -32,6 +30,12 @@ interface Target {
   readonly kind: ResourceKind;
   readonly namespace: string | undefined;
   readonly name: string | undefined;
+}
+
+/** What is left of a list, as the cluster was at one version. */
+interface PagedList {
+  readonly version: number;
+  readonly rest: readonly KubeObject[];
 }
 
 const BODY_LIMIT = 1024 * 1024;
@@ -62,7 +66,7 @@ async function closeHttp(server: Server, listening: Listening): Promise<void> {
 class ApiHandler {
   readonly #options: ApiServerOptions;
   readonly #abort = new AbortController();
-  readonly #pages = new Map<string, { readonly version: number; readonly rest: readonly KubeObject[] }>();
+  readonly #pages = new Map<string, PagedList>();
   #nextPage = 1;
 
   constructor(options: ApiServerOptions) {
@@ -90,7 +94,9 @@ class ApiHandler {
       response.end('ok');
       return;
     }
-    if (!this.#isAllowed(request)) return send(response, failure(401, 'Unauthorized', 'Unauthorized'));
+    // No token: kubectl sends credentials over TLS alone, and a plain server on loopback is all that is wanted here.
+    if (!isLocal(request))
+      return send(response, failure(403, 'Forbidden', 'for programs on this machine only'));
     const document = Object.hasOwn(DISCOVERY, url.pathname) ? DISCOVERY[url.pathname] : undefined;
     if (document !== undefined) return send(response, document);
     const target = targetOf(url.pathname);
@@ -103,50 +109,51 @@ class ApiHandler {
     return this.#one(target, target.name, request, response);
   }
 
-  #isAllowed(request: IncomingMessage): boolean {
-    const given = Buffer.from(request.headers.authorization ?? '');
-    const wanted = Buffer.from(`Bearer ${this.#options.token}`);
-    return given.length === wanted.length && timingSafeEqual(given, wanted);
-  }
-
   #list(target: Target, url: URL, request: IncomingMessage, response: ServerResponse): void {
     const { store } = this.#options;
     const query = url.searchParams;
     const selects = parseSelectors(query.get('labelSelector'), query.get('fieldSelector'));
-    if (selects === null)
-      return send(response, badRequest('this form of selector is not served by the demo'));
-    if (['1', 'true'].includes(query.get('watch') ?? '')) {
+    if (selects === null) {
+      send(response, badRequest('this form of selector is not served by the demo'));
+    } else if (isTrue(query.get('watch'))) {
       const seconds = Number(query.get('timeoutSeconds') ?? 0);
       const watch = {
         ...target,
         selects,
         resourceVersion: query.get('resourceVersion'),
-        bookmarks: ['1', 'true'].includes(query.get('allowWatchBookmarks') ?? ''),
+        bookmarks: isTrue(query.get('allowWatchBookmarks')),
         timeoutMs: seconds > 0 ? Math.min(seconds * 1000, WATCH_TIMEOUT_MS) : WATCH_TIMEOUT_MS,
       };
-      const bookmarkMs = this.#options.bookmarkMs ?? 10_000;
-      return streamWatch(store, watch, response, bookmarkMs, this.#abort.signal);
+      streamWatch(store, watch, response, this.#options.bookmarkMs ?? 10_000, this.#abort.signal);
+    } else {
+      const token = query.get('continue') ?? '';
+      const whole = {
+        version: store.version,
+        rest: store.list(target.kind.resource, target.namespace).filter(selects),
+      };
+      const list = token === '' ? whole : this.#pages.get(token);
+      if (list === undefined) send(response, expired('The provided continue parameter is too old'));
+      else this.#page(target.kind, list, Number(query.get('limit') ?? 0), request, response);
     }
-    const token = query.get('continue') ?? '';
-    const paged = token === '' ? undefined : this.#pages.get(token);
-    if (token !== '' && paged === undefined) {
-      return send(response, expired('The provided continue parameter is too old'));
-    }
-    const all = paged?.rest ?? store.list(target.kind.resource, target.namespace).filter(selects);
-    const version = paged?.version ?? store.version;
-    const limit = Number(query.get('limit') ?? 0);
-    const items = limit > 0 ? all.slice(0, limit) : all;
-    const rest = all.slice(items.length);
+  }
+
+  #page(
+    kind: ResourceKind,
+    list: PagedList,
+    limit: number,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
+    const items = limit > 0 ? list.rest.slice(0, limit) : list.rest;
+    const rest = list.rest.slice(items.length);
     const metadata = {
-      resourceVersion: String(version),
-      ...(rest.length > 0 ? { continue: this.#hold(version, rest), remainingItemCount: rest.length } : {}),
+      resourceVersion: String(list.version),
+      ...(rest.length > 0
+        ? { continue: this.#hold({ version: list.version, rest }), remainingItemCount: rest.length }
+        : {}),
     };
-    this.#sendObjects(target.kind, items, metadata, request, response, {
-      kind: `${target.kind.kind}List`,
-      apiVersion: target.kind.apiVersion,
-      metadata,
-      items,
-    });
+    const plain = { kind: `${kind.kind}List`, apiVersion: kind.apiVersion, metadata, items };
+    this.#sendObjects(kind, items, metadata, request, response, plain);
   }
 
   async #one(
@@ -192,9 +199,9 @@ class ApiHandler {
   }
 
   /** Keeps the rest of a list, so that all its pages show the cluster at one version. */
-  #hold(version: number, rest: readonly KubeObject[]): string {
+  #hold(list: PagedList): string {
     const token = `page-${this.#nextPage++}`;
-    this.#pages.set(token, { version, rest });
+    this.#pages.set(token, list);
     for (const oldest of this.#pages.keys()) {
       if (this.#pages.size <= PAGED_LISTS_LIMIT) break;
       this.#pages.delete(oldest);
@@ -214,6 +221,8 @@ class ApiHandler {
     send(response, wantsTable ? tableOf(kind.resource, objects, metadata, this.#options.now()) : plain);
   }
 }
+
+const isTrue = (value: string | null): boolean => value === 'true' || value === '1';
 
 function targetOf(path: string): Target | null {
   for (const kind of KINDS) {

@@ -1,0 +1,234 @@
+// The table of admin calls: method, path, whether it changes anything, and how it is answered.
+
+import type { HeaderValue } from '../../model/config.ts';
+import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics-text.ts';
+import type { AdminSource, DrainOutcome, ExplainQuery, NodeName } from './admin-source.ts';
+import { redactSnapshot } from './redact.ts';
+
+export interface AdminAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface AdminCall {
+  readonly query: URLSearchParams;
+  /** The parsed JSON body of a changing call; null when there was none. */
+  readonly body: unknown;
+}
+
+export interface AdminRoute {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** Changing calls need the token unless they are local. */
+  readonly changes: boolean;
+  /** One sentence for the list at `/`. */
+  readonly about: string;
+  answer(source: AdminSource, call: AdminCall): AdminAnswer | Promise<AdminAnswer>;
+}
+
+const json = (status: number, value: unknown): AdminAnswer => ({
+  status,
+  contentType: 'application/json; charset=utf-8',
+  body: `${JSON.stringify(value)}\n`,
+});
+
+/** An error answer: `{"error":{"code","text"}}`. */
+export const errorAnswer = (status: number, code: string, text: string): AdminAnswer =>
+  json(status, { error: { code, text } });
+
+const badQuery = (text: string): AdminAnswer => errorAnswer(400, 'bad-query', text);
+
+/** The query parameters when all are known and none comes twice, otherwise the refusal: a misspelt filter must not pass as none. */
+function parameters<const N extends readonly string[]>(
+  query: URLSearchParams,
+  names: N,
+): { readonly values: Readonly<Record<N[number], string | null>> } | { readonly refused: AdminAnswer } {
+  const values = Object.fromEntries(names.map((name) => [name, null])) as Record<string, string | null>;
+  for (const [name, value] of query) {
+    if (!Object.hasOwn(values, name)) {
+      return { refused: badQuery(`Unknown parameter ${name}; known: ${names.join(', ') || 'none'}.`) };
+    }
+    if (values[name] !== null) return { refused: badQuery(`Parameter ${name} comes twice.`) };
+    values[name] = value;
+  }
+  return { values: values as Readonly<Record<N[number], string | null>> };
+}
+
+function nodeName(value: unknown): NodeName | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { cluster, node } = value as { readonly cluster?: unknown; readonly node?: unknown };
+  return typeof cluster === 'string' && typeof node === 'string' && cluster !== '' && node !== ''
+    ? { cluster, node }
+    : null;
+}
+
+const NODE_WANTED = 'Give the names of a cluster and a node: {"cluster":"iad","node":"worker-1"}.';
+
+async function changeNode(
+  call: AdminCall,
+  change: (node: NodeName) => Promise<DrainOutcome>,
+): Promise<AdminAnswer> {
+  const node = nodeName(call.body);
+  if (node === null) return errorAnswer(400, 'bad-body', NODE_WANTED);
+  const outcome = await change(node);
+  return outcome.found ? json(200, { ...node, ...outcome, found: undefined }) : unknownNode(node);
+}
+
+const unknownNode = ({ cluster, node }: NodeName): AdminAnswer =>
+  errorAnswer(404, 'unknown-node', `Cluster ${cluster} has no node ${node}.`);
+
+function headerValues(texts: readonly string[]): readonly HeaderValue[] | null {
+  const headers: HeaderValue[] = [];
+  for (const text of texts) {
+    const colon = text.indexOf(':');
+    if (colon < 1) return null;
+    headers.push({ name: text.slice(0, colon).trim().toLowerCase(), value: text.slice(colon + 1).trim() });
+  }
+  return headers;
+}
+
+function explainQuery(query: URLSearchParams): ExplainQuery | AdminAnswer {
+  const single = new URLSearchParams(query);
+  single.delete('header');
+  const read = parameters(single, ['node', 'service', 'url', 'cluster', 'method']);
+  if ('refused' in read) return read.refused;
+  const { node, service, url, cluster, method } = read.values;
+  if ([node, service, url].filter((value) => value !== null && value !== '').length !== 1) {
+    return badQuery('Give exactly one of node, service and url.');
+  }
+  if (url === null && (method !== null || query.has('header'))) {
+    return badQuery('The parameters method and header belong to url.');
+  }
+  if (node !== null) return { kind: 'node', node, cluster };
+  if (service !== null) {
+    if (!/^[^/]+\/[^/]+$/.test(service)) return badQuery('A service is named namespace/name.');
+    return { kind: 'service', service, cluster };
+  }
+  if (cluster !== null) return badQuery('The parameter cluster belongs to node and service.');
+  if (url === null || !URL.canParse(url) || !/^https?:/i.test(url)) {
+    return badQuery('The url must be absolute, with http or https.');
+  }
+  const headers = headerValues(query.getAll('header'));
+  if (headers === null) return badQuery('A header is given as name:value.');
+  return { kind: 'url', url, method: method ?? 'GET', headers };
+}
+
+export const ADMIN_ROUTES: readonly AdminRoute[] = [
+  {
+    method: 'GET',
+    path: '/live',
+    changes: false,
+    about: 'Whether the controller answers.',
+    answer: () => json(200, { live: true }),
+  },
+  {
+    method: 'GET',
+    path: '/ready',
+    changes: false,
+    about: 'Whether traffic may be sent here: 200, or 503 with the reasons.',
+    answer: (source) => {
+      const { ready, reasons } = source.readiness();
+      return json(ready ? 200 : 503, { ready, reasons });
+    },
+  },
+  {
+    method: 'GET',
+    path: '/metrics',
+    changes: false,
+    about: 'Metrics for Prometheus.',
+    answer: async (source) => ({
+      status: 200,
+      contentType: METRICS_CONTENT_TYPE,
+      body: await source.metrics(),
+    }),
+  },
+  {
+    method: 'GET',
+    path: '/status',
+    changes: false,
+    about: 'Versions, configuration, clusters and workers.',
+    answer: (source) => json(200, source.status()),
+  },
+  {
+    method: 'GET',
+    path: '/snapshot',
+    changes: false,
+    about: 'The snapshot that the workers serve, without secrets.',
+    answer: (source) => {
+      const snapshot = source.snapshot();
+      return snapshot === null
+        ? errorAnswer(503, 'no-snapshot', 'No snapshot has been made yet.')
+        : json(200, redactSnapshot(snapshot));
+    },
+  },
+  {
+    method: 'GET',
+    path: '/targets',
+    changes: false,
+    about: 'Every target with state and reasons; filters: pool, cluster.',
+    answer: (source, { query }) => {
+      const read = parameters(query, ['pool', 'cluster']);
+      if ('refused' in read) return read.refused;
+      const { pool } = read.values;
+      if (pool !== null && !source.hasPool(pool)) {
+        return errorAnswer(404, 'unknown-pool', `There is no pool ${pool}.`);
+      }
+      return json(200, { targets: source.targets(read.values) });
+    },
+  },
+  {
+    method: 'GET',
+    path: '/explain',
+    changes: false,
+    about:
+      'Why a node or service is in or out, or which way a request takes: node, service or url (method, header).',
+    answer: (source, { query }) => {
+      const asked = explainQuery(query);
+      if ('status' in asked) return asked;
+      const explanation = source.explain(asked);
+      return explanation === null
+        ? errorAnswer(404, 'unknown', `Nothing is known of this ${asked.kind}.`)
+        : json(200, explanation);
+    },
+  },
+  {
+    method: 'GET',
+    path: '/drained',
+    changes: false,
+    about: 'Whether no flow is left on a node: 200, or 409 while there is; parameters cluster and node.',
+    answer: async (source, { query }) => {
+      const read = parameters(query, ['cluster', 'node']);
+      if ('refused' in read) return read.refused;
+      const node = nodeName(read.values);
+      if (node === null) return badQuery('Give the parameters cluster and node.');
+      const outcome = await source.drained(node);
+      if (!outcome.found) return unknownNode(node);
+      return json(outcome.drained ? 200 : 409, { ...node, ...outcome, found: undefined });
+    },
+  },
+  {
+    method: 'POST',
+    path: '/reload',
+    changes: true,
+    about: 'Reads the configuration anew; 422 with the problems when it is refused.',
+    answer: async (source) => {
+      const outcome = await source.reload();
+      return json(outcome.ok ? 200 : 422, outcome);
+    },
+  },
+  {
+    method: 'POST',
+    path: '/drain',
+    changes: true,
+    about: 'Starts no new flow on a node: {"cluster","node"}.',
+    answer: (source, call) => changeNode(call, (node) => source.drain(node)),
+  },
+  {
+    method: 'POST',
+    path: '/undrain',
+    changes: true,
+    about: 'Ends the drain of a node: {"cluster","node"}.',
+    answer: (source, call) => changeNode(call, (node) => source.undrain(node)),
+  },
+];

@@ -1,0 +1,162 @@
+// Owns what targets are derived from in one cluster: judged nodes, services, slices by service, and doubt about vanished services.
+
+import type { ClusterConfig } from '../../model/config.ts';
+import type { ClusterInventory, EndpointSliceFact, NodeFact, ServiceFact } from '../../model/inventory.ts';
+import { joinNodes, type NodeView, type NodeViews, viewNode } from './nodes.ts';
+import { hasSameCodes } from './reason-lists.ts';
+import { type ParsedSelector, parseSelector } from './selector.ts';
+import type { Now } from './target-table.ts';
+
+const NO_SLICES: readonly EndpointSliceFact[] = [];
+
+/** One cluster; objects that did not change keep their identity, so that whoever derives from them can skip them. */
+export class ClusterView {
+  #config: ClusterConfig;
+  #selector: ParsedSelector;
+  #inventory: ClusterInventory | null = null;
+  #drained: ReadonlySet<string> = new Set();
+  #drainsAll = false;
+  #views = new WeakMap<NodeFact, NodeView>();
+  /** When the node-level reasons of a node last changed, epoch milliseconds. */
+  #changed = new Map<string, { readonly view: NodeView; readonly atMs: number }>();
+  #nodes: NodeViews;
+  #services: ReadonlyMap<string, ServiceFact> = new Map();
+  #slices: ReadonlyMap<string, readonly EndpointSliceFact[]> = new Map();
+  #vanishedAtMs: number[] = [];
+  /** Services that vanished together with too many others: their absence is not believed. */
+  readonly #doubted = new Set<string>();
+
+  constructor(config: ClusterConfig) {
+    this.#config = config;
+    this.#selector = parseSelector(config.nodes.selector ?? '');
+    this.#nodes = joinNodes(config.name, config.nodes.families, []);
+  }
+
+  get config(): ClusterConfig {
+    return this.#config;
+  }
+
+  /** Null while nothing is known. */
+  get inventory(): ClusterInventory | null {
+    return this.#inventory;
+  }
+
+  get nodes(): NodeViews {
+    return this.#nodes;
+  }
+
+  /** `namespace/name` of every service. */
+  get serviceNames(): Iterable<string> {
+    return this.#services.keys();
+  }
+
+  service(name: string): ServiceFact | null {
+    return this.#services.get(name) ?? null;
+  }
+
+  slicesOf(name: string): readonly EndpointSliceFact[] {
+    return this.#slices.get(name) ?? NO_SLICES;
+  }
+
+  /** True when the service vanished in a way that the API may have got wrong. */
+  isDoubted(name: string): boolean {
+    return this.#doubted.has(name);
+  }
+
+  changedAtMs(node: string): number {
+    return this.#changed.get(node)?.atMs ?? 0;
+  }
+
+  setConfig(config: ClusterConfig, now: Now): void {
+    const isSame = JSON.stringify(config.nodes) === JSON.stringify(this.#config.nodes);
+    this.#config = config;
+    if (isSame) return;
+    this.#selector = parseSelector(config.nodes.selector ?? '');
+    this.#judgeAgain(now);
+  }
+
+  /** Nodes that an operator drains; `all` drains the whole cluster. */
+  setDrains(nodes: ReadonlySet<string>, all: boolean, now: Now): void {
+    this.#drained = nodes;
+    this.#drainsAll = all;
+    this.#judgeAgain(now);
+  }
+
+  /** Takes a newer inventory; returns false when nothing in it differs. An inventory of origin `none` never replaces one. */
+  setInventory(inventory: ClusterInventory, stepMs: number, now: Now): boolean {
+    const before = this.#inventory;
+    if (inventory === before || inventory.origin === 'none') return false;
+    this.#inventory = inventory;
+    if (before?.nodes !== inventory.nodes) this.#judge(now);
+    if (before?.services !== inventory.services) this.#indexServices(before !== null, stepMs, now);
+    if (before?.slices !== inventory.slices) this.#indexSlices();
+    return true;
+  }
+
+  #judgeAgain(now: Now): void {
+    this.#views = new WeakMap();
+    if (this.#inventory !== null) this.#judge(now);
+  }
+
+  #judge(now: Now): void {
+    const { name, nodes: selection } = this.#config;
+    const views = (this.#inventory?.nodes ?? []).map((node) => {
+      const known = this.#views.get(node);
+      if (known !== undefined) return known;
+      const isDrained = this.#drainsAll || this.#drained.has(node.name);
+      const view = viewNode(name, node, selection, this.#selector, isDrained);
+      this.#views.set(node, view);
+      return view;
+    });
+    const joined = joinNodes(name, selection.families, views);
+    const before = this.#nodes;
+    const isSame =
+      before.families === selection.families &&
+      before.list.length === joined.list.length &&
+      before.list.every((view, index) => view === joined.list[index]);
+    if (isSame) return;
+    this.#nodes = joined;
+    const changed = new Map<string, { readonly view: NodeView; readonly atMs: number }>();
+    for (const view of joined.list) {
+      const known = this.#changed.get(view.node.name);
+      const isKnown = known !== undefined && hasSameCodes(known.view.reasons, view.reasons);
+      changed.set(view.node.name, { view, atMs: isKnown ? known.atMs : now.epochMs });
+    }
+    this.#changed = changed;
+  }
+
+  #indexServices(isUpdate: boolean, stepMs: number, now: Now): void {
+    const before = this.#services;
+    const services = new Map<string, ServiceFact>();
+    for (const service of this.#inventory?.services ?? []) {
+      services.set(`${service.namespace}/${service.name}`, service);
+    }
+    this.#services = services;
+    for (const name of this.#doubted) if (services.has(name)) this.#doubted.delete(name);
+    if (!isUpdate) return;
+    const vanished = [...before.keys()].filter((name) => !services.has(name));
+    if (vanished.length === 0) return;
+    const recent = this.#vanishedAtMs.filter((atMs) => now.monotonicMs - atMs < stepMs);
+    const share = (recent.length + vanished.length) / (before.size + recent.length);
+    if (share > this.#config.maxRemovedShare) for (const name of vanished) this.#doubted.add(name);
+    this.#vanishedAtMs = [...recent, ...vanished.map(() => now.monotonicMs)];
+  }
+
+  #indexSlices(): void {
+    const before = this.#slices;
+    const grouped = new Map<string, EndpointSliceFact[]>();
+    for (const slice of this.#inventory?.slices ?? []) {
+      const name = `${slice.namespace}/${slice.service}`;
+      const list = grouped.get(name);
+      if (list === undefined) grouped.set(name, [slice]);
+      else list.push(slice);
+    }
+    const slices = new Map<string, readonly EndpointSliceFact[]>();
+    for (const [name, list] of grouped) {
+      const known = before.get(name);
+      const isSame = known?.length === list.length && list.every((slice, index) => slice === known[index]);
+      slices.set(name, isSame ? known : list);
+    }
+    this.#slices = slices;
+  }
+}

@@ -1,0 +1,128 @@
+// Owns which probes the targets need: keys made from content, so that equal probes are run once.
+
+import type { HealthConfig, KubeProxyConfig, ProbeConfig } from '../../model/config.ts';
+import type { ProbeTarget } from '../health/probe-result.ts';
+import type { ProbeSpec } from '../health/scheduler.ts';
+import type { Candidate } from './derive.ts';
+import type { TargetEntry, TargetTable } from './target-table.ts';
+
+/** Proofs run this often until they succeed, and while a target is held. */
+const PROOF_INTERVAL_MS = 500;
+const PROOF_TIMEOUT_MS = 1000;
+const JITTER = 0.1;
+
+/** Keys of the probes of one target; a node that was replaced under the same address has other keys. */
+export interface ProbeKeys {
+  readonly pool: string;
+  readonly proof: string;
+  readonly healthCheckNodePort: string;
+}
+
+/** @param healthText `JSON.stringify` of the pool's health configuration */
+export function probeKeys(
+  identity: string,
+  candidate: Candidate,
+  healthCheckNodePort: number,
+  healthText: string,
+): ProbeKeys {
+  const what = `${identity} ${candidate.nodeUid ?? ''}`;
+  return {
+    pool: `pool ${healthText} ${what}`,
+    proof: `proof ${what}`,
+    healthCheckNodePort: `health-check-node-port ${healthCheckNodePort} ${candidate.address} ${candidate.nodeUid ?? ''}`,
+  };
+}
+
+/** Key of the one kube-proxy probe of a node, shared by all pools of the cluster. */
+export function kubeProxyKey(candidate: Candidate, config: KubeProxyConfig): string {
+  const { cluster, node, nodeUid, address } = candidate;
+  return `kube-proxy ${config.port} ${config.intervalMs} ${config.timeoutMs} ${cluster} ${node} ${nodeUid} ${address}`;
+}
+
+/** kube-proxy's `/healthz` for every node of a table. Empty when it is switched off. */
+export function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null): ProbeSpec[] {
+  if (config === null || !config.healthz) return [];
+  const specs: ProbeSpec[] = [];
+  for (const { candidate } of table.entries.values()) {
+    if (candidate.node === null) continue;
+    specs.push({
+      key: kubeProxyKey(candidate, config),
+      target: { kind: 'kube-proxy', host: candidate.address, port: config.port },
+      intervalMs: config.intervalMs,
+      failingIntervalMs: config.intervalMs,
+      timeoutMs: config.timeoutMs,
+      jitter: JITTER,
+      rise: 1,
+      fall: 2,
+      urgent: false,
+    });
+  }
+  return specs;
+}
+
+export interface PoolProbing {
+  readonly health: HealthConfig | null;
+  readonly healthText: string;
+  readonly unknown: 'serve' | 'hold';
+  readonly healthCheckNodePort: number;
+  readonly kubeProxy: KubeProxyConfig | null;
+}
+
+/** The probes of a table of its own: the pool's, proofs for what waits or is held, and healthCheckNodePort. */
+export function planTargets(table: TargetTable, probing: PoolProbing): readonly ProbeSpec[] {
+  const specs = planKubeProxy(table, probing.kubeProxy);
+  for (const entry of table.entries.values()) {
+    const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
+    if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health));
+    else if (needsProof(entry, probing.unknown)) specs.push(proofSpec(keys.proof, entry));
+    if (probing.healthCheckNodePort !== 0) {
+      specs.push(nodePortSpec(keys.healthCheckNodePort, entry, probing.healthCheckNodePort));
+    }
+  }
+  return specs;
+}
+
+function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
+  const waits = entry.state === 'filling' || (unknown === 'hold' && entry.health !== 'healthy');
+  return entry.candidate.node !== null && (waits || entry.hold !== null);
+}
+
+function poolSpec(key: string, entry: TargetEntry, health: HealthConfig): ProbeSpec {
+  const { intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall } = health;
+  const target = poolTarget(health.probe, entry.candidate.address, entry.port);
+  const urgent = entry.state === 'filling';
+  return { key, target, intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall, urgent };
+}
+
+function poolTarget(probe: ProbeConfig, host: string, port: number): ProbeTarget {
+  if (probe.kind !== 'http') return { kind: probe.kind, host, port };
+  return { kind: 'http', host, port, path: probe.path, hostHeader: probe.host, statuses: probe.statuses };
+}
+
+function proofSpec(key: string, entry: TargetEntry): ProbeSpec {
+  return {
+    key,
+    target: { kind: 'tcp', host: entry.candidate.address, port: entry.port },
+    intervalMs: PROOF_INTERVAL_MS,
+    failingIntervalMs: PROOF_INTERVAL_MS,
+    timeoutMs: PROOF_TIMEOUT_MS,
+    jitter: JITTER,
+    rise: 1,
+    fall: 2,
+    urgent: true,
+  };
+}
+
+function nodePortSpec(key: string, entry: TargetEntry, port: number): ProbeSpec {
+  return {
+    key,
+    target: { kind: 'health-check-node-port', host: entry.candidate.address, port },
+    intervalMs: 2000,
+    failingIntervalMs: 1000,
+    timeoutMs: 1000,
+    jitter: JITTER,
+    rise: 1,
+    fall: 2,
+    urgent: entry.state === 'filling',
+  };
+}

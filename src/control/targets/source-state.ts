@@ -1,0 +1,143 @@
+// Owns the state of one source of one pool between recomputations, and its derivation from the cluster.
+
+import type { PoolConfig, SourceConfig } from '../../model/config.ts';
+import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';
+import type { NodeViews } from './nodes.ts';
+import { reason } from './reasons.ts';
+import { type ServiceView, viewService } from './services.ts';
+import type { TargetTable } from './target-table.ts';
+
+interface Inputs {
+  readonly source: SourceConfig;
+  readonly service: ServiceFact | null;
+  readonly slices: readonly EndpointSliceFact[];
+  readonly nodes: NodeViews;
+  readonly view: ServiceView;
+}
+
+/** Targets of pools that look at nothing but nodes: one table for all of them, in which ports are 0. */
+export interface SharedTargets {
+  readonly id: string;
+  readonly cluster: string;
+  derived: DerivedSource;
+  table: TargetTable | null;
+  isDirty: boolean;
+  /** Monotonic milliseconds. */
+  dueAtMs: number | null;
+  /** The sources that use it now. */
+  readonly users: Set<SourceState>;
+}
+
+/** One source of one pool. The engine owns and changes it. */
+export class SourceState {
+  readonly id: string;
+  readonly pool: string;
+  config: PoolConfig;
+  source: SourceConfig;
+  derived: DerivedSource | null = null;
+  /** Its own table: null before the first start, and while `shared` is in use. */
+  table: TargetTable | null = null;
+  shared: SharedTargets | null = null;
+  /** The port at which `shared` is used. */
+  sharedPort = 0;
+  isDirty = true;
+  /** Monotonic milliseconds. */
+  dueAtMs: number | null = null;
+  /** Epoch milliseconds. */
+  readonly sinceMs: number;
+  /** When a node's target left, epoch milliseconds; by node name, only nodes that are still listed. */
+  readonly left = new Map<string, number>();
+  /** `JSON.stringify` of the pool's health configuration. */
+  healthText: string;
+  #inputs: Inputs | null = null;
+  #staticSource: SourceConfig | null = null;
+
+  constructor(id: string, pool: string, config: PoolConfig, source: SourceConfig, sinceMs: number) {
+    this.id = id;
+    this.pool = pool;
+    this.config = config;
+    this.source = source;
+    this.sinceMs = sinceMs;
+    this.healthText = JSON.stringify(config.health);
+  }
+
+  /** `namespace/name`, or null for a static source. */
+  get service(): string | null {
+    const { kind, namespace, service } = this.source;
+    return kind === 'service' ? `${namespace}/${service}` : null;
+  }
+
+  /** Takes a new configuration of the same source; targets and their history stay. */
+  reconfigure(config: PoolConfig, source: SourceConfig): void {
+    if (JSON.stringify(config) !== JSON.stringify(this.config)) {
+      this.config = config;
+      this.healthText = JSON.stringify(config.health);
+      this.isDirty = true;
+    }
+    if (JSON.stringify(source) !== JSON.stringify(this.source)) this.source = source;
+  }
+
+  /** Derives again if any input changed, and marks what changed. */
+  derive(cluster: ClusterView | null, memo: DerivationMemo): void {
+    const derived = this.service === null ? this.#deriveStatic() : this.#deriveService(this.service, cluster, memo);
+    const before = this.derived;
+    if (derived === before) return;
+    this.derived = derived;
+    const holdsSome = this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
+    const isSame =
+      before !== null &&
+      before.members === derived.members &&
+      before.port === derived.port &&
+      before.policy === derived.policy &&
+      before.missing === derived.missing &&
+      before.healthCheckNodePort === derived.healthCheckNodePort;
+    if (!isSame || holdsSome) this.isDirty = true;
+  }
+
+  #deriveStatic(): DerivedSource {
+    if (this.derived !== null && this.#staticSource === this.source) return this.derived;
+    this.#staticSource = this.source;
+    return deriveStatic(this.source);
+  }
+
+  #deriveService(name: string, cluster: ClusterView | null, memo: DerivationMemo): DerivedSource {
+    if (cluster === null || cluster.inventory === null) {
+      return this.derived?.reasons[0]?.code === 'inventory-missing' ? this.derived : unknownSource(name, this.source);
+    }
+    const service = cluster.service(name);
+    const slices = cluster.slicesOf(name);
+    const { nodes } = cluster;
+    const { source } = this;
+    const before = this.#inputs;
+    const sameService =
+      before !== null &&
+      before.source === source &&
+      before.service === service &&
+      before.slices === slices &&
+      before.nodes.families === nodes.families;
+    if (sameService && before.nodes === nodes && this.derived !== null) return this.derived;
+    const view = sameService ? before.view : viewService(name, source, service, slices, nodes.families);
+    this.#inputs = { source, service, slices, nodes, view };
+    return deriveService(source, view, nodes, memo);
+  }
+}
+
+function unknownSource(service: string, source: SourceConfig): DerivedSource {
+  return {
+    kind: 'service',
+    cluster: source.cluster,
+    service,
+    serviceVersion: '',
+    port: 0,
+    policy: null,
+    healthCheckNodePort: 0,
+    missing: true,
+    reasons: [reason('inventory-missing')],
+    members: [],
+    nodesOnly: false,
+    families: [],
+    candidateOf: () => null,
+  };
+}

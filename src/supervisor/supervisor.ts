@@ -1,0 +1,331 @@
+// The supervisor: owns sockets, children, the last publication and signals; parses nothing that comes from outside.
+
+import { availableParallelism } from 'node:os';
+import type { Logger } from 'pino';
+import type {
+  BoundAddress,
+  ControllerToSupervisor,
+  Publication,
+  SupervisorToController,
+  SupervisorToWorker,
+  WorkerToSupervisor,
+} from '../model/messages.ts';
+import { Backoff, Child } from './child.ts';
+import { BindError, type BoundHandle, boundPort, Sockets } from './sockets.ts';
+
+export interface SupervisorOptions {
+  /** The program that children run: `entry --role=worker`. */
+  readonly entry: string;
+  readonly configPath: string;
+  readonly logLevel: string | null;
+  /** Overrides the configuration's number of workers; 0 or null leaves it. */
+  readonly workers: number | null;
+  /** From SIGTERM to the end of accepting, so that others see readiness fail first. Default 0. */
+  readonly drainDelayMs: number;
+  /** From then until what is in flight is cut. Default 30 s. */
+  readonly drainTimeoutMs: number;
+  readonly log: Logger;
+}
+
+const WORKER_EXEC_ARGV = ['--max-semi-space-size=16'];
+const RESTART_BASE_MS = 100;
+const RESTART_CAP_MS = 10_000;
+/** A replaced worker gets this long to finish; it keeps serving what it has, so time costs nothing but memory. */
+const REPLACE_DRAIN_MS = 3_600_000;
+/** At a stop, connections that wait for a request are given this long to send it. */
+const STOP_IDLE_MS = 2000;
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #log: Logger;
+  readonly #sockets = new Sockets();
+  readonly #workers = new Set<Child>();
+  readonly #workerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
+  readonly #controllerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #controller: Child | null = null;
+  #publication: Publication | null = null;
+  #handles: ReadonlyMap<string, BoundHandle> = new Map();
+  #retained: unknown = null;
+  #wantedWorkers = 0;
+  #workerCount = 0;
+  #stopping = false;
+  #finish: (code: number) => void = () => {};
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#wantedWorkers = options.workers ?? 0;
+  }
+
+  /** Runs until a signal or an unusable configuration ends it; resolves with the exit code. */
+  run(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#finish = (code) => {
+        this.#sockets.close();
+        for (const timer of this.#timers) clearTimeout(timer);
+        resolve(code);
+      };
+      this.#startController();
+    });
+  }
+
+  reload(): void {
+    this.#tellController({ kind: 'reload' });
+    for (const worker of this.#workers) this.#tell(worker, { kind: 'reopen-logs' });
+  }
+
+  reopenLogs(): void {
+    for (const worker of this.#workers) this.#tell(worker, { kind: 'reopen-logs' });
+  }
+
+  /** New processes from the code on disk; each worker leaves when its successor serves. */
+  replaceAll(): void {
+    if (this.#stopping) return;
+    this.#log.info({ code: 'replacing' }, 'replacing controller and workers');
+    this.#controller?.kill('SIGTERM');
+    const old = [...this.#workers].filter((worker) => !worker.draining);
+    for (const worker of old) {
+      const successor = this.#startWorker();
+      this.#successors.set(successor, worker);
+    }
+  }
+
+  readonly #successors = new Map<Child, Child>();
+
+  /** First call drains; the second stops at once. */
+  stop(): void {
+    if (this.#stopping) {
+      for (const child of this.#children()) child.kill('SIGKILL');
+      this.#finish(0);
+      return;
+    }
+    this.#stopping = true;
+    this.#log.info({ code: 'draining' }, 'draining');
+    this.#tellController({ kind: 'draining' });
+    this.#later(this.#options.drainDelayMs, () => {
+      for (const worker of this.#workers) this.#drain(worker, STOP_IDLE_MS, this.#options.drainTimeoutMs);
+      // With the workers' copies closed as well, new connections are refused instead of left waiting.
+      this.#sockets.close();
+      this.#finishWhenDrained();
+    });
+  }
+
+  // Controller ---------------------------------------------------------------------------------------------------
+
+  #startController(): void {
+    const { configPath, logLevel } = this.#options;
+    this.#controller = new Child({
+      role: 'controller',
+      name: 'controller',
+      entry: this.#options.entry,
+      args: ['--role=controller', configPath, ...(logLevel === null ? [] : [logLevel])],
+      execArgv: [],
+      log: this.#log,
+      onMessage: (child, message) => {
+        if (child === this.#controller) this.#onControllerMessage(message as ControllerToSupervisor);
+      },
+      onExit: (child, reason) => this.#onControllerExit(child, reason),
+    });
+    this.#tellController({
+      kind: 'start',
+      retained: this.#retained,
+      version: this.#publication?.version ?? 0,
+    });
+    for (const worker of this.#workers) {
+      this.#tellController({ kind: 'worker-started', worker: worker.name });
+      this.#tell(worker, { kind: 'report-anew' });
+    }
+  }
+
+  #onControllerMessage(message: ControllerToSupervisor): void {
+    switch (message.kind) {
+      case 'publish':
+        return this.#publish(message.publication);
+      case 'settings':
+        if (this.#options.workers === null) this.#wantedWorkers = message.workers;
+        return;
+      case 'retain':
+        this.#retained = message.state;
+        return;
+      case 'unusable':
+        process.stderr.write(message.report);
+        if (this.#publication === null) {
+          this.#stopping = true;
+          this.#finish(1);
+        }
+        return;
+    }
+  }
+
+  #onControllerExit(child: Child, reason: string): void {
+    if (child !== this.#controller) return;
+    this.#controller = null;
+    if (this.#stopping) return this.#finishWhenDrained();
+    const delayMs = this.#controllerBackoff.next(performance.now() - child.startedAtMs);
+    this.#log.error({ code: 'controller-died', reason, delayMs }, 'controller died, traffic goes on');
+    this.#later(delayMs, () => {
+      this.#startController();
+      this.#tellController({ kind: 'process-exited', role: 'controller', worker: child.name, reason });
+    });
+  }
+
+  #publish(publication: Publication): void {
+    if (this.#stopping) return;
+    let handles: ReadonlyMap<string, BoundHandle>;
+    try {
+      handles = this.#sockets.bind(publication.listeners);
+    } catch (error) {
+      if (!(error instanceof BindError)) throw error;
+      this.#log.error({ code: 'bind-failed', listener: error.listener, error: error.message }, 'cannot bind');
+      this.#tellController({
+        kind: 'bind-failed',
+        version: publication.version,
+        listener: error.listener,
+        error: error.message,
+      });
+      if (this.#publication === null) {
+        process.stderr.write(`portico: cannot listen on ${error.message}\n`);
+        this.#stopping = true;
+        this.#controller?.kill('SIGTERM');
+        this.#finish(1);
+      }
+      return;
+    }
+    const before = this.#publication;
+    this.#publication = publication;
+    this.#handles = handles;
+    for (const worker of this.#workers) {
+      if (!worker.draining) this.#give(worker, before);
+    }
+    this.#sockets.closeOthers(publication.listeners);
+    this.#tellController({ kind: 'bound', version: publication.version, addresses: this.#addresses() });
+    this.#startMissingWorkers();
+  }
+
+  #addresses(): readonly BoundAddress[] {
+    return (this.#publication?.listeners ?? []).map(({ name, host }) => ({
+      name,
+      host,
+      port: boundPort(this.#handles.get(name)!),
+    }));
+  }
+
+  // Workers ------------------------------------------------------------------------------------------------------
+
+  #startMissingWorkers(): void {
+    if (this.#stopping || this.#publication === null) return;
+    const wanted = this.#wantedWorkers > 0 ? this.#wantedWorkers : availableParallelism();
+    const current = [...this.#workers].filter((worker) => !worker.draining);
+    for (let missing = wanted - current.length; missing > 0; missing -= 1) this.#startWorker();
+    for (const surplus of current.slice(wanted)) this.#drain(surplus, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
+  }
+
+  #startWorker(): Child {
+    this.#workerCount += 1;
+    const { logLevel } = this.#options;
+    const worker = new Child({
+      role: 'worker',
+      name: `worker-${this.#workerCount}`,
+      entry: this.#options.entry,
+      args: ['--role=worker', ...(logLevel === null ? [] : [logLevel])],
+      execArgv: WORKER_EXEC_ARGV,
+      log: this.#log,
+      onMessage: (child, message) => this.#onWorkerMessage(child, message as WorkerToSupervisor),
+      onExit: (child, reason) => this.#onWorkerExit(child, reason),
+    });
+    this.#workers.add(worker);
+    this.#give(worker, null);
+    this.#tellController({ kind: 'worker-started', worker: worker.name });
+    return worker;
+  }
+
+  /** Sockets that the worker has not got yet, then the publication. */
+  #give(worker: Child, before: Publication | null): void {
+    const publication = this.#publication!;
+    for (const address of publication.listeners) {
+      const known = before?.listeners.some(
+        ({ name, host, port, protocol }) =>
+          name === address.name && host === address.host && port === address.port && protocol === address.protocol,
+      );
+      if (known !== true) this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name));
+    }
+    this.#tell(worker, { kind: 'snapshot', version: publication.version, text: publication.text });
+  }
+
+  #onWorkerMessage(worker: Child, message: WorkerToSupervisor): void {
+    switch (message.kind) {
+      case 'up':
+        return;
+      case 'serving': {
+        worker.serving = true;
+        const predecessor = this.#successors.get(worker);
+        this.#successors.delete(worker);
+        if (predecessor !== undefined) this.#drain(predecessor, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
+        return;
+      }
+      case 'drained':
+        return;
+      case 'to-controller':
+        this.#tellController({ kind: 'worker-said', worker: worker.name, message: message.message });
+        return;
+    }
+  }
+
+  #onWorkerExit(worker: Child, reason: string): void {
+    this.#workers.delete(worker);
+    const expected = worker.draining && reason === 'exit-0';
+    this.#tellController({
+      kind: 'process-exited',
+      role: 'worker',
+      worker: worker.name,
+      reason: expected ? 'drained' : reason,
+    });
+    if (this.#stopping) return this.#finishWhenDrained();
+    const predecessor = this.#successors.get(worker);
+    this.#successors.delete(worker);
+    if (expected) return;
+    const delayMs = this.#workerBackoff.next(performance.now() - worker.startedAtMs);
+    this.#log.error({ code: 'worker-died', worker: worker.name, reason, delayMs }, 'worker died, starting another');
+    // The predecessor of a failed successor serves on.
+    if (predecessor !== undefined) return;
+    this.#later(delayMs, () => this.#startMissingWorkers());
+  }
+
+  /** Idle connections end by their listener's idle timeout where `idleMs` is longer than that. */
+  #drain(worker: Child, idleMs: number, deadlineMs: number): void {
+    worker.draining = true;
+    this.#tell(worker, { kind: 'drain', idleMs, deadlineMs });
+  }
+
+  #finishWhenDrained(): void {
+    if (this.#workers.size > 0) return;
+    if (this.#controller !== null) {
+      this.#controller.kill('SIGTERM');
+      return;
+    }
+    this.#finish(0);
+  }
+
+  // Plumbing -----------------------------------------------------------------------------------------------------
+
+  #children(): Child[] {
+    return this.#controller === null ? [...this.#workers] : [...this.#workers, this.#controller];
+  }
+
+  #tell(worker: Child, message: SupervisorToWorker, handle?: unknown): void {
+    worker.send(message, handle);
+  }
+
+  #tellController(message: SupervisorToController): void {
+    this.#controller?.send(message);
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+}

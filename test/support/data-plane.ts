@@ -1,0 +1,218 @@
+// A real worker in this process with real sockets, and raw peers on both sides of it.
+
+import { once } from 'node:events';
+import net from 'node:net';
+import type { Logger } from 'pino';
+import { pino } from 'pino';
+import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
+import type { Secrets, Snapshot } from '../../src/model/snapshot.ts';
+import { Worker } from '../../src/proxy/worker.ts';
+
+type CreateServerHandle = (address: string, port: number, type: 4, fd: null, flags: number) => {
+  getsockname(out: { port?: number }): number;
+};
+
+/** A worker that serves `snapshot`; what it says to the controller is kept. */
+export class DataPlane {
+  readonly said: WorkerToController[] = [];
+  readonly ports = new Map<string, number>();
+  readonly worker: Worker;
+  exited: Promise<number>;
+  #exit!: (code: number) => void;
+
+  constructor(log: Logger = pino({ level: 'silent' })) {
+    this.exited = new Promise((resolve) => {
+      this.#exit = resolve;
+    });
+    this.worker = new Worker({
+      log,
+      now: () => performance.now(),
+      wallClock: () => Date.now(),
+      random: Math.random,
+      send: (message: WorkerToSupervisor) => {
+        if (message.kind === 'to-controller') this.said.push(message.message);
+      },
+      exit: (code) => this.#exit(code),
+    });
+    this.worker.start();
+  }
+
+  apply(snapshot: Snapshot, secrets: Secrets = {}): void {
+    for (const listener of snapshot.listeners) {
+      if (this.ports.has(listener.name)) continue;
+      const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
+      const handle = create(listener.host, listener.port, 4, null, 0);
+      const bound: { port?: number } = {};
+      handle.getsockname(bound);
+      this.ports.set(listener.name, bound.port!);
+      this.#tell({ kind: 'listener', address: listener }, handle);
+    }
+    this.#tell({ kind: 'snapshot', version: snapshot.version, text: JSON.stringify({ snapshot, secrets }) });
+    const rejected = this.said.find((message) => message.kind === 'rejected');
+    if (rejected !== undefined) throw new Error(`rejected: ${rejected.error}`);
+  }
+
+  #tell(message: SupervisorToWorker, handle?: unknown): void {
+    this.worker.onMessage(message, handle);
+  }
+
+  port(listener = 'web'): number {
+    return this.ports.get(listener)!;
+  }
+
+  async close(): Promise<void> {
+    this.worker.drain(0, 0);
+    await this.exited;
+  }
+
+  /** The summed value of a series, by its start, in the newest frame. */
+  metric(prefix: string): number {
+    this.#tell({ kind: 'report-anew' });
+    for (const message of this.said.toReversed()) {
+      if (message.kind !== 'metrics' || message.frame.series === null) continue;
+      let slot = 0;
+      let sum = 0;
+      for (const series of message.frame.series) {
+        if (series.startsWith(prefix)) sum += message.frame.values[slot]!;
+        slot += series.includes('_seconds') && !series.includes('timestamp') ? 17 : 1;
+      }
+      return sum;
+    }
+    throw new Error('no metrics yet');
+  }
+}
+
+/** A TCP server on port 0 whose connections a test scripts by hand. */
+export class RawServer {
+  readonly server: net.Server;
+  readonly sockets = new Set<net.Socket>();
+  readonly #onConnection: (connection: RawPeer, index: number) => void;
+  connections = 0;
+
+  constructor(onConnection: (connection: RawPeer, index: number) => void, allowHalfOpen = true) {
+    this.#onConnection = onConnection;
+    this.server = net.createServer({ allowHalfOpen }, (socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+      this.connections += 1;
+      this.#onConnection(new RawPeer(socket), this.connections);
+    });
+  }
+
+  async listen(): Promise<this> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    return this;
+  }
+
+  get at(): string {
+    return `127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    if (!this.server.listening) return;
+    this.server.close();
+    await once(this.server, 'close');
+  }
+}
+
+/** One raw connection: collects what comes, and waits for what a test expects. */
+export class RawPeer {
+  readonly socket: net.Socket;
+  /** Everything received so far, latin1. */
+  received = '';
+  ended = false;
+  closed = false;
+  error: NodeJS.ErrnoException | null = null;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(socket: net.Socket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => {
+      this.received += chunk.toString('latin1');
+      this.#wake();
+    });
+    socket.on('end', () => {
+      this.ended = true;
+      this.#wake();
+    });
+    socket.on('error', (error) => {
+      this.error = error;
+    });
+    socket.on('close', () => {
+      this.closed = true;
+      this.#wake();
+    });
+  }
+
+  static async connect(port: number): Promise<RawPeer> {
+    const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return new RawPeer(socket);
+  }
+
+  send(text: string): void {
+    this.socket.write(text, 'latin1');
+  }
+
+  /** Resolves when `condition` holds; rejects after `limitMs` with what had come. */
+  until(condition: () => boolean, limitMs = 5000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const check = (): void => {
+        if (!condition()) return;
+        clearTimeout(timer);
+        this.#waiting.delete(check);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#waiting.delete(check);
+        reject(new Error(`waited in vain; received ${JSON.stringify(this.received.slice(0, 2000))}`));
+      }, limitMs);
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
+  /** Waits until `text` has been received. */
+  async expect(text: string, limitMs?: number): Promise<void> {
+    await this.until(() => this.received.includes(text), limitMs);
+  }
+
+  /** Waits for the end or close of the connection and returns all that came. */
+  async all(limitMs?: number): Promise<string> {
+    await this.until(() => this.ended || this.closed, limitMs);
+    return this.received;
+  }
+
+  /** Returns what has come and forgets it. */
+  take(): string {
+    const { received } = this;
+    this.received = '';
+    return received;
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  #wake(): void {
+    for (const check of [...this.#waiting]) check();
+  }
+}
+
+/** A backend that answers every request head with `answer`, keep-alive. */
+export function answering(answer: string): (peer: RawPeer) => void {
+  return (peer) => {
+    const serve = (): void => {
+      void peer.until(() => peer.received.includes('\r\n\r\n') || peer.closed, 60_000).then(() => {
+        if (peer.closed) return;
+        peer.received = peer.received.slice(peer.received.indexOf('\r\n\r\n') + 4);
+        peer.send(answer);
+        serve();
+      });
+    };
+    serve();
+  };
+}

@@ -1,0 +1,136 @@
+// Snapshots for data-plane tests: everything has its default, a test states only what it is about.
+
+import type { FilterConfig, ListenerConfig, MatchConfig, PolicyConfig, RetryConfig } from '../../src/model/config.ts';
+import type {
+  HostSetMember,
+  Snapshot,
+  SnapshotAction,
+  SnapshotPool,
+  SnapshotRoute,
+  SnapshotRule,
+} from '../../src/model/snapshot.ts';
+
+export const ROUND_ROBIN: PolicyConfig = {
+  name: 'round-robin',
+  key: null,
+  choices: 2,
+  boundedLoad: 0,
+  tableSize: 65537,
+  seed: '49a3d861d661ae5ab06ed9326871a2f5',
+  hashKey: '12345678901234561234567890123456',
+};
+
+export const NO_RETRY: RetryConfig = { attempts: 0, statuses: [], budget: 0.2 };
+export const RETRY: RetryConfig = { attempts: 2, statuses: [], budget: 0.2 };
+
+export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConfig {
+  return {
+    name: 'web',
+    host: '127.0.0.1',
+    port: 0,
+    protocol: 'http',
+    tls: null,
+    pool: null,
+    limits: {
+      connections: 1000,
+      connectionsPerClient: 1000,
+      headerCount: 100,
+      headerBytes: 32_768,
+      requestsPerConnection: 100_000,
+    },
+    timeouts: { headerMs: 10_000, idleMs: 60_000 },
+    ...over,
+  };
+}
+
+export interface PoolShape extends Partial<Omit<SnapshotPool, 'groups'>> {
+  /** `address:port` of each target; one host set for each. */
+  readonly targets: readonly (string | ({ readonly at: string } & Partial<HostSetMember>))[];
+}
+
+/** A snapshot of these pools and routes; `routes` defaults to everything to the first pool. */
+export function snapshotOf(shape: {
+  readonly version?: number;
+  readonly listeners?: readonly ListenerConfig[];
+  readonly pools: readonly PoolShape[];
+  readonly routes?: readonly SnapshotRoute[];
+  readonly trustedProxies?: readonly string[];
+  readonly accessLogPath?: string;
+}): Snapshot {
+  const hosts: { address: string; cluster: null; node: null }[] = [];
+  const hostSets: { members: HostSetMember[] }[] = [];
+  const pools = shape.pools.map((pool, poolIndex): SnapshotPool => {
+    const { targets, ...over } = pool;
+    const groups = targets.map((target) => {
+      const { at, ...member } = typeof target === 'string' ? { at: target } : target;
+      const colon = at.lastIndexOf(':');
+      hosts.push({ address: at.slice(0, colon), cluster: null, node: null });
+      hostSets.push({
+        members: [
+          {
+            host: hosts.length - 1,
+            weight: 1,
+            state: 'active',
+            health: 'healthy',
+            lastResort: false,
+            ...member,
+          },
+        ],
+      });
+      return { hostSet: hostSets.length - 1, port: Number(at.slice(colon + 1)), priority: 0, weight: 1 };
+    });
+    return {
+      name: `pool-${poolIndex}`,
+      checksum: JSON.stringify(pool),
+      groups,
+      policy: ROUND_ROBIN,
+      unknown: 'serve',
+      ejection: { connectFailures: 0, gatewayErrors: 0, baseMs: 5000, maxMs: 300_000, maxShare: 0.5 },
+      slowStartMs: 0,
+      panicThreshold: 0,
+      spilloverThreshold: 0.7,
+      timeouts: { connectMs: 1000, responseHeaderMs: 10_000, streamIdleMs: 10_000, totalMs: 0 },
+      connections: { idlePerTarget: 64, idleMs: 55_000, requests: 0, ageMs: 0, perTarget: 4096 },
+      ...over,
+    };
+  });
+  return {
+    version: shape.version ?? 1,
+    checksum: String(shape.version ?? 1),
+    eventAtMs: 0,
+    listeners: shape.listeners ?? [listenerConfig()],
+    hosts,
+    hostSets,
+    pools,
+    routes: shape.routes ?? [route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] })])],
+    trustedProxies: shape.trustedProxies ?? [],
+    accessLog: { path: shape.accessLogPath ?? 'off', bufferBytes: 1 << 20 },
+  };
+}
+
+export function route(rules: readonly SnapshotRule[], over: Partial<SnapshotRoute> = {}): SnapshotRoute {
+  return { name: 'route', listeners: [], hosts: [{ kind: 'any', text: '*' }], rules, ...over };
+}
+
+export function rule(
+  action: SnapshotAction,
+  over: Partial<Omit<SnapshotRule, 'matches' | 'filters'>> & {
+    matches?: readonly MatchConfig[];
+    filters?: readonly FilterConfig[];
+  } = {},
+): SnapshotRule {
+  return {
+    name: null,
+    matches: [],
+    filters: [],
+    action,
+    timeouts: { responseHeaderMs: null, streamIdleMs: null, totalMs: null },
+    retry: RETRY,
+    ...over,
+  };
+}
+
+/** Everything to the first pool, with these retries. */
+export function allToFirstPool(retry: RetryConfig): readonly SnapshotRoute[] {
+  return [route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] }, { retry })])];
+}
