@@ -71,7 +71,9 @@ export const isExplanationAnswer = (value: unknown): value is ExplanationAnswer 
     isRecord(value['captures']) &&
     Array.isArray(value['steps']) &&
     Array.isArray(value['pools']) &&
-    value['pools'].every((pool) => isRecord(pool) && typeof pool['name'] === 'string' && isTargetsAnswer(pool))
+    value['pools'].every(
+      (pool) => isRecord(pool) && typeof pool['name'] === 'string' && isTargetsAnswer(pool),
+    )
   );
 };
 

@@ -36,7 +36,9 @@ export class AdminClient {
     this.#token = token;
     const socketPath = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
     if (socketPath === '' || (socketPath === null && !isHttp(address))) {
-      throw new AdminUnreachable(`${JSON.stringify(address)} is not an admin address: http://HOST:PORT or unix:PATH`);
+      throw new AdminUnreachable(
+        `${JSON.stringify(address)} is not an admin address: http://HOST:PORT or unix:PATH`,
+      );
     }
     this.#origin = socketPath === null ? new URL(address).origin : 'http://localhost';
     this.#agent = new Agent({

@@ -36,9 +36,9 @@ export const OPTIONS: readonly OptionHelp[] = [
   option('header', 'A header of the request to explain; can be repeated', 'NAME:VALUE', null, true),
   option('wait', 'Return only when no flow is left on the node'),
   option('timeout', 'Longest wait, as 30s, 5m or 1h; default 10m', 'TIME'),
-  option('http', 'Address of the HTTP listener; default 127.0.0.1:8080', 'HOST:PORT'),
-  option('ssh', 'Address of the SSH listener; default 127.0.0.1:2222', 'HOST:PORT'),
-  option('admin-bind', 'Address of the admin HTTP; default 127.0.0.1:9901', 'HOST:PORT'),
+  option('http-port', 'Port of the HTTP listener on 127.0.0.1; default 8080', 'PORT'),
+  option('ssh-port', 'Port of the SSH listener on 127.0.0.1; default 2222', 'PORT'),
+  option('admin-port', 'Port of the admin HTTP on 127.0.0.1; default 9901', 'PORT'),
   option('json', 'Print JSON for scripts instead of text'),
   option('help', 'Print this help', null, 'h'),
   option('version', 'Print the version', null, 'V'),
@@ -71,8 +71,8 @@ export const COMMANDS = {
   demo: {
     positionals: [],
     about: 'Run Portico in front of a small embedded cluster, with commands to try',
-    options: ['http', 'ssh', 'admin-bind', 'log-level'],
-    examples: [{ line: 'portico demo --http 127.0.0.1:18080', about: 'on another port' }],
+    options: ['http-port', 'ssh-port', 'admin-port', 'log-level'],
+    examples: [{ line: 'portico demo --http-port 18080', about: 'on another port' }],
   },
   targets: {
     positionals: ['[POOL]'],

@@ -19,8 +19,12 @@ export function helpText(command: CommandName | null): string {
   return command === null ? programHelp() : commandHelp(command, COMMANDS[command]);
 }
 
+/** Commands whose first example stands in the help of the program. */
+const EXAMPLES_OF = ['run', 'check', 'targets', 'explain', 'drain'] as const;
+
 function programHelp(): string {
   const commands = Object.entries(COMMANDS).map(([name, { about }]): [string, string] => [name, about]);
+  const examples = EXAMPLES_OF.flatMap((name) => firstExample(COMMANDS[name]));
   return `Portico: edge load balancer and NodePort router for Kubernetes.
 
 Usage: portico COMMAND [ARGUMENTS] [OPTIONS]
@@ -32,10 +36,12 @@ ${rows(optionRows(COMMON_OPTIONS))}
 ${ENVIRONMENT}
 ${EXIT_CODES}
 Examples:
-${rows(COMMANDS.run.examples.concat(COMMANDS.check.examples as never, COMMANDS.targets.examples as never).map(({ line, about }) => [line, about]))}
+${rows(examples.map(({ line, about }) => [line, about]))}
 \`portico COMMAND --help\` says more of a command.
 `;
 }
+
+const firstExample = ({ examples }: CommandHelp): CommandHelp['examples'] => examples.slice(0, 1);
 
 function commandHelp(name: CommandName, help: CommandHelp): string {
   const usage = ['portico', name, ...help.positionals, '[OPTIONS]'].join(' ');
@@ -61,7 +67,9 @@ function rows(pairs: readonly (readonly [string, string])[]): string {
   const width = Math.min(44, Math.max(...pairs.map(([left]) => left.length)));
   return pairs
     .map(([left, right]) =>
-      left.length > width ? `  ${left}\n  ${' '.repeat(width)}  ${right}\n` : `  ${left.padEnd(width)}  ${right}\n`,
+      left.length > width
+        ? `  ${left}\n  ${' '.repeat(width)}  ${right}\n`
+        : `  ${left.padEnd(width)}  ${right}\n`,
     )
     .join('');
 }

@@ -28,9 +28,10 @@ export interface CheckOptions {
   readonly json: boolean;
 }
 export interface DemoOptions {
-  readonly http: string | null;
-  readonly ssh: string | null;
-  readonly adminBind: string | null;
+  /** On 127.0.0.1; 0 takes a free port. */
+  readonly httpPort: number | null;
+  readonly sshPort: number | null;
+  readonly adminPort: number | null;
   readonly logLevel: LogLevelOption | null;
 }
 export interface TargetsOptions extends AdminOptions {
@@ -123,7 +124,8 @@ function readCommand(command: CommandName, words: readonly string[]): ParsedArgu
     throw new UsageError(`unexpected argument ${JSON.stringify(positionals[help.positionals.length])}`);
   }
   const required = help.positionals.filter((name) => !name.startsWith('['));
-  if (positionals.length < required.length) throw new UsageError(`${required[positionals.length]} is missing`);
+  if (positionals.length < required.length)
+    throw new UsageError(`${required[positionals.length]} is missing`);
   const [argument = null] = positionals;
   if (argument === '') throw new UsageError(`${help.positionals[0]} is empty`);
   const admin = { admin: given.text('admin'), json: given.isSet('json') };
@@ -144,9 +146,9 @@ function readCommand(command: CommandName, words: readonly string[]): ParsedArgu
       return {
         command,
         options: {
-          http: address(given.text('http'), 'http'),
-          ssh: address(given.text('ssh'), 'ssh'),
-          adminBind: address(given.text('admin-bind'), 'admin-bind'),
+          httpPort: port(given.text('http-port'), 'http-port'),
+          sshPort: port(given.text('ssh-port'), 'ssh-port'),
+          adminPort: port(given.text('admin-port'), 'admin-port'),
           logLevel: logLevel(given.text('log-level')),
         },
       };
@@ -181,7 +183,8 @@ function explainOptions(subject: string, given: Given, admin: AdminOptions): Exp
   }
   if (isUrl && given.text('cluster') !== null) throw new UsageError('--cluster belongs to a node or service');
   for (const header of headers) {
-    if (!/^[^:\s]+:/.test(header)) throw new UsageError(`--header ${JSON.stringify(header)} is not NAME:VALUE`);
+    if (!/^[^:\s]+:/.test(header))
+      throw new UsageError(`--header ${JSON.stringify(header)} is not NAME:VALUE`);
   }
   return { ...admin, subject, cluster: given.text('cluster'), method, headers };
 }
@@ -236,11 +239,10 @@ function logLevel(level: string | null): LogLevelOption | null {
   return known;
 }
 
-function address(text: string | null, name: string): string | null {
+function port(text: string | null, name: string): number | null {
   if (text === null) return null;
-  const port = /^(?:\[[0-9a-f:.]+\]|[^:\s]+):(\d{1,5})$/i.exec(text)?.[1];
-  if (port === undefined || Number(port) > 65_535) throw new UsageError(`--${name} is not HOST:PORT`);
-  return text;
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new UsageError(`--${name} is not a port`);
+  return Number(text);
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

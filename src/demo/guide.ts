@@ -23,8 +23,8 @@ export interface GuideStep {
   /** What the output shows when all is well; with `soon`, after a few seconds of asking again. */
   readonly expect: RegExp;
   readonly soon?: boolean;
-  /** The program that has to be there, beside the shell. */
-  readonly needs?: 'kubectl';
+  /** Programs that have to be there, beside curl and the shell. */
+  readonly needs?: readonly string[];
 }
 
 /** Puts a text into one shell word. */
@@ -66,13 +66,16 @@ export function guideSteps(facts: GuideFacts): readonly GuideStep[] {
       `curl -H 'Host: fix-login.${LAB_HOST}' ${web}/`,
       /in review-lab-fix-login/,
     ),
-    step('SSH, over the TCP listener', `ssh -F ${sshConfig} portico-demo`, /git over SSH.*node-\d/s),
+    step('SSH, over the TCP listener', `ssh -F ${sshConfig} portico-demo`, /git over SSH.*node-\d/s, {
+      needs: ['ssh'],
+    }),
     ...(facts.hasGit
       ? [
           step(
             'Clone over SSH',
             `GIT_SSH_COMMAND=${quoted(`ssh -F ${sshConfig}`)} git clone ssh://git@127.0.0.1:${facts.sshPort}/demo.git ${quoted(`${facts.directory}/clone`)}`,
             /Cloning into/,
+            { needs: ['git', 'ssh'] },
           ),
         ]
       : []),
@@ -93,7 +96,7 @@ export function guideSteps(facts: GuideFacts): readonly GuideStep[] {
       `${kubectl} label node ${excluded} ${label}-`,
       /labeled/,
       {
-        needs: 'kubectl',
+        needs: ['kubectl'],
       },
     ),
     step('Back in again without kubectl', `curl -X POST ${controlUrl}/nodes/${excluded}/include`, /done/),
@@ -123,7 +126,7 @@ export function printGuide(facts: GuideFacts, colour: boolean): string {
   const shared = facts.nodes.length === 1 ? `${oneNode(facts.platform)}\n` : '';
   const steps = guideSteps(facts).map(
     ({ title, command, needs }) =>
-      `${dim}# ${title}${needs === undefined ? '' : ` (needs ${needs})`}${plain}\n${bold}${command}${plain}\n`,
+      `${dim}# ${title}${needs === undefined ? '' : ` (needs ${needs.join(' and ')})`}${plain}\n${bold}${command}${plain}\n`,
   );
   return `
 Portico stands in front of an embedded cluster of ${facts.nodes.join(', ')}.

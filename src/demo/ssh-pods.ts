@@ -53,20 +53,20 @@ export class SshPods {
       if (key === 'GIT_PROTOCOL' && /^[a-z0-9=:]{1,64}$/.test(val)) protocol = val;
       accept?.();
     });
-    session.on('shell', (accept) => say(accept(), greeting(arrival), 0));
+    session.on('shell', (accept) => say(accept(), greeting(arrival)));
     session.on('exec', (accept, _reject, { command }) => {
       const channel = accept();
       if (UPLOAD_PACK.test(command)) this.#uploadPack(channel, protocol);
       else if (/^git[- ]/.test(command))
-        say(channel, 'The demo serves one repository, demo.git, for reading.\n', 1);
-      else say(channel, greeting(arrival), 0);
+        refuse(channel, 'The demo serves one repository, demo.git, for reading.\n', 1);
+      else say(channel, greeting(arrival));
     });
   }
 
   #uploadPack(channel: ssh2.ServerChannel, protocol: string | undefined): void {
     const { repository } = this.#options;
     if (repository === null) {
-      say(channel, 'There is no git on this machine.\n', 127);
+      refuse(channel, 'There is no git on this machine.\n', 127);
       return;
     }
     const child = spawn('git', ['upload-pack', '--strict', repository.path], {
@@ -81,7 +81,7 @@ export class SshPods {
     channel.pipe(child.stdin);
     child.stdout.pipe(channel, { end: false });
     child.stderr.pipe(channel.stderr, { end: false });
-    child.once('error', (error) => say(channel, `git cannot be started: ${error.message}\n`, 127));
+    child.once('error', (error) => refuse(channel, `git cannot be started: ${error.message}\n`, 127));
     child.once('close', (code) => {
       this.#children.delete(child);
       channel.exit(code ?? 1);
@@ -95,9 +95,16 @@ function greeting({ node, address, pod }: Arrival): string {
   return `Hi! You've reached git over SSH, but there is no shell here.\n  node  ${node} (${address})\n  pod   ${pod.name}, ${where}\n`;
 }
 
-function say(channel: ssh2.ServerChannel, text: string, code: number): void {
+/** To standard error, and a failure: what git shows to its user. */
+function refuse(channel: ssh2.ServerChannel, text: string, code: number): void {
+  channel.stderr.write(text);
+  channel.exit(code);
+  channel.end();
+}
+
+function say(channel: ssh2.ServerChannel, text: string): void {
   // With a terminal on the other side a line ends in CR LF; a carriage return does no harm without one.
   channel.write(text.replaceAll('\n', '\r\n'));
-  channel.exit(code);
+  channel.exit(0);
   channel.end();
 }

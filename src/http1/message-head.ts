@@ -60,6 +60,13 @@ export class MessageHead {
     this.hasNominations = false;
   }
 
+  /** Lets go of all text: the slices of a head keep the whole of it in memory, up to the limit of its size. */
+  release(): void {
+    this.reset();
+    this.text = '';
+    this.#options = NO_OPTIONS;
+  }
+
   /** Doubles the room for fields. */
   grow(): void {
     const offsets = new Int32Array(this.offsets.length * 2);

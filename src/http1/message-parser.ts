@@ -105,6 +105,16 @@ export abstract class MessageParser {
     }
   }
 
+  /**
+   * Lets go of the last head when nothing is under way; call it when a connection turns idle, which otherwise keeps
+   * that text until its next message.
+   */
+  releaseHead(): void {
+    if (this.#stage !== Stage.Start && this.#stage !== Stage.Closed) return;
+    this.messageHead.release();
+    this.trailers = '';
+  }
+
   /** Refuses what comes from here on. */
   protected fail(failure: ParseFailure, position: number): Step {
     this.failure = failure;

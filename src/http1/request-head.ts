@@ -38,6 +38,16 @@ export class RequestHead extends MessageHead {
   /** The client waits for 100 (Continue) before it sends the body. */
   expectContinue = false;
 
+  override release(): void {
+    super.release();
+    this.method = '';
+    this.target = '';
+    this.path = '';
+    this.query = '';
+    this.host = '';
+    this.authority = '';
+  }
+
   /** Takes the start line; offsets are relative to `text`. */
   takeRequestLine(bytes: Uint8Array, base: number, methodEnd: number, targetEnd: number): void {
     this.method = methodOf(bytes, base, methodEnd) ?? this.text.slice(0, methodEnd);

@@ -12,6 +12,11 @@ export class ResponseHead extends MessageHead {
   /** Often ''. */
   reason = '';
 
+  override release(): void {
+    super.release();
+    this.reason = '';
+  }
+
   /** Applies the rules that need the whole head (RFC 9112, section 6.3); '' when it is good. */
   judge(method: string): ParseFailure | '' {
     const failure = readFraming(this) || readConnection(this);

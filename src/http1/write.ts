@@ -19,7 +19,8 @@ function prefixOf(length: number): string {
 
 /** The size line of a chunk of `length` bytes. @throws RangeError for 0, which would end the body. */
 export function chunkPrefix(length: number): string {
-  if (length > 0 && length < CACHED_PREFIXES) return PREFIXES[length]!;
+  const cached = length > 0 ? PREFIXES[length] : undefined;
+  if (cached !== undefined) return cached;
   if (length === 65536) return PREFIX_64K;
   if (length === 32768) return PREFIX_32K;
   if (length === 16384) return PREFIX_16K;

@@ -1,5 +1,6 @@
 // What the three roles say to each other over their IPC channels (structured clone, handles beside the message).
 
+import type { FailureCode } from './failures.ts';
 
 /** A listening address; the supervisor knows nothing else of a configuration. */
 export interface ListenAddress {
@@ -28,6 +29,13 @@ export type ControllerToSupervisor =
   /** The first configuration could not be loaded: there is nothing to run. */
   | { readonly kind: 'unusable'; readonly report: string }
   | { readonly kind: 'settings'; readonly workers: number }
+  /** For one worker, or for all when `worker` is null; each answers on its own. */
+  | {
+      readonly kind: 'ask';
+      readonly worker: string | null;
+      readonly id: number;
+      readonly question: WorkerQuestion;
+    }
   /** Totals of workers that are gone, kept for the next controller. */
   | { readonly kind: 'retain'; readonly state: unknown };
 
@@ -36,10 +44,20 @@ export type SupervisorToController =
   | { readonly kind: 'reload' }
   | { readonly kind: 'bound'; readonly version: number; readonly addresses: readonly BoundAddress[] }
   /** An address could not be bound: the publication was dropped and the one before serves on. */
-  | { readonly kind: 'bind-failed'; readonly version: number; readonly listener: string; readonly error: string }
-  | { readonly kind: 'worker-started'; readonly worker: string }
+  | {
+      readonly kind: 'bind-failed';
+      readonly version: number;
+      readonly listener: string;
+      readonly error: string;
+    }
+  | { readonly kind: 'worker-started'; readonly worker: string; readonly pid: number }
   | { readonly kind: 'worker-said'; readonly worker: string; readonly message: WorkerToController }
-  | { readonly kind: 'process-exited'; readonly role: 'worker' | 'controller'; readonly worker: string; readonly reason: string }
+  | {
+      readonly kind: 'process-exited';
+      readonly role: 'worker' | 'controller';
+      readonly worker: string;
+      readonly reason: string;
+    }
   | { readonly kind: 'draining' };
 
 export interface BoundAddress {
@@ -58,6 +76,7 @@ export type SupervisorToWorker =
    * `idleMs`, whatever is left after `deadlineMs` is cut.
    */
   | { readonly kind: 'drain'; readonly idleMs: number; readonly deadlineMs: number }
+  | { readonly kind: 'ask'; readonly id: number; readonly question: WorkerQuestion }
   /** A new controller has not seen this worker's series. */
   | { readonly kind: 'report-anew' };
 
@@ -66,7 +85,8 @@ export type WorkerToController =
   | { readonly kind: 'applied'; readonly version: number }
   | { readonly kind: 'rejected'; readonly version: number; readonly error: string }
   | { readonly kind: 'metrics'; readonly frame: MetricsMessage }
-  | { readonly kind: 'proven'; readonly pool: string; readonly identity: string };
+  | { readonly kind: 'proven'; readonly pool: string; readonly identity: string }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: WorkerAnswer };
 
 export type WorkerToSupervisor =
   | { readonly kind: 'up' }
@@ -74,3 +94,39 @@ export type WorkerToSupervisor =
   | { readonly kind: 'serving' }
   | { readonly kind: 'drained' }
   | { readonly kind: 'to-controller'; readonly message: WorkerToController };
+
+/** What the controller asks a worker: only the data plane knows its flows and where a request would go. */
+export type WorkerQuestion =
+  | {
+      readonly kind: 'route';
+      /** Scheme, host, port and path of the request as the client would send it. */
+      readonly url: string;
+      readonly method: string;
+      readonly headers: readonly { readonly name: string; readonly value: string }[];
+    }
+  /** Flows on a node: requests, tunnels and tcp connections. */
+  | { readonly kind: 'flows'; readonly cluster: string; readonly node: string };
+
+export type WorkerAnswer =
+  | { readonly kind: 'route'; readonly route: RoutedRequest }
+  | { readonly kind: 'flows'; readonly flows: number };
+
+/** The way that a request would take in a worker now. */
+export interface RoutedRequest {
+  /** Null when no http or https listener has the URL's port. */
+  readonly listener: string | null;
+  readonly route: string | null;
+  /** Name of the rule, or `#n` counting from 1. */
+  readonly rule: string | null;
+  readonly captures: Readonly<Record<string, string>>;
+  readonly action: 'pools' | 'service' | 'redirect' | 'respond' | 'none';
+  readonly pools: readonly {
+    readonly name: string;
+    /** Share among the rule's pools, 0 to 1. */
+    readonly weight: number;
+    /** `address:port` that the policy would choose now; null when there is none. */
+    readonly pick: string | null;
+  }[];
+  /** What Portico would answer by itself; null when a target answers. */
+  readonly failure: FailureCode | null;
+}

@@ -1,5 +1,6 @@
 // From a snapshot to a runtime: builds everything that is derived, keeping live targets and unchanged pools.
 
+import { HashTables } from '../balance/hash-tables.ts';
 import { createPoolPicker } from '../balance/pool-picker.ts';
 import type { Member } from '../model/picker.ts';
 import type { Snapshot, SnapshotPool } from '../model/snapshot.ts';
@@ -30,8 +31,12 @@ type TargetsOfPool = Map<string, Target>;
 /** Keeps live targets across snapshots; one for each worker. */
 export class Applier {
   readonly #context: ApplyContext;
+  /** Hash tables outlive snapshots: a change of health moves no row. */
+  readonly #tables = new HashTables();
   #targets = new Map<string, TargetsOfPool>();
   #pools = new Map<string, Pool>();
+  /** Left the configuration with flows on them. */
+  readonly #leaving = new Set<Target>();
 
   constructor(context: ApplyContext) {
     this.#context = context;
@@ -60,6 +65,17 @@ export class Applier {
     };
   }
 
+  /** Requests, tunnels and tcp connections on a node, those on targets that are no longer configured included. */
+  flows(cluster: string, node: string): number {
+    let flows = 0;
+    const add = (target: Target): void => {
+      if (target.cluster === cluster && target.node === node) flows += target.inFlight;
+    };
+    for (const targets of this.#targets.values()) for (const target of targets.values()) add(target);
+    for (const target of this.#leaving) add(target);
+    return flows;
+  }
+
   /** Closes every idle upstream connection; those in use close when their exchange ends. */
   close(): void {
     for (const targets of this.#targets.values()) for (const target of targets.values()) target.retire();
@@ -81,7 +97,7 @@ export class Applier {
       targets.set(facts.identity, target);
       return target;
     });
-    const picker = createPoolPicker(members, { ...config }, random, now);
+    const picker = createPoolPicker(members, config, random, now, this.#tables);
     return {
       pool: new Pool(config, members, picker, new PoolMeters(board, config.name), pools),
       targets,
@@ -110,12 +126,17 @@ export class Applier {
     for (const [name, targets] of before) {
       const now = this.#targets.get(name);
       if (now === targets) continue;
-      for (const [identity, target] of targets) if (now?.get(identity) !== target) target.retire();
+      for (const [identity, target] of targets) {
+        if (now?.get(identity) === target) continue;
+        target.retire();
+        if (target.inFlight > 0) this.#leaving.add(target);
+      }
     }
+    for (const target of this.#leaving) if (target.inFlight === 0) this.#leaving.delete(target);
   }
 }
 
-type MemberFacts = Pick<Member, 'identity' | 'address' | 'port' | 'node'>;
+type MemberFacts = Pick<Member, 'identity' | 'address' | 'port' | 'cluster' | 'node'>;
 
 /** One member for each address and port; a target that two groups name counts once, where it is used first. */
 function membersOf(
@@ -127,13 +148,20 @@ function membersOf(
   for (const group of config.groups) {
     for (const entry of snapshot.hostSets[group.hostSet]!.members) {
       const host = snapshot.hosts[entry.host]!;
-      const identity = host.address.includes(':') ? `[${host.address}]:${group.port}` : `${host.address}:${group.port}`;
+      const identity = host.address.includes(':')
+        ? `[${host.address}]:${group.port}`
+        : `${host.address}:${group.port}`;
       const known = members.get(identity);
       if (known !== undefined && known.priority <= group.priority) continue;
-      const facts = { identity, address: host.address, port: group.port, node: host.node };
+      const facts = {
+        identity,
+        address: host.address,
+        port: group.port,
+        cluster: host.cluster,
+        node: host.node,
+      };
       members.set(identity, {
         ...facts,
-        cluster: host.cluster,
         weight: entry.weight * group.weight,
         priority: group.priority,
         state: entry.state,

@@ -4,10 +4,10 @@ import type { Deadlines } from './deadlines.ts';
 import type { HttpDate } from './http/date.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { RequestIds } from './http/request-id.ts';
+import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
-import type { ListenerMeters } from './meters.ts';
 import type { Turn } from './wire/turn.ts';
 import type { Wire } from './wire/wire.ts';
 

@@ -10,8 +10,11 @@ import { CHUNK_SUFFIX, chunkPrefix, lastChunk } from '../http1/write.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Member } from '../model/picker.ts';
 import type { Deadline } from './deadlines.ts';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { failureAnswer } from './http/answers.ts';
 import { buildRequestHead, upgradeOf } from './http/request-head.ts';
+import { isAcceptableRequestId } from './http/request-id.ts';
+import { RequestView } from './http/request-view.ts';
 import {
   buildInterimHead,
   buildResponseHead,
@@ -19,10 +22,7 @@ import {
   type DownstreamFraming,
   downstreamFraming,
 } from './http/response-head.ts';
-import { RequestView } from './http/request-view.ts';
 import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
-import { isAcceptableRequestId } from './http/request-id.ts';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { rewritePath } from './router/filters.ts';
 import { createRouteMatch } from './router/router.ts';
 import { render } from './router/template.ts';
@@ -312,7 +312,8 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#phase = 'response-body';
     this.#framing = downstreamFraming(head, this.#head.minor);
     // A body that is still on its way cannot be told from the next request: the connection ends with this answer.
-    this.#keepAlive = this.#session.mayKeepAlive && this.#framing !== 'until-close' && this.#requestReceived();
+    this.#keepAlive =
+      this.#session.mayKeepAlive && this.#framing !== 'until-close' && this.#requestReceived();
     const { filters } = this.match.rule!;
     this.#session.wire.text(
       buildResponseHead(head, {

@@ -93,7 +93,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   // Bytes in -------------------------------------------------------------------------------------------------------
 
   onBytes(buffer: Buffer, length: number): void {
-    if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded)) this.#hold(buffer, 0, length, false);
+    if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded))
+      this.#hold(buffer, 0, length, false);
     else this.#consume(buffer, length, false);
   }
 
@@ -159,6 +160,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   #becomeIdle(): void {
     this.#phase = 'idle';
+    this.#parser.releaseHead();
     this.#setDeadline(this.#listener.config.timeouts.idleMs);
   }
 

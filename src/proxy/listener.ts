@@ -196,8 +196,7 @@ export class Listener {
       minVersion: 'TLSv1.2',
       handshakeTimeout: HANDSHAKE_MS,
       allowHalfOpen: true,
-      SNICallback: (serverName, callback) =>
-        callback(null, this.#context.secureContextFor(name, serverName)),
+      SNICallback: (serverName, callback) => callback(null, this.#context.secureContextFor(name, serverName)),
     });
     server.on('secureConnection', (socket: TLSSocket) => {
       const raw = (socket as TLSSocket & { _parent?: net.Socket })._parent;

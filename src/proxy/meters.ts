@@ -42,9 +42,7 @@ export class ListenerMeters {
   }
 
   refused(reason: string): void {
-    this.#add(
-      this.#board.counter('portico_connections_refused_total', { listener: this.#listener, reason }),
-    );
+    this.#add(this.#board.counter('portico_connections_refused_total', { listener: this.#listener, reason }));
   }
 
   failed(reason: FailureCode): void {

@@ -33,7 +33,12 @@ export class TcpSession implements WireOwner, UpstreamUser {
   #connectMs: number | null = null;
   #ended = false;
 
-  constructor(listener: Listener, makeWire: (owner: WireOwner) => Wire, client: string, context: ExchangeContext) {
+  constructor(
+    listener: Listener,
+    makeWire: (owner: WireOwner) => Wire,
+    client: string,
+    context: ExchangeContext,
+  ) {
     this.#listener = listener;
     this.#context = context;
     this.#client = client;

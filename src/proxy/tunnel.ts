@@ -67,7 +67,9 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {
-    this.#finish(error === null && this.#downstreamEnded && this.#upstreamEnded ? 'complete' : 'client-aborted');
+    this.#finish(
+      error === null && this.#downstreamEnded && this.#upstreamEnded ? 'complete' : 'client-aborted',
+    );
   }
 
   onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void {

@@ -1,9 +1,16 @@
 // The worker's composition root: the data plane of one process, driven by the supervisor's messages.
 
 import type { Logger } from 'pino';
-import { FAILURES } from '../model/failures.ts';
-import type { ListenAddress, SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../model/messages.ts';
 import type { ListenerConfig } from '../model/config.ts';
+import { FAILURES } from '../model/failures.ts';
+import type {
+  ListenAddress,
+  SupervisorToWorker,
+  WorkerAnswer,
+  WorkerQuestion,
+  WorkerToController,
+  WorkerToSupervisor,
+} from '../model/messages.ts';
 import type { Secrets, Snapshot } from '../model/snapshot.ts';
 import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
 import type { LogPath } from '../telemetry/log-destination.ts';
@@ -11,6 +18,7 @@ import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { Applier } from './apply.ts';
 import { Certificates } from './certificates.ts';
 import { Deadlines } from './deadlines.ts';
+import { explainRoute } from './explain-route.ts';
 import { HttpDate } from './http/date.ts';
 import { TrustedProxies } from './http/forwarded.ts';
 import { RequestIds } from './http/request-id.ts';
@@ -71,7 +79,12 @@ export class Worker {
       now,
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
-    const responseLimits = { headerBytes: 65_536, headerCount: 256, chunkExtensionBytes: 4096, trailerBytes: 8192 };
+    const responseLimits = {
+      headerBytes: 65_536,
+      headerCount: 256,
+      chunkExtensionBytes: 4096,
+      trailerBytes: 8192,
+    };
     this.#applier = new Applier({
       board: this.#board,
       deadlines: this.#deadlines,
@@ -107,7 +120,10 @@ export class Worker {
       version: this.#board.gauge('portico_snapshot_version', {}),
       apply: this.#board.histogram('portico_snapshot_apply_seconds', {}),
       rejected: this.#board.counter('portico_snapshot_rejected_total', {}),
-      lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<LostReason, number>,
+      lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<
+        LostReason,
+        number
+      >,
     };
   }
 
@@ -127,6 +143,12 @@ export class Worker {
       case 'reopen-logs':
         void this.#accessLog?.reopen();
         return;
+      case 'ask':
+        return this.#tellController({
+          kind: 'answer',
+          id: message.id,
+          answer: this.#answer(message.question),
+        });
       case 'report-anew':
         this.#board.invalidate();
         this.#report();
@@ -158,6 +180,16 @@ export class Worker {
     }, 50);
   }
 
+  #answer(question: WorkerQuestion): WorkerAnswer {
+    if (question.kind === 'flows') {
+      return { kind: 'flows', flows: this.#applier.flows(question.cluster, question.node) };
+    }
+    const ports = new Map(
+      [...this.#listeners.values()].map((listener) => [listener.config.name, listener.port]),
+    );
+    return { kind: 'route', route: explainRoute(question, this.#runtime, ports) };
+  }
+
   async #leave(): Promise<void> {
     if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
     if (this.#reportTimer !== null) clearInterval(this.#reportTimer);
@@ -186,7 +218,10 @@ export class Worker {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#board.values[this.#slots.rejected]! += 1;
-      log.error({ code: 'snapshot-rejected', version, error: reason }, 'snapshot rejected, the one before serves on');
+      log.error(
+        { code: 'snapshot-rejected', version, error: reason },
+        'snapshot rejected, the one before serves on',
+      );
       this.#tellController({ kind: 'rejected', version, error: reason });
     }
   }

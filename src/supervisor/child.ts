@@ -21,9 +21,8 @@ export class Child {
   readonly role: 'controller' | 'worker';
   readonly process: ChildProcess;
   readonly startedAtMs: number;
-  /** A worker that has stopped accepting and only finishes what it has. */
+  /** On its way out as it was told to: a worker finishes what it has, a controller is being replaced. */
   draining = false;
-  serving = false;
   #exited = false;
   readonly #log: Logger;
 
@@ -61,7 +60,10 @@ export class Child {
     if (this.#exited || !this.process.connected) return;
     this.process.send(message, handle as never, { keepOpen: true }, (error) => {
       if (error !== null && error !== undefined && !this.#exited) {
-        this.#log.warn({ code: 'child-unreachable', child: this.name, error: error.message }, 'message not delivered');
+        this.#log.warn(
+          { code: 'child-unreachable', child: this.name, error: error.message },
+          'message not delivered',
+        );
       }
     });
   }
@@ -85,7 +87,8 @@ export class Backoff {
   /** @param livedMs how long the process that died had lived; a long life clears the account */
   next(livedMs: number): number {
     if (livedMs > this.#capMs) this.#failures = 0;
-    const delayMs = this.#failures === 0 ? 0 : Math.min(this.#capMs, this.#baseMs * 2 ** (this.#failures - 1));
+    const delayMs =
+      this.#failures === 0 ? 0 : Math.min(this.#capMs, this.#baseMs * 2 ** (this.#failures - 1));
     this.#failures += 1;
     return delayMs;
   }

@@ -51,6 +51,7 @@ export class Supervisor {
   #workerCount = 0;
   #stopping = false;
   #finish: (code: number) => void = () => {};
+  readonly #serving = Promise.withResolvers<void>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -70,6 +71,11 @@ export class Supervisor {
     });
   }
 
+  /** Resolves when the first worker serves. */
+  whenServing(): Promise<void> {
+    return this.#serving.promise;
+  }
+
   reload(): void {
     this.#tellController({ kind: 'reload' });
     for (const worker of this.#workers) this.#tell(worker, { kind: 'reopen-logs' });
@@ -83,7 +89,10 @@ export class Supervisor {
   replaceAll(): void {
     if (this.#stopping) return;
     this.#log.info({ code: 'replacing' }, 'replacing controller and workers');
-    this.#controller?.kill('SIGTERM');
+    if (this.#controller !== null) {
+      this.#controller.draining = true;
+      this.#controller.kill('SIGTERM');
+    }
     const old = [...this.#workers].filter((worker) => !worker.draining);
     for (const worker of old) {
       const successor = this.#startWorker();
@@ -133,7 +142,7 @@ export class Supervisor {
       version: this.#publication?.version ?? 0,
     });
     for (const worker of this.#workers) {
-      this.#tellController({ kind: 'worker-started', worker: worker.name });
+      this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
       this.#tell(worker, { kind: 'report-anew' });
     }
   }
@@ -144,6 +153,12 @@ export class Supervisor {
         return this.#publish(message.publication);
       case 'settings':
         if (this.#options.workers === null) this.#wantedWorkers = message.workers;
+        return;
+      case 'ask':
+        for (const worker of this.#workers) {
+          if (message.worker !== null && message.worker !== worker.name) continue;
+          this.#tell(worker, { kind: 'ask', id: message.id, question: message.question });
+        }
         return;
       case 'retain':
         this.#retained = message.state;
@@ -162,6 +177,7 @@ export class Supervisor {
     if (child !== this.#controller) return;
     this.#controller = null;
     if (this.#stopping) return this.#finishWhenDrained();
+    if (child.draining) return this.#startController();
     const delayMs = this.#controllerBackoff.next(performance.now() - child.startedAtMs);
     this.#log.error({ code: 'controller-died', reason, delayMs }, 'controller died, traffic goes on');
     this.#later(delayMs, () => {
@@ -236,7 +252,7 @@ export class Supervisor {
     });
     this.#workers.add(worker);
     this.#give(worker, null);
-    this.#tellController({ kind: 'worker-started', worker: worker.name });
+    this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
     return worker;
   }
 
@@ -246,7 +262,10 @@ export class Supervisor {
     for (const address of publication.listeners) {
       const known = before?.listeners.some(
         ({ name, host, port, protocol }) =>
-          name === address.name && host === address.host && port === address.port && protocol === address.protocol,
+          name === address.name &&
+          host === address.host &&
+          port === address.port &&
+          protocol === address.protocol,
       );
       if (known !== true) this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name));
     }
@@ -258,7 +277,7 @@ export class Supervisor {
       case 'up':
         return;
       case 'serving': {
-        worker.serving = true;
+        this.#serving.resolve();
         const predecessor = this.#successors.get(worker);
         this.#successors.delete(worker);
         if (predecessor !== undefined) this.#drain(predecessor, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
@@ -286,7 +305,10 @@ export class Supervisor {
     this.#successors.delete(worker);
     if (expected) return;
     const delayMs = this.#workerBackoff.next(performance.now() - worker.startedAtMs);
-    this.#log.error({ code: 'worker-died', worker: worker.name, reason, delayMs }, 'worker died, starting another');
+    this.#log.error(
+      { code: 'worker-died', worker: worker.name, reason, delayMs },
+      'worker died, starting another',
+    );
     // The predecessor of a failed successor serves on.
     if (predecessor !== undefined) return;
     this.#later(delayMs, () => this.#startMissingWorkers());

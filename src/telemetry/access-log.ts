@@ -48,7 +48,7 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
 }
 
 /** Enough queued text to write at once instead of waiting for `flushMs`. */
-const EAGER_BYTES = 16 * 1024;
+const EAGER_BYTES = 32 * 1024;
 /** Lines are gathered into chunks that fit every destination, so that none is ever cut at a pipe. */
 const CHUNK_BYTES = 4096;
 
@@ -78,6 +78,7 @@ class LineWriter implements AccessLog {
   #opening: Promise<void> = Promise.resolve();
   #reopenWanted = false;
   #drained: (() => void) | null = null;
+  #onIdle: (() => void) | null = null;
 
   constructor(options: AccessLogOptions) {
     this.#path = options.path;
@@ -102,11 +103,15 @@ class LineWriter implements AccessLog {
     } else {
       this.#open += text;
     }
-    if (this.#writing || this.#eager) return;
+    if (!this.#writing && !this.#eager) this.#schedule();
+  }
+
+  /** Soon when there is much to write, otherwise after `flushMs`: many small writes would cost more than the lines. */
+  #schedule(): void {
     if (this.#queued >= EAGER_BYTES) {
       this.#eager = true;
       setImmediate(this.#pump);
-    } else if (this.#flushTimer === null) {
+    } else if (this.#flushTimer === null && this.#queued > 0) {
       this.#flushTimer = setTimeout(this.#pump, this.#flushMs);
       this.#flushTimer.unref();
     }
@@ -128,6 +133,7 @@ class LineWriter implements AccessLog {
       const deadline = setTimeout(() => this.#drained?.(), deadlineMs);
       this.#pump();
       await drained;
+      this.#drained = null;
       clearTimeout(deadline);
     }
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
@@ -172,8 +178,6 @@ class LineWriter implements AccessLog {
       };
     });
   }
-  #onIdle: (() => void) | null = null;
-
   readonly #pump = (): void => {
     this.#eager = false;
     if (this.#flushTimer !== null) {
@@ -209,7 +213,8 @@ class LineWriter implements AccessLog {
       idle();
       return;
     }
-    this.#pump();
+    if (this.#closed || this.#chunks.length - this.#first > 1 || this.#inFlight !== null) this.#pump();
+    else if (this.#queued > 0) this.#schedule();
   };
 
   #fail(error: Error): void {

@@ -152,19 +152,19 @@ export const FAMILIES = {
   ),
 
   // Targets and health
-  portico_targets: gauge(
-    'controller',
-    ['pool', 'cluster', 'state', 'health'],
-    'Targets by state and health; static ones have an empty cluster',
-  ),
+  portico_target_health: gauge('controller', ['pool', 'health'], 'Targets of a pool by health'),
   portico_target_state: gauge('controller', ['pool', 'state'], 'Targets of a pool by state'),
   portico_target_reasons: gauge(
     'controller',
     ['pool', 'reason'],
     'Targets of a pool that carry a reason; one target can carry several',
   ),
-  portico_healthcheck_total: counter('controller', ['pool', 'kind', 'result'], 'Finished probes'),
-  portico_healthcheck_duration_seconds: histogram('controller', ['pool', 'kind'], 'Time a probe took'),
+  portico_healthcheck_total: counter(
+    'controller',
+    ['kind', 'result'],
+    'Finished probes; one probe may serve many pools',
+  ),
+  portico_healthcheck_duration_seconds: histogram('controller', ['kind'], 'Time a probe took'),
 
   // Configuration and discovery
   portico_config_reloads_total: counter(

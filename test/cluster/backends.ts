@@ -186,7 +186,6 @@ export class NodePorts {
   readonly #unhealthyNodes = new Set<string>();
   /** Connections accepted on a node that had nowhere to go; a real node would drop or refuse them. */
   strays = 0;
-  #turn = 0;
 
   constructor(healthzPort: number) {
     this.healthzPort = healthzPort;
@@ -255,7 +254,8 @@ export class NodePorts {
   #accept(service: string, node: string, socket: net.Socket): void {
     const rule = this.#rules.get(service);
     const candidates = rule === undefined ? [] : eligible(rule, node);
-    const endpoint = candidates[this.#turn++ % Math.max(1, candidates.length)];
+    // At random, as kube-proxy does: taking turns would fall into step with clients that take turns themselves.
+    const endpoint = candidates[Math.floor(Math.random() * candidates.length)];
     if (endpoint === undefined) {
       this.strays++;
       socket.resetAndDestroy();

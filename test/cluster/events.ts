@@ -86,6 +86,8 @@ export class EventWatch {
       reject(new Error(`no event within ${limitMs} ms: ${what}`));
     }, limitMs);
     this.#waiting.add(entry);
+    // A step that fails before it comes back for the event has reported its own reason.
+    promise.catch(() => {});
     return promise;
   }
 

@@ -165,7 +165,7 @@ export class Portico {
 
   /** Where the commands find this Portico. */
   get adminFlags(): readonly string[] {
-    return ['--admin', `127.0.0.1:${this.#options.adminPort}`];
+    return ['--admin', `http://127.0.0.1:${this.#options.adminPort}`];
   }
 
   /** Polls `/targets` until the pool's rows are as expected; returns when that was first seen. */
@@ -196,16 +196,13 @@ export class Portico {
     }
   }
 
-  /** Pids of the supervisor's children whose command line or role variable names the role. */
+  /** Pids of the supervisor's children that were started with this role. */
   async childrenOfRole(role: 'controller' | 'worker'): Promise<number[]> {
     const found: number[] = [];
     for (const pid of await childPids(this.pid)) {
-      const [words, environment] = await Promise.all([
-        readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => ''),
-        readFile(`/proc/${pid}/environ`, 'latin1').catch(() => ''),
-      ]);
-      const isRole = new RegExp(`(^|\\0|PORTICO_ROLE=|portico[ :/-])${role}`);
-      if (isRole.test(words) || isRole.test(environment)) {
+      // It may have ended since it was listed.
+      const words = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
+      if (words.includes(`--role=${role}`) || words.startsWith(`portico ${role}`)) {
         found.push(pid);
       }
     }

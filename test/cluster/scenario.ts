@@ -76,7 +76,9 @@ async function main(): Promise<number> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'portico-cluster-'));
   const { kubectlProgram, kubeconfig, controlPlane } = await openCluster(directory);
   if (values.up) {
-    return await waitForInterrupt(kubeconfig, kubectlProgram, controlPlane);
+    await waitForInterrupt(kubeconfig, kubectlProgram, controlPlane);
+    await rm(directory, { recursive: true, force: true });
+    return 0;
   }
   const steps = STEPS.filter((step) => wanted.includes(step.name));
   const cluster = { directory, kubectlProgram, kubeconfig, controlPlane };
@@ -110,8 +112,12 @@ async function openCluster(directory: string): Promise<Omit<Cluster, 'directory'
   const given = process.env['KUBECONFIG'];
   if (given !== undefined && given !== '') {
     const program = process.env['KUBECTL'] ?? findProgram('kubectl') ?? (await buildKube(say)).kubectl;
+    const resolved = given
+      .split(path.delimiter)
+      .map((file) => path.resolve(file))
+      .join(path.delimiter);
     say(`using the cluster of ${given} with ${program}; steps that stop the API server are skipped`);
-    return { kubectlProgram: program, kubeconfig: path.resolve(given), controlPlane: null };
+    return { kubectlProgram: program, kubeconfig: resolved, controlPlane: null };
   }
   const kube = await buildKube(say);
   say(`starting etcd, kube-apiserver and kube-controller-manager ${kube.version}`);
@@ -123,7 +129,7 @@ async function waitForInterrupt(
   kubeconfig: string,
   kubectl: string,
   controlPlane: ControlPlane | null,
-): Promise<number> {
+): Promise<void> {
   say(`export KUBECONFIG=${kubeconfig} KUBECTL=${kubectl}`);
   say('Ctrl-C ends it.');
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -134,7 +140,6 @@ async function waitForInterrupt(
   await promise;
   clearInterval(alive);
   await controlPlane?.close();
-  return 0;
 }
 
 async function runSteps(
@@ -209,6 +214,7 @@ async function runStep(step: Step, world: World): Promise<void> {
   }
   world.transcript.heading(step.title);
   const before = world.ledger.failures.length;
+  const succeededBefore = world.ledger.successes();
   const startedAt = performance.now();
   const ended = await world.report.check(`${step.name} ran to its end`, async () => {
     await step.run(world);
@@ -216,8 +222,9 @@ async function runStep(step: Step, world: World): Promise<void> {
   });
   const failed = world.ledger.failures.length - before;
   const seconds = (performance.now() - startedAt) / 1000;
-  world.report.say(`  ${seconds.toFixed(1)} s, ${failed} failed requests`);
-  await world.report.check(`${step.name}: 0 failed requests`, () => {
+  const succeeded = world.ledger.successes() - succeededBefore;
+  const during = `${succeeded} requests and sessions in ${seconds.toFixed(1)} s`;
+  await world.report.check(`${step.name}: none failed of ${during}`, () => {
     if (failed > 0) {
       const words = world.ledger.failures.slice(before, before + 5);
       throw new Error(

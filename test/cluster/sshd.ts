@@ -206,6 +206,8 @@ export class SshPod {
       'UsePAM no',
       // The directory is this run's own; checking the modes of /tmp above it would refuse it.
       'StrictModes no',
+      // The account's own shell start-up files and git configuration have no say in a session, nor its time.
+      `SetEnv HOME=${directory}`,
       'LogLevel VERBOSE',
       'MaxStartups 200',
       'UseDNS no',

@@ -78,7 +78,7 @@ async function movePod(world: World, from: string, to: string): Promise<void> {
   const { unicorn, ports } = world;
   const old = world.pods.get('unicorn')!.find((pod) => pod.node === from)!;
   const arrived = world.events.next(`unicorn ready on ${to}`, isSlice(unicorn, to, 'ready'));
-  const started = await world.startPod(unicorn, to);
+  await world.startPod(unicorn, to);
   await arrived;
   await delay(KUBE_PROXY_LAG_MS);
   await world.syncNodePorts('unicorn', ports.unicornNodePort, 'Cluster');
@@ -98,19 +98,6 @@ async function movePod(world: World, from: string, to: string): Promise<void> {
     'node-1': { state: 'active' },
     'node-2': { state: 'active' },
     'node-3': { state: 'active' },
-  });
-  await world.report.check(`Cluster, pod from ${from} to ${to}: ${started.name} serves`, async () => {
-    const since = performance.now();
-    while (
-      !['node-1', 'node-2', 'node-3'].some((node) =>
-        world.arrivals.since('unicorn', node, since).some((arrival) => arrival.pod === started.name),
-      )
-    ) {
-      if (performance.now() - since > 4000) {
-        throw new Error('no request within 4 s');
-      }
-      await delay(20);
-    }
   });
 }
 

@@ -1,14 +1,12 @@
 // The demo from its start to its end, with a plain forwarder in Portico's place.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { at, type Json } from '../../src/demo/api/kube-object.ts';
 import { type DemoIo, type RunningDemo, runDemo } from '../../src/demo/demo.ts';
@@ -17,8 +15,7 @@ import { printGuide } from '../../src/demo/guide.ts';
 import { freePort, listen } from '../../src/demo/listening.ts';
 import { EXCLUDE_LABEL } from '../../src/demo/objects.ts';
 import { type Forwarder, forward } from './forwarder.ts';
-
-const run = promisify(execFile);
+import { type SshResult, sshExec } from './ssh-exec.ts';
 
 let directory: string;
 let demo: RunningDemo;
@@ -111,32 +108,51 @@ describe('demo', () => {
     assert.equal(status, 200);
   });
 
-  it('lets a real ssh client in and tells it the node, with the host key that it pinned', async () => {
-    const config = join(demo.facts.directory, 'ssh_config');
-    const { stdout } = await run('ssh', ['-F', config, 'portico-demo', 'hostname']);
-    assert.match(stdout, /git over SSH.*node +node-1/s);
+  const ssh = async (command: string, password?: string, input?: string): Promise<SshResult> =>
+    await sshExec({
+      port: demo.facts.sshPort,
+      command,
+      hostKey: demo.cluster.hostPublicKey,
+      ...(password === undefined ? {} : { password }),
+      ...(input === undefined ? {} : { input }),
+    });
+
+  it('lets SSH clients in without a key or with the password demo, and tells them the node', async () => {
+    for (const password of [undefined, 'demo']) {
+      const { stdout, code } = await ssh('hostname', password);
+      assert.match(stdout, /git over SSH.*node +node-1/s);
+      assert.equal(code, 0);
+    }
   });
 
-  it('serves a repository to a real git, for reading only', async () => {
-    assert.equal(demo.cluster.hasGit, true);
-    const clone = join(directory, 'clone');
-    const env = { ...process.env, GIT_SSH_COMMAND: `ssh -F ${join(demo.facts.directory, 'ssh_config')}` };
-    const url = `ssh://git@127.0.0.1:${demo.facts.sshPort}/demo.git`;
-    await run('git', ['clone', '--quiet', url, clone], { env });
-    assert.match(await readFile(join(clone, 'README.md'), 'utf8'), /through Portico/);
-    await assert.rejects(run('git', ['-C', clone, 'push', url, 'HEAD:refs/heads/x'], { env }), /for reading/);
-    await assert.rejects(
-      run('git', ['clone', url.replace('demo.git', '../other.git'), `${clone}-2`], { env }),
-    );
+  it('serves its repository over SSH, and no other path, command or write', async () => {
+    // The flush packet ends the conversation after git's list of references.
+    const { stdout, stderr, code } = await ssh("git-upload-pack '/demo.git'", undefined, '0000');
+    if (demo.cluster.hasGit) assert.match(stdout, /^[0-9a-f]{4}[0-9a-f]{40} HEAD.*refs\/heads\/main/s);
+    else assert.match(stderr, /no git on this machine/);
+    assert.equal(code, demo.cluster.hasGit ? 0 : 127);
+    const refused = [
+      "git-receive-pack '/demo.git'",
+      "git-upload-pack '/../demo.git'",
+      "git-upload-pack '/etc'",
+      'git-upload-pack --help',
+      "git-upload-pack '/demo.git'; id",
+    ];
+    for (const command of refused) {
+      const result = await ssh(command);
+      assert.deepEqual([result.code, result.stdout], [1, ''], command);
+      assert.match(result.stderr, /one repository/);
+    }
+    assert.doesNotMatch((await ssh('id')).stdout, /uid=/);
   });
 
   it('closes a killed node’s ports, cuts its connections and reports it, and takes it all back', async () => {
     const port = nodePort('git-production', 'ssh');
     const held = connect(port, lastAddress);
     await once(held, 'data');
-    // The reset may show as an error first; the end of the connection is what counts.
+    // The reset shows as an error first; the end of the connection is what counts.
     held.on('error', () => {});
-    const closed = once(held, 'close');
+    const closed = new Promise((resolve) => held.once('close', resolve));
     assert.equal((await control(`/nodes/${lastNode()}/kill`)).status, 200);
     await closed;
     await assert.rejects(answer(lastAddress, nodePort('github-production', 'unicorn')));

@@ -477,6 +477,24 @@ describe('RequestParser', () => {
     assert.ok(parser.idle);
   });
 
+  it('lets go of the last head when it is asked to, and only between messages', () => {
+    const parser = new RequestParser(LIMITS);
+    const bytes = bytesOf(`GET /a?b HTTP/1.1\r\n${HOST}\r\n`);
+    assert.equal(parser.next(bytes, 0, bytes.length), Step.Head);
+    parser.releaseHead();
+    assert.equal(parser.head.path, '/a', 'still in use');
+    assert.equal(parser.next(bytes, bytes.length, bytes.length), Step.End);
+    parser.releaseHead();
+    const { head } = parser;
+    assert.deepEqual(
+      [head.text, head.method, head.target, head.path, head.query, head.host],
+      ['', '', '', '', '', ''],
+    );
+    assert.equal(head.count, 0);
+    assert.equal(parser.next(bytes, 0, bytes.length), Step.Head);
+    assert.equal(head.host, 'a.example');
+  });
+
   it('stays failed', () => {
     const parser = new RequestParser(LIMITS);
     const bytes = bytesOf('G@T / HTTP/1.1\r\n\r\n');

@@ -109,14 +109,16 @@ describe('exchange', () => {
     let count = 0;
     const peer = await throughOne((upstream) => {
       const serve = (): void => {
-        void upstream.until(() => upstream.received.includes('\r\n\r\n') || upstream.closed).then(() => {
-          if (upstream.closed) return;
-          const [, path] = upstream.received.split(' ');
-          upstream.received = upstream.received.slice(upstream.received.indexOf('\r\n\r\n') + 4);
-          count += 1;
-          upstream.send(`HTTP/1.1 200 OK\r\nContent-Length: ${path!.length}\r\n\r\n${path}`);
-          serve();
-        });
+        void upstream
+          .until(() => upstream.received.includes('\r\n\r\n') || upstream.closed)
+          .then(() => {
+            if (upstream.closed) return;
+            const [, path] = upstream.received.split(' ');
+            upstream.received = upstream.received.slice(upstream.received.indexOf('\r\n\r\n') + 4);
+            count += 1;
+            upstream.send(`HTTP/1.1 200 OK\r\nContent-Length: ${path!.length}\r\n\r\n${path}`);
+            serve();
+          });
       };
       serve();
     });
@@ -137,13 +139,20 @@ describe('exchange', () => {
     const peer = await throughOne((upstream) => {
       void upstream.expect('X-Sum: 1\r\n\r\n').then(() => {
         seen = upstream.take();
-        upstream.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 9\r\n\r\n');
+        upstream.send(
+          'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 9\r\n\r\n',
+        );
       });
     });
-    peer.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;ext\r\nwxyz\r\n0\r\nX-Sum: 1\r\n\r\n');
+    peer.send(
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;ext\r\nwxyz\r\n0\r\nX-Sum: 1\r\n\r\n',
+    );
     await peer.expect('X-T: 9\r\n\r\n');
     assert.match(seen, /Transfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-Sum: 1\r\n\r\n$/);
-    assert.match(peer.received, /Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 9\r\n\r\n$/);
+    assert.match(
+      peer.received,
+      /Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 9\r\n\r\n$/,
+    );
   });
 
   it('turns an answer that ends with its connection into chunks, or into a close for HTTP/1.0', async () => {
@@ -155,16 +164,29 @@ describe('exchange', () => {
     });
     peer.send(GET);
     await peer.expect('0\r\n\r\n');
-    assert.match(peer.received, /^HTTP\/1\.1 200 OK\r\n[^]*Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n$/);
+    assert.match(
+      peer.received,
+      /^HTTP\/1\.1 200 OK\r\n[^]*Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n$/,
+    );
     const old = await client();
     old.send('GET / HTTP/1.0\r\n\r\n');
     assert.match(await old.all(), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nhello$/);
   });
 
   for (const [name, request, answer, expected] of [
-    ['HEAD with a length', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', /Content-Length: 5\r\n\r\n$/],
+    [
+      'HEAD with a length',
+      'HEAD',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+      /Content-Length: 5\r\n\r\n$/,
+    ],
     ['204', 'GET', 'HTTP/1.1 204 No Content\r\n\r\n', /^HTTP\/1\.1 204 No Content\r\n[^]*\r\n\r\n$/],
-    ['304 with a length', 'GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n', /Content-Length: 7\r\n\r\n$/],
+    [
+      '304 with a length',
+      'GET',
+      'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n',
+      /Content-Length: 7\r\n\r\n$/,
+    ],
     ['an empty body', 'GET', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', /Content-Length: 0\r\n\r\n$/],
   ] as const) {
     it(`relays ${name} without a body and keeps the connections`, async () => {
@@ -182,7 +204,9 @@ describe('exchange', () => {
     const peer = await throughOne((upstream) => {
       void upstream
         .expect('Expect: 100-continue')
-        .then(() => upstream.send('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'))
+        .then(() =>
+          upstream.send('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'),
+        )
         .then(() => upstream.expect('body!'))
         .then(() => upstream.send(OK));
     });
@@ -197,7 +221,11 @@ describe('exchange', () => {
     const peer = await throughOne((upstream) => {
       void upstream
         .expect('Upgrade: websocket')
-        .then(() => upstream.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly'))
+        .then(() =>
+          upstream.send(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly',
+          ),
+        )
         .then(() => upstream.expect('from client'))
         .then(() => upstream.send('from server'))
         .then(() => upstream.until(() => upstream.ended))
@@ -212,7 +240,10 @@ describe('exchange', () => {
     await peer.expect('from server');
     peer.socket.end();
     const all = await peer.all();
-    assert.match(all, /^HTTP\/1\.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly/);
+    assert.match(
+      all,
+      /^HTTP\/1\.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly/,
+    );
     assert.ok(all.endsWith('from server last'));
   });
 
@@ -224,14 +255,18 @@ describe('exchange', () => {
         upstream.send(OK);
       });
     });
-    peer.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n');
+    peer.send(
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n',
+    );
     await peer.expect('ok');
     assert.doesNotMatch(seen, /upgrade|h2c|settings/i);
   });
 
   it('sends an early answer at once, tells the client to stop, and does not use the connection again', async () => {
     const peer = await throughOne((upstream) => {
-      void upstream.expect('\r\n\r\n').then(() => upstream.send('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig'));
+      void upstream
+        .expect('\r\n\r\n')
+        .then(() => upstream.send('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig'));
     });
     peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nstart');
     const all = await peer.all();
@@ -363,7 +398,10 @@ describe('exchange', () => {
     for (let round = 0; round < 2; round += 1) {
       peer.send(GET);
       await peer.expect('No route matches this request.\n');
-      assert.match(peer.take(), /^HTTP\/1\.1 404 Not Found\r\nProxy-Status: portico; error=destination_not_found; details="no-route"\r\n/);
+      assert.match(
+        peer.take(),
+        /^HTTP\/1\.1 404 Not Found\r\nProxy-Status: portico; error=destination_not_found; details="no-route"\r\n/,
+      );
     }
   });
 
@@ -388,9 +426,17 @@ describe('exchange', () => {
 
   for (const [name, answer, details] of [
     ['not HTTP', 'SSH-2.0-OpenSSH_9.2\r\n\r\n', 'upstream-protocol'],
-    ['two framings', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', 'upstream-protocol'],
+    [
+      'two framings',
+      'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      'upstream-protocol',
+    ],
     ['a bare line feed', 'HTTP/1.1 200 OK\nContent-Length: 0\n\n', 'upstream-protocol'],
-    ['a switch that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n', 'upgrade-failed'],
+    [
+      'a switch that nobody asked for',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n',
+      'upgrade-failed',
+    ],
     ['a head without end', `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(70_000)}`, 'upstream-header-too-large'],
   ] as const) {
     it(`answers 502 to a target that sends ${name}`, async () => {
@@ -405,7 +451,9 @@ describe('exchange', () => {
 
   it('never gives surplus bytes of a target to another client', async () => {
     const peer = await throughOne((upstream) => {
-      void upstream.expect('\r\n\r\n').then(() => upstream.send(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`));
+      void upstream
+        .expect('\r\n\r\n')
+        .then(() => upstream.send(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`));
     });
     peer.send(GET);
     await peer.expect('ok');
@@ -530,7 +578,9 @@ describe('exchange', () => {
             ),
             rule(
               { kind: 'redirect', scheme: 'https', host: null, port: null, path: null, status: 301 },
-              { matches: [{ path: { kind: 'prefix', value: '/old' }, method: null, headers: [], query: [] }] },
+              {
+                matches: [{ path: { kind: 'prefix', value: '/old' }, method: null, headers: [], query: [] }],
+              },
             ),
             rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] }, { retry: NO_RETRY }),
           ]),

@@ -8,7 +8,13 @@ import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from 
 import type { Secrets, Snapshot } from '../../src/model/snapshot.ts';
 import { Worker } from '../../src/proxy/worker.ts';
 
-type CreateServerHandle = (address: string, port: number, type: 4, fd: null, flags: number) => {
+type CreateServerHandle = (
+  address: string,
+  port: number,
+  type: 4,
+  fd: null,
+  flags: number,
+) => {
   getsockname(out: { port?: number }): number;
 };
 
@@ -206,12 +212,14 @@ export class RawPeer {
 export function answering(answer: string): (peer: RawPeer) => void {
   return (peer) => {
     const serve = (): void => {
-      void peer.until(() => peer.received.includes('\r\n\r\n') || peer.closed, 60_000).then(() => {
-        if (peer.closed) return;
-        peer.received = peer.received.slice(peer.received.indexOf('\r\n\r\n') + 4);
-        peer.send(answer);
-        serve();
-      });
+      void peer
+        .until(() => peer.received.includes('\r\n\r\n') || peer.closed, 60_000)
+        .then(() => {
+          if (peer.closed) return;
+          peer.received = peer.received.slice(peer.received.indexOf('\r\n\r\n') + 4);
+          peer.send(answer);
+          serve();
+        });
     };
     serve();
   };

@@ -56,14 +56,16 @@ export function peerVersion(name: PeerName, program: string): string {
   if (name === 'ssh' || name === 'sshd') {
     // Both print to stderr; sshd before 9.4 knows no -V and prints its version as part of the complaint.
     const result = spawnSync(program, ['-V'], { encoding: 'utf8' });
-    return /OpenSSH\S*/.exec(result.stderr)?.[0] ?? 'OpenSSH';
+    return /OpenSSH[\w.]*/.exec(result.stderr)?.[0] ?? 'OpenSSH';
   }
   if (name === 'ssh-keygen') {
     return 'OpenSSH';
   }
   const flag = name === 'haproxy' || name === 'nginx' ? '-v' : '--version';
   const result = spawnSync(program, [flag], { encoding: 'utf8' });
-  return `${result.stdout}${result.stderr}`.trim().split('\n')[0] ?? name;
+  const [firstLine = name] = `${result.stdout}${result.stderr}`.trim().split('\n');
+  // What curl was linked with fills a line of its own.
+  return firstLine.split(' (')[0] ?? name;
 }
 
 /** Runs a peer to its end and returns what it printed; throws with its stderr when it fails. */

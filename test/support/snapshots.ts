@@ -1,6 +1,12 @@
 // Snapshots for data-plane tests: everything has its default, a test states only what it is about.
 
-import type { FilterConfig, ListenerConfig, MatchConfig, PolicyConfig, RetryConfig } from '../../src/model/config.ts';
+import type {
+  FilterConfig,
+  ListenerConfig,
+  MatchConfig,
+  PolicyConfig,
+  RetryConfig,
+} from '../../src/model/config.ts';
 import type {
   HostSetMember,
   Snapshot,

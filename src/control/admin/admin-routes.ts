@@ -183,10 +183,10 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     changes: false,
     about:
       'Why a node or service is in or out, or which way a request takes: node, service or url (method, header).',
-    answer: (source, { query }) => {
+    answer: async (source, { query }) => {
       const asked = explainQuery(query);
       if ('status' in asked) return asked;
-      const explanation = source.explain(asked);
+      const explanation = await source.explain(asked);
       return explanation === null
         ? errorAnswer(404, 'unknown', `Nothing is known of this ${asked.kind}.`)
         : json(200, explanation);

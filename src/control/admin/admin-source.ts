@@ -19,7 +19,7 @@ export interface AdminSource {
   }): readonly ExplainedTarget[];
   /** Whether a pool of this name is configured, so that an empty table can be told from a wrong name. */
   hasPool(name: string): boolean;
-  explain(query: ExplainQuery): Explanation | null;
+  explain(query: ExplainQuery): Promise<Explanation | null>;
   reload(): Promise<ReloadOutcome>;
   /** Starts the drain of a node in all pools of its cluster; kept until `undrain`. Repeating it changes nothing. */
   drain(node: NodeName): Promise<DrainOutcome>;

@@ -171,6 +171,10 @@ class LiveCluster implements ClusterDiscovery {
       log: log.child({ kind: kind.resource, ...(namespace === null ? {} : { namespace }) }),
       onCount,
       onContact: (changed, receivedAtMs) => this.#contact(changed, receivedAtMs),
+      // An inventory whose nodes are fresh and whose slices wait for a back-off is worse than one that is late.
+      onReached: () => {
+        for (const reflector of this.#reflectors()) reflector.retrySoon();
+      },
       tuning,
     });
   }

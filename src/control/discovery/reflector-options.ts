@@ -59,10 +59,13 @@ export interface ReflectorOptions<Fact extends AnyFact> {
   readonly onCount: OnCount;
   /** After every contact that was understood; `changed` tells whether a fact was added, removed or really altered. */
   readonly onContact: (changed: boolean, receivedAtMs: number) => void;
+  /** The API server answered after a failure: others that wait for it may try again. */
+  readonly onReached: () => void;
   readonly tuning: ReflectorTuning;
 }
 
-export type ReflectorState = 'listing' | 'watching' | 'waiting' | 'closed';
+/** `opening`: a watch was asked for and has not been answered; `waiting`: between two tries. */
+export type ReflectorState = 'listing' | 'opening' | 'watching' | 'waiting' | 'closed';
 
 export interface ReflectorStatus {
   readonly kind: Resource;
@@ -98,6 +101,11 @@ export interface Reflector<Fact extends AnyFact> {
   readonly lastSyncMs: number;
   facts(): Iterable<Fact>;
   status(): ReflectorStatus;
+  /**
+   * Ends a wait for an API server that was out of reach, within a second; does nothing otherwise, and only once in a
+   * row of failures.
+   */
+  retrySoon(): void;
   /** Aborts what is under way and resolves when the loop has ended. */
   close(): Promise<void>;
 }

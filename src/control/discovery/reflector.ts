@@ -26,6 +26,10 @@ const unprovenReasons: ReadonlySet<RestartReason> = new Set([...relistReasons, '
 /** Ends that make one doubt the resourceVersion itself, once several watches in a row brought nothing but them. */
 const barrenReasons: ReadonlySet<RestartReason> = new Set(['ended', 'inactive', 'timeout', 'http-status']);
 const barrenWatchLimit = 3;
+/** After these another reflector's success means that a try is worth while now. */
+const outOfReachReasons: ReadonlySet<RestartReason> = new Set(['connection', 'timeout']);
+/** Many reflectors that are told at the same time to try again spread over this. */
+const retrySpreadMs = 1_000;
 /** Bad objects that are logged as warnings; those after them are counted and logged at debug level. */
 const badObjectWarnings = 10;
 
@@ -54,6 +58,8 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   #emptyLists = 0;
   #barrenWatches = 0;
   #failure: ReflectorStatus['failure'] = null;
+  #wake: AbortController | null = null;
+  #hurried = false;
 
   constructor(options: ReflectorOptions<Fact>) {
     this.#options = options;
@@ -97,8 +103,20 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     };
   }
 
+  retrySoon(): void {
+    const wake = this.#wake;
+    if (wake === null || this.#hurried || this.#failure === null) return;
+    if (!outOfReachReasons.has(this.#failure.reason)) return;
+    this.#hurried = true;
+    const { clock, random } = this.#options;
+    const cancel = clock.after(random() * retrySpreadMs, () => wake.abort());
+    // Whatever ends the wait first also ends this timer.
+    wake.signal.addEventListener('abort', cancel);
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#wake?.abort();
     await this.#done;
   }
 
@@ -116,12 +134,19 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
         if (signal.aborted) break;
         delayMs = this.#fail(error);
       }
-      if (delayMs > 0) {
-        this.#state = 'waiting';
-        await sleep(this.#options.clock, delayMs, signal);
-      }
+      if (delayMs > 0) await this.#wait(delayMs);
     }
     this.#state = 'closed';
+  }
+
+  async #wait(delayMs: number): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const wake = new AbortController();
+    this.#wake = wake;
+    this.#state = 'waiting';
+    await sleep(this.#options.clock, delayMs, wake.signal);
+    this.#wake = null;
+    wake.abort();
   }
 
   async #list(): Promise<void> {
@@ -138,6 +163,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       pageLimitBytes,
       signal: this.#closing.signal,
     });
+    if (this.#failure !== null) this.#options.onReached();
     const next = this.#project(list);
     if (next.size === 0 && this.#objects.size > 0) this.#holdEmptyList();
     this.#emptyLists = 0;
@@ -179,7 +205,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   async #watch(resourceVersion: string): Promise<number> {
     const { api, clock, kind, namespace, tuning, random } = this.#options;
     const [fromSeconds, toSeconds] = tuning.watchSeconds;
-    this.#state = 'watching';
+    this.#state = 'opening';
     let progressed = false;
     let lived = false;
     let cancelProof = (): void => {};
@@ -197,6 +223,8 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
         lineLimitBytes: tuning.lineLimitBytes,
         signal: this.#closing.signal,
         onOpen: () => {
+          this.#state = 'watching';
+          if (this.#failure !== null) this.#options.onReached();
           cancelProof = clock.after(tuning.provenAfterMs, () => {
             lived = true;
             this.#recovered();
@@ -271,6 +299,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     if (this.#failure === null) return;
     this.#options.log.info({ code: this.#failure.reason }, 'watch works again');
     this.#failure = null;
+    this.#hurried = false;
   }
 
   /** Counts and logs a failure, decides whether to list again, and returns the delay before the next try. */
@@ -295,6 +324,9 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     }
     const confirmMs = tuning.emptyListConfirmMs[this.#emptyLists - 1];
     if (reason === 'empty-list' && confirmMs !== undefined) return confirmMs * (1 + random() / 2);
+    // The first 410 in a row is the answer of a server that is well, most often just back from an outage: what has to
+    // wait for a list now shall not wait for the long step that the outage has led to.
+    if (reason === 'expired' && !repeated) return Math.floor(random() * tuning.backoffBaseMs);
     return (failure.retryAfterMs ?? 0) + this.#backoff.next();
   }
 

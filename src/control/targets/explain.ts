@@ -57,7 +57,8 @@ function* explainSource(explained: ExplainableSource, wanted: string | null): Ge
     rows++;
     yield rowOfEntry(explained, entry);
   }
-  const views = wanted === null ? (nodes?.list ?? []) : [nodes?.byName.get(wanted)].filter((view) => view !== undefined);
+  const views =
+    wanted === null ? (nodes?.list ?? []) : [nodes?.byName.get(wanted)].filter((view) => view !== undefined);
   for (const { node } of derived.kind === 'static' ? [] : views) {
     if (covered.has(node.name)) continue;
     rows++;
@@ -67,7 +68,10 @@ function* explainSource(explained: ExplainableSource, wanted: string | null): Ge
 }
 
 /** A row for a target that is in the snapshot. */
-export function rowOfEntry(explained: Omit<ExplainableSource, 'table' | 'nodes'>, entry: TargetEntry): ExplainedTarget {
+export function rowOfEntry(
+  explained: Omit<ExplainableSource, 'table' | 'nodes'>,
+  entry: TargetEntry,
+): ExplainedTarget {
   const { derived, source, notes } = explained;
   return {
     ...head(explained, entry.candidate),
@@ -82,7 +86,10 @@ export function rowOfEntry(explained: Omit<ExplainableSource, 'table' | 'nodes'>
 }
 
 /** A row for a node that has no target. */
-export function rowOfNode(explained: Omit<ExplainableSource, 'table' | 'nodes'>, node: string): ExplainedTarget {
+export function rowOfNode(
+  explained: Omit<ExplainableSource, 'table' | 'nodes'>,
+  node: string,
+): ExplainedTarget {
   const { derived, notes } = explained;
   const candidate = derived.candidateOf(node);
   const reasons =
@@ -103,7 +110,9 @@ export function rowOfNode(explained: Omit<ExplainableSource, 'table' | 'nodes'>,
 function rowOfSource(explained: ExplainableSource): ExplainedTarget {
   const { derived, notes, sinceMs } = explained;
   const reasons =
-    derived.reasons.length > 0 ? derived.reasons : [reason('inventory-missing', 'the API server lists no node')];
+    derived.reasons.length > 0
+      ? derived.reasons
+      : [reason('inventory-missing', 'the API server lists no node')];
   return {
     ...head(explained, { ...NOBODY, cluster: derived.cluster }),
     port: derived.port,
@@ -154,11 +163,27 @@ export function explainNodeView(
   targets: readonly ExplainedTarget[],
 ): ExplainedNode {
   if (view === undefined) {
-    return { cluster, node, state: 'unknown-node', addresses: [], reasons: [reason('node-deleted')], targets };
+    return {
+      cluster,
+      node,
+      state: 'unknown-node',
+      addresses: [],
+      reasons: [reason('node-deleted')],
+      targets,
+    };
   }
   const effect = strongestEffect(view.reasons);
-  const addresses = [...new Set([view.addresses.ipv4, view.addresses.ipv6])].filter((address) => address !== '');
-  return { cluster, node, state: effect === 'none' ? 'active' : effect, addresses, reasons: view.reasons, targets };
+  const addresses = [...new Set([view.addresses.ipv4, view.addresses.ipv6])].filter(
+    (address) => address !== '',
+  );
+  return {
+    cluster,
+    node,
+    state: effect === 'none' ? 'active' : effect,
+    addresses,
+    reasons: view.reasons,
+    targets,
+  };
 }
 
 /** What is known of one service: what holds for it on every node, and a row for each node, for each pool that uses it. */

@@ -84,7 +84,7 @@ export function planTargets(table: TargetTable, probing: PoolProbing): readonly 
 
 function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
   const waits = entry.state === 'filling' || (unknown === 'hold' && entry.health !== 'healthy');
-  return entry.candidate.node !== null && (waits || entry.hold !== null);
+  return waits || entry.hold !== null;
 }
 
 function poolSpec(key: string, entry: TargetEntry, health: HealthConfig): ProbeSpec {

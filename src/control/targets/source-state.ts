@@ -3,11 +3,17 @@
 import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';
+import {
+  type DerivationMemo,
+  type DerivedSource,
+  deriveService,
+  deriveStatic,
+  identityOf,
+} from './derive.ts';
 import type { NodeViews } from './nodes.ts';
 import { reason } from './reasons.ts';
 import { type ServiceView, viewService } from './services.ts';
-import type { TargetTable } from './target-table.ts';
+import type { Now, TargetEntry, TargetTable } from './target-table.ts';
 
 interface Inputs {
   readonly source: SourceConfig;
@@ -26,6 +32,8 @@ export interface SharedTargets {
   isDirty: boolean;
   /** Monotonic milliseconds. */
   dueAtMs: number | null;
+  /** What the probes were last planned from. */
+  planned: readonly unknown[];
   /** The sources that use it now. */
   readonly users: Set<SourceState>;
 }
@@ -45,6 +53,8 @@ export class SourceState {
   isDirty = true;
   /** Monotonic milliseconds. */
   dueAtMs: number | null = null;
+  /** What the probes were last planned from. */
+  planned: readonly unknown[] = [];
   /** Epoch milliseconds. */
   readonly sinceMs: number;
   /** When a node's target left, epoch milliseconds; by node name, only nodes that are still listed. */
@@ -81,11 +91,13 @@ export class SourceState {
 
   /** Derives again if any input changed, and marks what changed. */
   derive(cluster: ClusterView | null, memo: DerivationMemo): void {
-    const derived = this.service === null ? this.#deriveStatic() : this.#deriveService(this.service, cluster, memo);
+    const derived =
+      this.service === null ? this.#deriveStatic() : this.#deriveService(this.service, cluster, memo);
     const before = this.derived;
     if (derived === before) return;
     this.derived = derived;
-    const holdsSome = this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
+    const holdsSome =
+      this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
     const isSame =
       before !== null &&
       before.members === derived.members &&
@@ -96,6 +108,19 @@ export class SourceState {
     if (!isSame || holdsSome) this.isDirty = true;
   }
 
+  /** Keeps in mind when targets left, for the answers. */
+  noteLeft(before: TargetTable, after: TargetTable, now: Now): void {
+    for (const [identity, { candidate }] of before.entries) {
+      if (!after.entries.has(identity) && candidate.node !== null) this.left.set(candidate.node, now.epochMs);
+    }
+    for (const { candidate } of after.entries.values()) {
+      if (candidate.node !== null) this.left.delete(candidate.node);
+    }
+    for (const node of this.left.keys()) {
+      if (this.derived?.candidateOf(node) === null) this.left.delete(node);
+    }
+  }
+
   #deriveStatic(): DerivedSource {
     if (this.derived !== null && this.#staticSource === this.source) return this.derived;
     this.#staticSource = this.source;
@@ -104,7 +129,9 @@ export class SourceState {
 
   #deriveService(name: string, cluster: ClusterView | null, memo: DerivationMemo): DerivedSource {
     if (cluster === null || cluster.inventory === null) {
-      return this.derived?.reasons[0]?.code === 'inventory-missing' ? this.derived : unknownSource(name, this.source);
+      return this.derived?.reasons[0]?.code === 'inventory-missing'
+        ? this.derived
+        : unknownSource(name, this.source);
     }
     const service = cluster.service(name);
     const slices = cluster.slicesOf(name);
@@ -140,4 +167,24 @@ function unknownSource(service: string, source: SourceConfig): DerivedSource {
     families: [],
     candidateOf: () => null,
   };
+}
+
+/** Whether an own table says nothing that the shared one would not say. */
+export function isSettled(table: TargetTable | null, derived: DerivedSource): boolean {
+  if (table === null) return true;
+  if (table.entries.size !== derived.members.length) return false;
+  for (const { hold, state, port } of table.entries.values()) {
+    if (hold !== null || state === 'filling' || port !== derived.port) return false;
+  }
+  return true;
+}
+
+/** The shared targets as targets of one source. */
+export function ownTable(shared: TargetTable, port: number): TargetTable {
+  const entries = new Map<string, TargetEntry>();
+  for (const entry of shared.entries.values()) {
+    const identity = identityOf(entry.candidate.address, port);
+    entries.set(identity, { ...entry, identity, port });
+  }
+  return { entries, departures: shared.departures };
 }

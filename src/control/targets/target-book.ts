@@ -1,23 +1,17 @@
 // Owns all sources of all pools: derives and advances what changed, shares what is equal, and tells which probes are needed.
 
 import type { KubeProxyConfig } from '../../model/config.ts';
-import type { ExplainedTarget } from '../../model/targets.ts';
 import type { PoolInstance } from '../compile/expand.ts';
-import { judge, type TargetView } from '../health/evidence.ts';
 import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { type Candidate, type DerivationMemo, type DerivedSource, identityOf } from './derive.ts';
-import { type ExplainableSource, rowOfEntry, rowOfNode } from './explain.ts';
+import type { DerivationMemo, DerivedSource } from './derive.ts';
+import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
-import { kubeProxyKey, planKubeProxy, planTargets, probeKeys } from './probe-plan.ts';
-import { type SharedTargets, SourceState } from './source-state.ts';
-import type { LifecycleOptions, LifecycleTimes, Now, TargetEntry, TargetTable, ViewOf } from './target-table.ts';
-
-/** A change of state, health or reasons; null before is a target that joined, null after one that is gone. */
-export interface TargetChange {
-  readonly before: ExplainedTarget | null;
-  readonly after: ExplainedTarget | null;
-}
+import { planKubeProxy, planTargets } from './probe-plan.ts';
+import { isSettled, ownTable, type SharedTargets, SourceState } from './source-state.ts';
+import { changesBetween, type TargetChange } from './target-changes.ts';
+import type { LifecycleTimes, Now, TargetTable } from './target-table.ts';
+import { viewOfNodes, viewOfSource } from './target-views.ts';
 
 export interface TargetBookOptions {
   readonly times: LifecycleTimes;
@@ -98,6 +92,12 @@ export class TargetBook {
     return this.sourcesOf(pool).some((state) => this.tableOf(state).table.entries.size > 0);
   }
 
+  /** The configuration changed in a way that may touch every source. */
+  touchAll(): void {
+    for (const state of this.#sources.values()) state.isDirty = true;
+    for (const shared of this.#shared.values()) shared.isDirty = true;
+  }
+
   /** A probe of these groups has a new status; one that did not flip is looked at a little later. */
   touch(groups: Iterable<string>, flipped: boolean, nowMs: number): void {
     for (const group of groups) {
@@ -136,7 +136,8 @@ export class TargetBook {
       if (state.shared === null) this.#advanceOwn(state, now);
       dueAtMs = Math.min(dueAtMs, state.dueAtMs ?? Number.POSITIVE_INFINITY);
     }
-    for (const shared of this.#shared.values()) dueAtMs = Math.min(dueAtMs, shared.dueAtMs ?? Number.POSITIVE_INFINITY);
+    for (const shared of this.#shared.values())
+      dueAtMs = Math.min(dueAtMs, shared.dueAtMs ?? Number.POSITIVE_INFINITY);
     this.#connected.clear();
     return dueAtMs === Number.POSITIVE_INFINITY ? null : dueAtMs;
   }
@@ -180,6 +181,7 @@ export class TargetBook {
       state.sharedPort = derived.port;
       state.table = null;
       state.dueAtMs = null;
+      state.planned = [];
       this.#options.setProbes(state.id, []);
     }
   }
@@ -192,6 +194,7 @@ export class TargetBook {
       table: null,
       isDirty: true,
       dueAtMs: null,
+      planned: [],
       users: new Set(),
     };
     this.#shared.set(id, shared);
@@ -216,7 +219,7 @@ export class TargetBook {
   #advanceShared(shared: SharedTargets, now: Now): void {
     if (!isDue(shared, now)) return;
     const kubeProxy = this.#kubeProxyOf(shared.cluster);
-    const viewOf: ViewOf = (identity, candidate) => this.#viewOfNode(identity, candidate, kubeProxy);
+    const viewOf = viewOfNodes({ status: this.#options.status, connected: this.#connected, kubeProxy });
     const before = shared.table;
     const { table, dueAtMs } = advance(before, shared.derived, viewOf, now, {
       ...this.#options.times,
@@ -227,12 +230,15 @@ export class TargetBook {
     });
     shared.isDirty = false;
     shared.dueAtMs = dueAtMs;
+    if (!isPlanned(shared.planned, [table, kubeProxy])) {
+      shared.planned = [table, kubeProxy];
+      this.#options.setProbes(shared.id, planKubeProxy(table, kubeProxy));
+    }
     if (table === before) return;
     shared.table = table;
-    this.#options.setProbes(shared.id, planKubeProxy(table, kubeProxy));
     const users = [...shared.users];
     if (before === null) return;
-    for (const state of users) noteLeft(state, before, table, now);
+    for (const state of users) state.noteLeft(before, table, now);
     const told = users.length > MOST_POOLS_TOLD ? users.slice(0, 1) : users;
     for (const state of told) {
       this.#tell(state, before, table, users.length > MOST_POOLS_TOLD ? '*' : state.pool);
@@ -245,83 +251,43 @@ export class TargetBook {
     const cluster = this.#clusters.get(state.source.cluster ?? '');
     const kubeProxy = this.#kubeProxyOf(state.source.cluster);
     const before = state.table;
-    const { table, dueAtMs } = advance(before, derived, this.#viewOfOwn(state, derived, kubeProxy), now, {
+    const viewOf = viewOfSource(state, derived, {
+      status: this.#options.status,
+      connected: this.#connected,
+      kubeProxy,
+    });
+    const { table, dueAtMs } = advance(before, derived, viewOf, now, {
       ...this.#options.times,
       unknown: config.unknown,
       maxRemovedShare: cluster?.config.maxRemovedShare ?? 1,
       provable: true,
-      believeMissing: !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
-    } satisfies LifecycleOptions);
+      believeMissing:
+        !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
+    });
     state.isDirty = false;
     state.dueAtMs = dueAtMs;
+    this.#plan(state, table, derived, kubeProxy);
     if (table === before) return;
     // Nothing yet is not a start: the first targets are the ones that are believed at once.
     state.table = before === null && table.entries.size === 0 ? null : table;
-    this.#plan(state, table, derived, kubeProxy);
     if (before === null) return;
-    noteLeft(state, before, table, now);
+    state.noteLeft(before, table, now);
     this.#tell(state, before, table, state.pool);
   }
 
-  #plan(state: SourceState, table: TargetTable, derived: DerivedSource, kubeProxy: KubeProxyConfig | null): void {
+  #plan(
+    state: SourceState,
+    table: TargetTable,
+    derived: DerivedSource,
+    kubeProxy: KubeProxyConfig | null,
+  ): void {
     const { config, healthText } = state;
-    const { health, unknown } = config;
     const { healthCheckNodePort } = derived;
+    if (isPlanned(state.planned, [table, config, kubeProxy, healthCheckNodePort])) return;
+    state.planned = [table, config, kubeProxy, healthCheckNodePort];
+    const { health, unknown } = config;
     const probing = { health, healthText, unknown, healthCheckNodePort, kubeProxy };
     this.#options.setProbes(state.id, planTargets(table, probing));
-  }
-
-  #viewOfNode(identity: string, candidate: Candidate, kubeProxy: KubeProxyConfig | null): TargetView {
-    return judge({
-      probed: false,
-      unknown: 'serve',
-      policy: 'Cluster',
-      poolProbe: undefined,
-      proofProbe: undefined,
-      nodeProbe: kubeProxy === null ? undefined : this.#options.status(kubeProxyKey(candidate, kubeProxy)),
-      healthCheckNodePort: undefined,
-      connected: this.#isConnected(identity, candidate),
-      othersFailing: 0,
-    });
-  }
-
-  #viewOfOwn(state: SourceState, derived: DerivedSource, kubeProxy: KubeProxyConfig | null): ViewOf {
-    const { status } = this.#options;
-    const { healthText, config } = state;
-    const probed = config.health !== null;
-    const before = state.table;
-    let recent = 0;
-    let failures = 0;
-    if (probed && derived.policy === 'Cluster') {
-      for (const entry of before?.entries.values() ?? []) {
-        const known = status(probeKeys(entry.identity, entry.candidate, 0, healthText).pool);
-        recent += known?.recent ?? 0;
-        failures += known?.recentFailures ?? 0;
-      }
-    }
-    return (identity, candidate, policy) => {
-      const keys = probeKeys(identity, candidate, derived.healthCheckNodePort, healthText);
-      const poolProbe = probed ? status(keys.pool) : undefined;
-      const othersRecent = recent - (poolProbe?.recent ?? 0);
-      const othersFailures = failures - (poolProbe?.recentFailures ?? 0);
-      const known = before?.entries.get(identity);
-      const isProven = !probed && known?.proven === true && known.candidate.nodeUid === candidate.nodeUid;
-      return judge({
-        probed,
-        unknown: config.unknown,
-        policy,
-        poolProbe,
-        proofProbe: probed ? undefined : status(keys.proof),
-        nodeProbe: kubeProxy === null || candidate.node === null ? undefined : status(kubeProxyKey(candidate, kubeProxy)),
-        healthCheckNodePort: derived.healthCheckNodePort === 0 ? undefined : status(keys.healthCheckNodePort),
-        connected: isProven || this.#isConnected(identity, candidate),
-        othersFailing: othersRecent <= 0 ? 0 : othersFailures / othersRecent,
-      });
-    };
-  }
-
-  #isConnected(identity: string, candidate: Candidate): boolean {
-    return this.#connected.has(identity) && this.#connected.get(identity) === candidate.nodeUid;
   }
 
   #kubeProxyOf(cluster: string | null): KubeProxyConfig | null {
@@ -333,66 +299,24 @@ export class TargetBook {
     this.#sources.delete(state.id);
     if (state.shared !== null) this.#leaveShared(state, state.shared);
     this.#options.setProbes(state.id, []);
-    noteLeft(state, table, EMPTY, now);
+    state.noteLeft(table, EMPTY, now);
     this.#tell(state, table, EMPTY, state.pool);
   }
 
   #tell(state: SourceState, before: TargetTable, after: TargetTable, pool: string): void {
     const explained = this.explainable(state, []);
     if (explained === null) return;
-    const named = { ...explained, pool };
     const isDropped = !this.#sources.has(state.id);
-    for (const [identity, entry] of after.entries) {
-      const known = before.entries.get(identity);
-      if (known !== undefined && !isTold(known, entry)) continue;
-      const row = rowOfEntry(named, entry);
-      this.#options.onChange({ before: known === undefined ? null : rowOfEntry(named, known), after: row });
-    }
-    for (const [identity, entry] of before.entries) {
-      if (after.entries.has(identity)) continue;
-      const { node } = entry.candidate;
-      const isListed = !isDropped && node !== null && named.derived.candidateOf(node)?.state === 'excluded';
-      const row = rowOfEntry(named, entry);
-      this.#options.onChange({ before: row, after: isListed ? rowOfNode(named, node) : null });
+    for (const change of changesBetween({ ...explained, pool }, before, after, isDropped)) {
+      this.#options.onChange(change);
     }
   }
 }
 
-/** The epoch stamp of an entry moves exactly when there is something to tell. */
-function isTold(before: TargetEntry, after: TargetEntry): boolean {
-  return before !== after && before.changedAtMs !== after.changedAtMs;
+function isPlanned(before: readonly unknown[], after: readonly unknown[]): boolean {
+  return before.length === after.length && before.every((part, index) => part === after[index]);
 }
 
 function isDue(state: { readonly isDirty: boolean; readonly dueAtMs: number | null }, now: Now): boolean {
   return state.isDirty || (state.dueAtMs !== null && state.dueAtMs <= now.monotonicMs);
-}
-
-function noteLeft(state: SourceState, before: TargetTable, after: TargetTable, now: Now): void {
-  for (const [identity, { candidate }] of before.entries) {
-    if (!after.entries.has(identity) && candidate.node !== null) state.left.set(candidate.node, now.epochMs);
-  }
-  for (const { candidate } of after.entries.values()) if (candidate.node !== null) state.left.delete(candidate.node);
-  for (const node of state.left.keys()) {
-    if (state.derived?.candidateOf(node) === null) state.left.delete(node);
-  }
-}
-
-/** Whether an own table says nothing that the shared one would not say. */
-function isSettled(table: TargetTable | null, derived: DerivedSource): boolean {
-  if (table === null) return true;
-  if (table.entries.size !== derived.members.length) return false;
-  for (const { hold, state, port } of table.entries.values()) {
-    if (hold !== null || state === 'filling' || port !== derived.port) return false;
-  }
-  return true;
-}
-
-/** The shared targets as targets of one source. */
-function ownTable(shared: TargetTable, port: number): TargetTable {
-  const entries = new Map<string, TargetEntry>();
-  for (const entry of shared.entries.values()) {
-    const identity = identityOf(entry.candidate.address, port);
-    entries.set(identity, { ...entry, identity, port });
-  }
-  return { entries, departures: shared.departures };
 }

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import type { Config } from '../../model/config.ts';
 import type { Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
-import type { ExplainedTarget } from '../../model/targets.ts';
-import { type CompileMemo, compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
+import type { ExplainedTarget, Reason } from '../../model/targets.ts';
+import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
 import { type Expansion, expandPools } from '../compile/expand.ts';
 import type { Clock } from '../discovery/clock.ts';
 import type { ProbeResult } from '../health/probe-result.ts';
@@ -16,3 +16,352 @@ import {
   type ProbeSpec,
   type SchedulerLimits,
 } from '../health/scheduler.ts';
+import { ClusterView } from './cluster-view.ts';
+import { countTargets, type PoolCounts } from './counts.ts';
+import { OperatorDrains } from './drains.ts';
+import {
+  EXPLAIN_ALL,
+  type ExplainableSource,
+  type ExplainedNode,
+  type ExplainedService,
+  type ExplainFilter,
+  explainNodeView,
+  explainTargets,
+} from './explain.ts';
+import { reason } from './reasons.ts';
+import type { SourceState } from './source-state.ts';
+import { TargetBook } from './target-book.ts';
+import type { TargetChange } from './target-changes.ts';
+import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now } from './target-table.ts';
+
+export interface TargetEngineOptions {
+  readonly clock: Clock;
+  /** Monotonic milliseconds. */
+  readonly monotonic: () => number;
+  /** 0 to 1, for jitter. */
+  readonly random: () => number;
+  /** Runs a task soon, once the events at hand are in (`setImmediate`). */
+  readonly defer: (task: () => void) => void;
+  readonly log: Logger;
+  readonly prober: Prober;
+  /** Version of the first snapshot: above any that an earlier controller has published. */
+  readonly firstVersion: number;
+  /**
+   * The first snapshot waits this long for clusters of which nothing is known. Infinity while workers serve an
+   * earlier controller's snapshot, which an empty one must not replace. Default 10 s.
+   */
+  readonly graceMs?: number;
+  readonly times?: Partial<LifecycleTimes>;
+  readonly probeLimits?: Partial<SchedulerLimits>;
+  /** An inventory that has not agreed with its API server for this long is called stale. Default 3 min. */
+  readonly staleMs?: number;
+  readonly onSnapshot: (snapshot: Snapshot) => void;
+  /** For the log: a target that joined, changed or left. Not called for the targets of a first start. */
+  readonly onTargetChange: (change: TargetChange) => void;
+  /** For metrics. */
+  readonly onProbe?: (spec: ProbeSpec, result: ProbeResult) => void;
+}
+
+export interface TargetEngine {
+  /** Takes a validated configuration. */
+  setConfig(config: Config): void;
+  /** @param receivedAtMs when the oldest event in it was received, epoch milliseconds; 0 when it answers none */
+  setInventory(inventory: Inventory, receivedAtMs: number): void;
+  /** A worker has connected to `address:port`. */
+  proven(identity: string): void;
+  /** Stops new flows to a node, or to the whole cluster with node null, until undrained. Kept in memory only. */
+  drain(cluster: string, node: string | null): void;
+  undrain(cluster: string, node: string | null): void;
+  drains(): readonly { readonly cluster: string; readonly node: string | null }[];
+  /** Rows for every service x node that the filter lets through, made on demand. */
+  explained(filter?: Partial<ExplainFilter>): readonly ExplainedTarget[];
+  /** One answer for each cluster that has such a node, or that pools still know it in. */
+  explainNode(node: string): readonly ExplainedNode[];
+  /** @param service `namespace/name`; one answer for each cluster in which a pool names it */
+  explainService(service: string): readonly ExplainedService[];
+  counts(): readonly PoolCounts[];
+  /** The last one published; null before the first. */
+  snapshot(): Snapshot | null;
+  /** Number of distinct probes, for metrics. */
+  probes(): { readonly total: number; readonly running: number };
+  /** Computes now what is waiting, instead of soon. */
+  flush(): void;
+  /** Stops probes and timers; settles when no socket is open. */
+  close(): Promise<void>;
+}
+
+/** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
+export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
+  return new Engine(options);
+}
+
+class Engine implements TargetEngine {
+  readonly #options: TargetEngineOptions;
+  readonly #times: LifecycleTimes;
+  readonly #scheduler: ProbeScheduler;
+  readonly #book: TargetBook;
+  readonly #memo = createCompileMemo();
+  readonly #clusters = new Map<string, ClusterView>();
+  readonly #drains = new OperatorDrains();
+  readonly #startedAtMs: number;
+  #config: Config | null = null;
+  #inventory: Inventory | null = null;
+  #snapshot: Snapshot | null = null;
+  #version: number;
+  /** Of the oldest event since the last snapshot, epoch milliseconds. */
+  #eventAtMs = 0;
+  #isScheduled = false;
+  #cancelTimer: (() => void) | null = null;
+  #isClosed = false;
+
+  constructor(options: TargetEngineOptions) {
+    this.#options = options;
+    this.#times = { ...DEFAULT_LIFECYCLE_TIMES, ...options.times };
+    this.#version = options.firstVersion;
+    this.#startedAtMs = options.monotonic();
+    this.#scheduler = new ProbeScheduler({
+      prober: options.prober,
+      clock: options.clock,
+      monotonic: options.monotonic,
+      random: options.random,
+      limits: { ...DEFAULT_SCHEDULER_LIMITS, ...options.probeLimits },
+      onResult: (spec, result) => options.onProbe?.(spec, result),
+      onStatus: (_key, groups, flipped) => {
+        this.#book.touch(groups, flipped, options.monotonic());
+        this.#schedule();
+      },
+    });
+    this.#book = new TargetBook({
+      times: this.#times,
+      status: (key) => this.#scheduler.status(key),
+      setProbes: (group, specs) => this.#scheduler.setGroup(group, specs),
+      onChange: options.onTargetChange,
+    });
+  }
+
+  setConfig(config: Config): void {
+    const now = this.#now();
+    this.#config = config;
+    const names = new Set(config.clusters.map(({ name }) => name));
+    for (const name of this.#clusters.keys()) if (!names.has(name)) this.#clusters.delete(name);
+    for (const cluster of config.clusters) {
+      const known = this.#clusters.get(cluster.name);
+      if (known !== undefined) {
+        known.setConfig(cluster, now);
+        continue;
+      }
+      const view = new ClusterView(cluster);
+      view.setDrains(this.#drains.nodesOf(cluster.name), this.#drains.hasAll(cluster.name), now);
+      const inventory = this.#inventory?.clusters[cluster.name];
+      if (inventory !== undefined) view.setInventory(inventory, this.#times.stepMs, now);
+      this.#clusters.set(cluster.name, view);
+    }
+    this.#book.touchAll();
+    this.#schedule();
+  }
+
+  setInventory(inventory: Inventory, receivedAtMs: number): void {
+    this.#inventory = inventory;
+    let isNews = false;
+    for (const [name, view] of this.#clusters) {
+      const cluster = inventory.clusters[name];
+      if (cluster !== undefined && view.setInventory(cluster, this.#times.stepMs, this.#now())) isNews = true;
+    }
+    if (!isNews) return;
+    if (receivedAtMs !== 0) {
+      this.#eventAtMs = this.#eventAtMs === 0 ? receivedAtMs : Math.min(this.#eventAtMs, receivedAtMs);
+    }
+    this.#schedule();
+  }
+
+  proven(identity: string): void {
+    if (this.#book.proven(identity)) this.#schedule();
+  }
+
+  drain(cluster: string, node: string | null): void {
+    if (this.#drains.add(cluster, node)) this.#applyDrains(cluster);
+  }
+
+  undrain(cluster: string, node: string | null): void {
+    if (this.#drains.remove(cluster, node)) this.#applyDrains(cluster);
+  }
+
+  drains(): readonly { readonly cluster: string; readonly node: string | null }[] {
+    return this.#drains.list();
+  }
+
+  #applyDrains(cluster: string): void {
+    const { clock } = this.#options;
+    this.#clusters
+      .get(cluster)
+      ?.setDrains(this.#drains.nodesOf(cluster), this.#drains.hasAll(cluster), this.#now());
+    if (this.#eventAtMs === 0) this.#eventAtMs = clock.now();
+    this.#schedule();
+  }
+
+  explained(filter: Partial<ExplainFilter> = {}): readonly ExplainedTarget[] {
+    return [...explainTargets(this.#explainable(), { ...EXPLAIN_ALL, ...filter })];
+  }
+
+  explainNode(node: string): readonly ExplainedNode[] {
+    const rows = this.explained({ node });
+    const answers: ExplainedNode[] = [];
+    for (const [name, cluster] of this.#clusters) {
+      const view = cluster.nodes.byName.get(node);
+      const targets = rows.filter((row) => row.cluster === name);
+      if (view !== undefined || targets.length > 0) answers.push(explainNodeView(name, node, view, targets));
+    }
+    return answers;
+  }
+
+  explainService(service: string): readonly ExplainedService[] {
+    const byCluster = new Map<string, ExplainableSource[]>();
+    for (const source of this.#explainable()) {
+      if (source.derived.service !== service) continue;
+      const cluster = source.derived.cluster ?? '';
+      byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), source]);
+    }
+    return [...byCluster].map(([cluster, sources]) => ({
+      cluster,
+      service,
+      pools: sources.map((source) => ({
+        pool: source.pool,
+        port: source.derived.port,
+        policy: source.derived.policy,
+        reasons: source.derived.reasons,
+        targets: [...explainTargets([source])],
+      })),
+    }));
+  }
+
+  counts(): readonly PoolCounts[] {
+    return countTargets([...this.#explainable()]);
+  }
+
+  snapshot(): Snapshot | null {
+    return this.#snapshot;
+  }
+
+  probes(): { readonly total: number; readonly running: number } {
+    return { total: this.#scheduler.size, running: this.#scheduler.running };
+  }
+
+  flush(): void {
+    if (!this.#isClosed) this.#pass();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelTimer?.();
+    await this.#scheduler.close();
+  }
+
+  *#explainable(): Generator<ExplainableSource> {
+    for (const state of this.#book.sources) {
+      const explained = this.#book.explainable(state, this.#notesOf(state));
+      if (explained !== null) yield explained;
+    }
+  }
+
+  /** Staleness is told in the answers only: by itself it changes no target. */
+  #notesOf(state: SourceState): readonly Reason[] {
+    const inventory = this.#clusters.get(state.source.cluster ?? '')?.inventory;
+    if (inventory === undefined || inventory === null) return [];
+    const ageMs = this.#options.clock.now() - inventory.syncedAtMs;
+    const isStale = inventory.origin === 'disk' || ageMs > (this.#options.staleMs ?? 180_000);
+    return isStale ? [reason('inventory-stale', `${Math.max(0, Math.round(ageMs / 1000))} s old`)] : [];
+  }
+
+  #now(): Now {
+    return { monotonicMs: this.#options.monotonic(), epochMs: this.#options.clock.now() };
+  }
+
+  /** However many events come before it runs, one pass answers them. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isClosed) return;
+    this.#isScheduled = true;
+    this.#options.defer(() => {
+      if (this.#isScheduled && !this.#isClosed) this.#pass();
+    });
+  }
+
+  #pass(): void {
+    this.#isScheduled = false;
+    const config = this.#config;
+    if (config === null) return;
+    const now = this.#now();
+    const expansion = expandPools(config, (cluster) => this.#servicesOf(cluster));
+    this.#book.setPools(expansion.pools, this.#clusters, now);
+    const dueAtMs = this.#book.pass(now);
+    const waitMs = this.#waitMs(now);
+    this.#wakeAt(
+      waitMs > 0 ? Math.min(dueAtMs ?? Number.POSITIVE_INFINITY, now.monotonicMs + waitMs) : dueAtMs,
+      now,
+    );
+    if (waitMs > 0) return;
+    this.#publish(config, expansion);
+  }
+
+  /** Services that the cluster lists, and those that a doubted API no longer lists while their targets are held. */
+  #servicesOf(cluster: string): Iterable<string> {
+    const view = this.#clusters.get(cluster);
+    if (view === undefined) return [];
+    const names = new Set(view.serviceNames);
+    for (const state of this.#book.sources) {
+      const { service } = state;
+      if (service === null || state.source.cluster !== cluster || !view.isDoubted(service)) continue;
+      if (this.#book.holdsTargets(state.pool)) names.add(service);
+    }
+    return names;
+  }
+
+  /** How long the first snapshot must still wait for clusters of which nothing is known. */
+  #waitMs(now: Now): number {
+    if (this.#snapshot !== null) return 0;
+    const isComplete = [...this.#clusters.values()].every(({ inventory }) => inventory !== null);
+    if (isComplete) return 0;
+    const waitMs = this.#startedAtMs + (this.#options.graceMs ?? 10_000) - now.monotonicMs;
+    if (waitMs > 0) return waitMs;
+    const missing = [...this.#clusters.values()].filter(({ inventory }) => inventory === null);
+    const clusters = missing.map(({ config }) => config.name);
+    this.#options.log.warn(
+      { code: 'start-without-inventory', clusters },
+      'starting without any knowledge of some clusters',
+    );
+    return 0;
+  }
+
+  #wakeAt(dueAtMs: number | null, now: Now): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    if (dueAtMs === null || dueAtMs === Number.POSITIVE_INFINITY) return;
+    // Timers of Node fire at once above 2^31 - 1 ms.
+    const delayMs = Math.min(Math.max(1, Math.ceil(dueAtMs - now.monotonicMs)), 2 ** 31 - 1);
+    this.#cancelTimer = this.#options.clock.after(delayMs, () => {
+      this.#cancelTimer = null;
+      this.#schedule();
+    });
+  }
+
+  #publish(config: Config, expansion: Expansion): void {
+    const pools: PoolTargets[] = expansion.pools.map(({ name, config: pool }) => ({
+      name,
+      config: pool,
+      sources: this.#book.sourcesOf(name).map((state) => ({
+        ...this.#book.tableOf(state),
+        priority: state.source.priority,
+        weight: state.source.weight,
+      })),
+    }));
+    const { services } = expansion;
+    const snapshot = compile(
+      { config, pools, services, version: this.#version, eventAtMs: this.#eventAtMs },
+      this.#memo,
+    );
+    this.#eventAtMs = 0;
+    if (snapshot.checksum === this.#snapshot?.checksum) return;
+    this.#version++;
+    this.#snapshot = snapshot;
+    this.#options.onSnapshot(snapshot);
+  }
+}

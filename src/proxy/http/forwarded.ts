@@ -15,7 +15,11 @@ export class TrustedProxies {
     for (const cidr of cidrs) {
       const [address = '', prefix] = cidr.split('/');
       const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-      this.#list.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
+      this.#list.addSubnet(
+        address,
+        prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix),
+        family,
+      );
     }
   }
 

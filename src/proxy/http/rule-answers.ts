@@ -1,7 +1,12 @@
 // Answers that a rule gives without a target: a direct response, or a redirect.
 
 import { STATUS_CODES } from 'node:http';
-import { type CompiledRedirect, type CompiledRespond, locationOf, type RedirectOrigin } from '../router/actions.ts';
+import {
+  type CompiledRedirect,
+  type CompiledRespond,
+  locationOf,
+  type RedirectOrigin,
+} from '../router/actions.ts';
 import { editLines } from '../router/header-edits.ts';
 import type { RouteMatch, RouteRequest } from '../router/router.ts';
 import { render } from '../router/template.ts';
@@ -12,9 +17,7 @@ export function directAnswer(
   captures: readonly string[],
   parts: AnswerParts,
 ): string {
-  return (
-    render(action.head, captures) + ownFields(parts) + (parts.isHead ? '' : action.body.latin1Slice())
-  );
+  return render(action.head, captures) + ownFields(parts) + (parts.isHead ? '' : action.body.latin1Slice());
 }
 
 export function redirectAnswer(

@@ -1,12 +1,12 @@
 // A pool as one snapshot version sees it: members, picker and bounds, over targets that outlive the version.
 
 import { createFlowHasher } from '../../balance/siphash.ts';
-import type { FailureCode } from '../../model/failures.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
+import type { FailureCode } from '../../model/failures.ts';
 import type { Member, Picker } from '../../model/picker.ts';
 import type { SnapshotPool } from '../../model/snapshot.ts';
-import type { WireContext } from '../wire/wire.ts';
 import type { PoolMeters } from '../meters.ts';
+import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { EjectionLedger, Target } from './target.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
@@ -70,13 +70,13 @@ export class Pool implements EjectionLedger {
     const { wires, limits, random } = this.#context;
     const nowMs = wires.now();
     if (!freshOnly) {
-    for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
-      if (idle.isUsable(nowMs)) {
-        idle.use(user);
-        return idle;
+      for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
+        if (idle.isUsable(nowMs)) {
+          idle.use(user);
+          return idle;
+        }
+        idle.close();
       }
-      idle.close();
-    }
     }
     if (target.open >= this.config.connections.perTarget) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random());

@@ -1,7 +1,7 @@
 // One target as this worker lives with it: flows in flight, idle connections and passive ejection.
 
 import type { EjectionConfig } from '../../model/config.ts';
-import type { TargetLive } from '../../model/picker.ts';
+import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -36,6 +36,7 @@ export class Target implements TargetLive, Deadline {
   readonly identity: string;
   readonly address: string;
   readonly port: number;
+  readonly cluster: string | null;
   readonly node: string | null;
   ledger: EjectionLedger;
   ejection: EjectionConfig;
@@ -45,7 +46,7 @@ export class Target implements TargetLive, Deadline {
   readonly #deadlines: Deadlines;
 
   constructor(
-    member: { identity: string; address: string; port: number; node: string | null },
+    member: Pick<Member, 'identity' | 'address' | 'port' | 'cluster' | 'node'>,
     ejection: EjectionConfig,
     ledger: EjectionLedger,
     deadlines: Deadlines,
@@ -53,6 +54,7 @@ export class Target implements TargetLive, Deadline {
     this.identity = member.identity;
     this.address = member.address;
     this.port = member.port;
+    this.cluster = member.cluster;
     this.node = member.node;
     this.ejection = ejection;
     this.ledger = ledger;

@@ -2,8 +2,8 @@
 
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { Turn } from './turn.ts';
 
 /** What a session or an upstream connection does with its socket's events. */

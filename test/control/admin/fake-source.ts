@@ -74,7 +74,7 @@ export class FakeSource implements AdminSource {
     return name === 'unicorn';
   }
 
-  explain(query: Parameters<AdminSource['explain']>[0]) {
+  async explain(query: Parameters<AdminSource['explain']>[0]) {
     this.calls.push(`explain ${JSON.stringify(query)}`);
     if (query.kind !== 'url') {
       const name = query.kind === 'node' ? query.node : query.service;

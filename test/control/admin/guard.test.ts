@@ -18,7 +18,8 @@ const request = (part: Partial<GuardedRequest>): GuardedRequest => ({
 
 describe('admin guard', () => {
   it('knows loopback in all its forms, and nothing else', () => {
-    for (const address of ['127.0.0.1', '127.255.0.3', '::1', '::ffff:127.0.0.1']) assert.ok(isLoopback(address));
+    for (const address of ['127.0.0.1', '127.255.0.3', '::1', '::ffff:127.0.0.1'])
+      assert.ok(isLoopback(address));
     for (const address of ['', '10.0.0.1', '128.0.0.1', '::', '::2', '127.0.0.1.evil', '::ffff:10.0.0.1']) {
       assert.ok(!isLoopback(address), address);
     }
@@ -48,7 +49,16 @@ describe('admin guard', () => {
   it('compares tokens exactly', () => {
     assert.ok(hasToken('Bearer abc', 'abc'));
     assert.ok(hasToken('bearer  abc', 'abc'));
-    for (const given of [undefined, '', 'abc', 'Bearer ', 'Bearer ab', 'Bearer abcd', 'Bearer abc d', 'Token abc']) {
+    for (const given of [
+      undefined,
+      '',
+      'abc',
+      'Bearer ',
+      'Bearer ab',
+      'Bearer abcd',
+      'Bearer abc d',
+      'Token abc',
+    ]) {
       assert.ok(!hasToken(given, 'abc'), String(given));
     }
     assert.ok(!hasToken('Bearer ', ''));

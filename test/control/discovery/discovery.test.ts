@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import type { NamespaceScope } from '../../../src/control/discovery/cluster-discovery.ts';
 import { createDiscovery, type Discovery, type Scopes } from '../../../src/control/discovery/discovery.ts';
 import { createInventoryStore, type InventoryStore } from '../../../src/control/discovery/inventory-store.ts';
+import type { ReflectorState } from '../../../src/control/discovery/reflector-options.ts';
 import type { ClusterConfig } from '../../../src/model/config.ts';
 import type { ClusterInventory, Inventory } from '../../../src/model/inventory.ts';
 import { faults, StandInApi, type StandInRequest } from '../../support/stand-in-api.ts';
@@ -31,6 +32,8 @@ interface Rig {
   readonly lines: string[];
   cluster(name?: string): ClusterInventory;
   live(name?: string): boolean;
+  /** Every reflector of every cluster is in this state. */
+  allAre(state: ReflectorState): boolean;
   /** Hands out the change that is waiting to be coalesced. */
   deliver(): void;
 }
@@ -78,6 +81,12 @@ function start(
       return inventory;
     },
     live: (name = 'iad') => status(name)?.live === true,
+    allAre: (state) =>
+      discovery
+        .status()
+        .flatMap(({ kinds }) => Object.values(kinds))
+        .flatMap(({ scopes: each }) => each)
+        .every((scope) => scope.state === state),
     deliver: () => clock.advance(20),
   };
 }
@@ -125,7 +134,7 @@ test('nothing is shown before every kind is listed once, then all of it at once'
 test('changes within 20 ms become one, stamped with the arrival of the first', async (t) => {
   const api = await standIn(t);
   const rig = start(t, [config(t, 'iad', api)], { iad: all });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   rig.deliver();
   rig.clock.advance(1_000);
   const firstMs = rig.clock.now();
@@ -198,18 +207,48 @@ test('an API server that lists nothing after a cold start changes nothing before
 test('an API server that dies leaves the last inventory as it is, and its age grows', async (t) => {
   const api = await standIn(t);
   const rig = start(t, [config(t, 'iad', api)], { iad: all });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   rig.deliver();
   const before = rig.cluster();
   await api.close();
   for (let round = 1; round <= 10; round += 1) {
-    await eventually(() => rig.counts.restarts().length >= 3 * round);
-    await settle();
+    await eventually(() => rig.counts.restarts().length === 3 * round && rig.allAre('waiting'));
     rig.clock.advance(30_000);
   }
   assert.deepEqual(rig.cluster(), before, 'the same facts, the same time of the last agreement');
   assert.ok(rig.clock.now() - rig.cluster().syncedAtMs >= 300_000);
   assert.equal(rig.changes.length, 1);
+});
+
+test('the first reflector that reaches the API server again calls the others out of their back-off', async (t) => {
+  const api = await StandInApi.start();
+  api.put('nodes', node('n1'));
+  const rig = start(t, [config(t, 'iad', api)], { iad: all });
+  await eventually(() => rig.live() && rig.allAre('watching'));
+  const { port } = api;
+  await api.close();
+  for (let round = 1; round <= 9; round += 1) {
+    await eventually(() => rig.counts.restarts().length === 3 * round && rig.allAre('waiting'));
+    if (round < 9) rig.clock.advance(30_000);
+  }
+  const second = await StandInApi.start({}, port);
+  t.after(() => second.close());
+  second.script(({ resource }) => resource !== 'nodes', faults.hangUp(), 2);
+  let answerNodes = (): void => {};
+  second.script(
+    ({ resource }) => resource === 'nodes',
+    (request, response) => {
+      answerNodes = () => second.openWatch(request, response);
+      return true;
+    },
+  );
+  rig.clock.advance(15_000);
+  await eventually(() => rig.counts.restarts().length === 29 && second.requests.length === 3);
+  answerNodes();
+  await eventually(() => rig.clock.waits.filter((waitMs) => waitMs === 500).length === 2);
+  assert.equal(second.requests.length, 3);
+  rig.clock.advance(500);
+  await eventually(() => rig.allAre('watching'));
 });
 
 test('namespaces are read one by one, and only nodes without any', async (t) => {
@@ -253,7 +292,7 @@ test('a reload keeps the watches of what has not changed', async (t) => {
   const sea = await standIn(t);
   const configs = [config(t, 'iad', iad), config(t, 'sea', sea)];
   const rig = start(t, configs, { iad: ['web'], sea: all });
-  await eventually(() => rig.live() && rig.live('sea') && iad.watches() === 3 && sea.watches() === 3);
+  await eventually(() => rig.live() && rig.live('sea') && rig.allAre('watching'));
   const before = [iad.requests.length, sea.requests.length];
   rig.discovery.setClusters(
     configs.map((cluster) => ({ ...cluster, maxRemovedShare: 0.1 })),
@@ -268,7 +307,7 @@ test('a namespace that joins by reload starts its own watches and leaves the oth
   const api = await standIn(t);
   const cluster = config(t, 'iad', api);
   const rig = start(t, [cluster], { iad: ['web'] });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   rig.discovery.setClusters([cluster], { iad: ['web', 'db'] });
   await eventually(() => api.watches() === 5);
   assert.deepEqual(names(rig.cluster().services), ['app', 'pg']);
@@ -283,7 +322,7 @@ test('widening the scope to the whole cluster keeps what is known until the wide
   const api = await standIn(t);
   const cluster = config(t, 'iad', api);
   const rig = start(t, [cluster], { iad: ['web'] });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   api.script((request) => request.namespace === null && !request.watch, faults.status(500, 'Oops'), 2);
   rig.discovery.setClusters([cluster], { iad: all });
   await eventually(() => rig.counts.restarts().filter((reason) => reason === 'http-status').length === 2);
@@ -324,7 +363,7 @@ test('one cluster out of reach does not touch another', async (t) => {
 test('the status names objects, events, restarts and times by kind', async (t) => {
   const api = await standIn(t);
   const rig = start(t, [config(t, 'iad', api)], { iad: ['web', 'db'] });
-  await eventually(() => rig.live() && api.watches() === 5);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   rig.clock.advance(5_000);
   api.put('services', service('db', 'redis', 30091));
   await eventually(() => rig.cluster().services.length === 3);
@@ -350,7 +389,7 @@ test('a consumer that throws is logged and called again with the next change', a
     throw new Error('consumer');
   };
   const rig = start(t, [config(t, 'iad', api)], { iad: all }, { onChange });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   rig.deliver();
   api.put('nodes', node('n2'));
   await eventually(() => rig.cluster().nodes.length === 2);
@@ -368,7 +407,7 @@ test('an unchanged inventory is stamped again on disk every five minutes', async
     flush: async () => {},
   };
   const rig = start(t, [config(t, 'iad', api)], { iad: all }, { store });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   const before = saves.length;
   for (let minute = 0; minute < 5; minute += 1) {
     rig.clock.advance(60_000);
@@ -387,7 +426,7 @@ test('close ends every watch, leaves no socket and no timer, and writes the inve
   const { log } = recordLog();
   const store = createInventoryStore({ directory, clock, log, onCount: recordCounts().onCount });
   const rig = start(t, [config(t, 'iad', api)], { iad: all }, { store });
-  await eventually(() => rig.live() && api.watches() === 3);
+  await eventually(() => rig.live() && rig.allAre('watching'));
   await rig.discovery.close();
   await eventually(() => api.sockets.size === 0);
   assert.deepEqual([...rig.clock.waits, ...clock.waits], []);

@@ -12,7 +12,7 @@ function split(bytes: Uint8Array, cuts: readonly number[], limit = 1_000): strin
   const lines: string[] = [];
   const borders = [0, ...[...cuts].sort((left, right) => left - right), bytes.length];
   for (let index = 1; index < borders.length; index += 1) {
-    const chunk = bytes.slice(borders[index - 1], borders[index]);
+    const chunk = Uint8Array.from(bytes.subarray(borders[index - 1], borders[index]));
     splitter.push(chunk, (line) => lines.push(Buffer.from(line).toString('utf8')));
     // What was given out must not depend on a buffer that its owner uses again.
     chunk.fill(0x21);

@@ -216,7 +216,7 @@ test('a silent watch is given up after 90 s, which a bookmark a minute never let
   const api = await standIn(t);
   api.put('nodes', node('n1'));
   const rig = startReflector(t, api);
-  await eventually(() => api.watches('nodes') === 1 && rig.clock.waits.includes(90_000));
+  await eventually(() => rig.reflector.status().state === 'watching');
   for (let minute = 1; minute <= 3; minute += 1) {
     rig.clock.advance(60_000);
     api.sendBookmark();
@@ -234,7 +234,7 @@ test('a silent watch is given up after 90 s, which a bookmark a minute never let
 test('bytes that never become a line do not count as life', async (t) => {
   const api = await standIn(t);
   const rig = startReflector(t, api);
-  await eventually(() => api.watches('nodes') === 1 && rig.clock.waits.includes(90_000));
+  await eventually(() => rig.reflector.status().state === 'watching');
   rig.clock.advance(89_000);
   api.sendRaw('{"type":"ADD');
   await settle();
@@ -269,6 +269,21 @@ test('back-off doubles up to 30 s with full jitter, and a list alone does not re
     await eventually(() => rig.counts.restarts().length === round + 2);
   }
   assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000]);
+});
+
+test('the first 410 after an outage lists again at the first step, a row of them backs off', async (t) => {
+  const api = await standIn(t);
+  api.script(isWatch, faults.hangUp(), 6);
+  api.script(isWatch, faults.streamError(statusObject(410, 'Expired')), 3);
+  const rig = startReflector(t, api);
+  const waits: (number | undefined)[] = [];
+  for (let round = 0; round < 9; round += 1) {
+    await eventually(() => rig.counts.restarts().length === round + 1);
+    await eventually(() => rig.reflector.status().state === 'waiting');
+    waits.push(rig.clock.waits[0]);
+    await rig.passBackoff();
+  }
+  assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 100, 6_400, 12_800]);
 });
 
 test('a server that accepts and ends every watch at once is not hammered', async (t) => {
@@ -341,7 +356,7 @@ test('garbage after an event does not count as proven progress', async (t) => {
 test('an orderly end after a long life goes on at once', async (t) => {
   const api = await standIn(t);
   const rig = startReflector(t, api);
-  await eventually(() => api.watches('nodes') === 1 && rig.clock.waits.includes(10_000));
+  await eventually(() => rig.reflector.status().state === 'watching');
   rig.clock.advance(10_000);
   api.endWatches();
   await eventually(() => api.watchRequests('nodes').length === 2);

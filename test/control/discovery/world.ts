@@ -160,6 +160,7 @@ export function startReflector<Fact extends AnyFact = import('../../../src/model
     log,
     onCount: counts.onCount,
     onContact: (changed) => contacts.push(changed),
+    onReached: () => {},
     tuning: { ...defaultTuning, ...options.tuning },
   });
   context.after(async () => {
@@ -175,7 +176,8 @@ export function startReflector<Fact extends AnyFact = import('../../../src/model
     changes: () => contacts.filter(Boolean).length,
     names: () => [...reflector.facts()].map((fact) => fact.name).sort(),
     passBackoff: async () => {
-      await eventually(() => reflector.status().state === 'waiting', 'the reflector waits');
+      const waits = (): boolean => reflector.status().state === 'waiting' && clock.waits.length > 0;
+      await eventually(waits, 'the reflector waits');
       clock.advance(clock.waits[0] ?? 0);
     },
   };

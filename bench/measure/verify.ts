@@ -1,0 +1,41 @@
+// One request outside the load: is the proxy there, and does it answer what the backend said, byte for byte?
+
+import http from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Child } from './child.ts';
+
+const RETRY_MS = 50;
+const PATIENCE_MS = 20_000;
+
+/** Waits for the first right answer. @throws Error with the last reason when none comes within 20 s */
+export async function awaitAnswer(url: string, body: string, child: Child): Promise<void> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const problem = await problemOf(url, body);
+    if (problem === null) return;
+    const gone = child.process.exitCode ?? child.process.signalCode;
+    if (gone !== null || performance.now() > untilMs) {
+      throw new Error(`${url}: ${problem}${gone === null ? '' : `, ended with ${gone}`}\n${child.errors()}`);
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/** What is wrong with the answer, or null. */
+export function problemOf(url: string, body: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const request = http.get(url, { agent: false, timeout: 2000 }, (response) => {
+      let received = '';
+      response.setEncoding('latin1').on('data', (text: string) => {
+        received += text;
+      });
+      response.on('end', () => {
+        if (response.statusCode !== 200) resolve(`status ${response.statusCode}`);
+        else resolve(received === body ? null : `${received.length} bytes that are not the backend's`);
+      });
+      response.on('error', (error) => resolve(error.message));
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer in 2 s')));
+    request.on('error', (error) => resolve(error.message));
+  });
+}

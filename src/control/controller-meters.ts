@@ -1,0 +1,92 @@
+// What the controller counts itself: reloads, discovery, probes, targets, and the way of an event to the workers.
+
+import type { MetricsBoard } from '../telemetry/metrics-board.ts';
+import type { ClusterStatus } from './discovery/cluster-status.ts';
+import { type OnCount, RESOURCES } from './discovery/counts.ts';
+import type { ProbeResult } from './health/probe-result.ts';
+import type { ProbeSpec } from './health/scheduler.ts';
+import type { PoolCounts } from './targets/counts.ts';
+
+export class ControllerMeters {
+  readonly #board: MetricsBoard;
+  readonly #eventToApply: number;
+  /** Gauges set at the last scrape: a series that is not set again goes to zero. */
+  #gauges = new Set<number>();
+
+  constructor(board: MetricsBoard, build: { readonly version: string; readonly node: string }) {
+    this.#board = board;
+    this.#eventToApply = board.histogram('portico_k8s_event_to_apply_seconds', {});
+    board.values[board.gauge('portico_build_info', build)] = 1;
+  }
+
+  reloaded(ok: boolean, atMs: number): void {
+    this.#add(this.#board.counter('portico_config_reloads_total', { result: ok ? 'ok' : 'failed' }));
+    if (!ok) return;
+    const slot = this.#board.gauge('portico_config_last_reload_success_timestamp_seconds', {});
+    this.#board.values[slot] = atMs / 1000;
+  }
+
+  eventApplied(tookMs: number): void {
+    this.#board.observe(this.#eventToApply, tookMs / 1000);
+  }
+
+  processReplaced(role: string, reason: string): void {
+    this.#add(this.#board.counter('portico_worker_restarts_total', { role, reason }));
+  }
+
+  probed(spec: ProbeSpec, result: ProbeResult): void {
+    const kind = spec.target.kind;
+    this.#add(this.#board.counter('portico_healthcheck_total', { kind, result: result.failure ?? 'ok' }));
+    const slot = this.#board.histogram('portico_healthcheck_duration_seconds', { kind });
+    this.#board.observe(slot, result.durationMs / 1000);
+  }
+
+  readonly discovered: OnCount = (name, labels) => {
+    if (name !== 'watch-restart') return;
+    const { cluster, kind, reason } = labels as { cluster: string; kind: string; reason: string };
+    this.#add(this.#board.counter('portico_k8s_watch_restarts_total', { cluster, kind, reason }));
+  };
+
+  /** Sets the gauges that describe targets and clusters; called before a scrape. */
+  describe(pools: readonly PoolCounts[], clusters: readonly ClusterStatus[]): void {
+    const before = this.#gauges;
+    this.#gauges = new Set();
+    for (const counts of pools) this.#describePool(counts);
+    for (const { cluster, kinds } of clusters) {
+      for (const kind of RESOURCES) {
+        const status = kinds[kind];
+        const labels = { cluster, kind };
+        this.#set(
+          this.#board.gauge('portico_k8s_watch_up', labels),
+          status.synced && !status.failing ? 1 : 0,
+        );
+        this.#set(
+          this.#board.gauge('portico_k8s_last_sync_timestamp_seconds', labels),
+          status.lastSyncMs / 1000,
+        );
+      }
+    }
+    for (const slot of before) if (!this.#gauges.has(slot)) this.#board.values[slot] = 0;
+  }
+
+  #describePool({ pool, states, health, reasons }: PoolCounts): void {
+    for (const [state, count] of Object.entries(states)) {
+      this.#set(this.#board.gauge('portico_target_state', { pool, state }), count);
+    }
+    for (const [name, count] of Object.entries(health)) {
+      this.#set(this.#board.gauge('portico_target_health', { pool, health: name }), count);
+    }
+    for (const [reason, count] of Object.entries(reasons)) {
+      this.#set(this.#board.gauge('portico_target_reasons', { pool, reason }), count);
+    }
+  }
+
+  #set(slot: number, value: number): void {
+    this.#board.values[slot] = value;
+    this.#gauges.add(slot);
+  }
+
+  #add(slot: number): void {
+    this.#board.values[slot]! += 1;
+  }
+}

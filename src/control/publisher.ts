@@ -1,0 +1,107 @@
+// Publishes snapshots to the workers: one at a time, the latest wins, and each is timed until the last worker has it.
+
+import type { Publication } from '../model/messages.ts';
+import type { Secrets, Snapshot } from '../model/snapshot.ts';
+
+export interface PublisherOptions {
+  readonly send: (publication: Publication) => void;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly after: (delayMs: number, run: () => void) => () => void;
+  /** The last worker has acknowledged a snapshot that answers an event received `tookMs` ago. */
+  readonly onApplied: (snapshot: Snapshot, tookMs: number | null) => void;
+}
+
+/** A worker that does not answer must not hold back the others for longer. */
+const PATIENCE_MS = 1000;
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Version that each worker has acknowledged last. */
+  readonly #acknowledged = new Map<string, number>();
+  #secrets: Secrets = {};
+  #inFlight: Snapshot | null = null;
+  #waiting: Snapshot | null = null;
+  #cancelPatience: (() => void) | null = null;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  set secrets(secrets: Secrets) {
+    this.#secrets = secrets;
+  }
+
+  /** Sends at once, or when the one in flight has been acknowledged; a newer one replaces one that waits. */
+  publish(snapshot: Snapshot): void {
+    if (this.#inFlight === null) this.#send(snapshot);
+    else this.#waiting = this.#withEarlierEvent(snapshot);
+  }
+
+  workerStarted(worker: string): void {
+    this.#acknowledged.set(worker, 0);
+  }
+
+  workerGone(worker: string): void {
+    this.#acknowledged.delete(worker);
+    this.#settle();
+  }
+
+  applied(worker: string, version: number): void {
+    this.#acknowledged.set(worker, version);
+    this.#settle();
+  }
+
+  /** The supervisor or a worker would not take it: nothing more is waited for. */
+  refused(version: number): void {
+    if (this.#inFlight?.version === version) this.#next();
+  }
+
+  versionOf(worker: string): number {
+    return this.#acknowledged.get(worker) ?? 0;
+  }
+
+  /** Workers that have any snapshot in force. */
+  get serving(): number {
+    return [...this.#acknowledged.values()].filter((version) => version > 0).length;
+  }
+
+  close(): void {
+    this.#cancelPatience?.();
+  }
+
+  /** An event counts from when it was received, also when its own snapshot was never sent. */
+  #withEarlierEvent(snapshot: Snapshot): Snapshot {
+    const before = this.#waiting?.eventAtMs ?? 0;
+    if (before === 0 || (snapshot.eventAtMs !== 0 && snapshot.eventAtMs <= before)) return snapshot;
+    return { ...snapshot, eventAtMs: before };
+  }
+
+  #send(snapshot: Snapshot): void {
+    this.#inFlight = snapshot;
+    this.#cancelPatience = this.#options.after(PATIENCE_MS, () => this.#next());
+    this.#options.send({
+      version: snapshot.version,
+      text: JSON.stringify({ snapshot, secrets: this.#secrets }),
+      listeners: snapshot.listeners.map(({ name, host, port, protocol }) => ({ name, host, port, protocol })),
+    });
+  }
+
+  #settle(): void {
+    const snapshot = this.#inFlight;
+    if (snapshot === null || this.#acknowledged.size === 0) return;
+    for (const version of this.#acknowledged.values()) if (version < snapshot.version) return;
+    const { now, onApplied } = this.#options;
+    onApplied(snapshot, snapshot.eventAtMs === 0 ? null : now() - snapshot.eventAtMs);
+    this.#next();
+  }
+
+  #next(): void {
+    this.#cancelPatience?.();
+    this.#cancelPatience = null;
+    const waiting = this.#waiting;
+    this.#inFlight = null;
+    this.#waiting = null;
+    if (waiting !== null) this.#send(waiting);
+  }
+}

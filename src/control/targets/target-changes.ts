@@ -1,0 +1,45 @@
+// Owns what is told when targets change: before and after, for the log.
+
+import type { ExplainedTarget } from '../../model/targets.ts';
+import { type ExplainableSource, rowOfEntry, rowOfNode } from './explain.ts';
+import { hasSameCodes } from './reason-lists.ts';
+import type { TargetEntry, TargetTable } from './target-table.ts';
+
+/** A change of state, health or reasons; null before is a target that joined, null after one that is gone. */
+export interface TargetChange {
+  readonly before: ExplainedTarget | null;
+  readonly after: ExplainedTarget | null;
+}
+
+/**
+ * What there is to tell between two tables of one source.
+ * @param isDropped the source itself is gone, so nothing explains its nodes any more
+ */
+export function* changesBetween(
+  explained: ExplainableSource,
+  before: TargetTable,
+  after: TargetTable,
+  isDropped: boolean,
+): Generator<TargetChange> {
+  for (const [identity, entry] of after.entries) {
+    const known = before.entries.get(identity);
+    if (known !== undefined && !isTold(known, entry)) continue;
+    yield {
+      before: known === undefined ? null : rowOfEntry(explained, known),
+      after: rowOfEntry(explained, entry),
+    };
+  }
+  for (const [identity, entry] of before.entries) {
+    if (after.entries.has(identity)) continue;
+    const { node } = entry.candidate;
+    const isListed = !isDropped && node !== null && explained.derived.candidateOf(node)?.state === 'excluded';
+    yield { before: rowOfEntry(explained, entry), after: isListed ? rowOfNode(explained, node) : null };
+  }
+}
+
+function isTold(before: TargetEntry, after: TargetEntry): boolean {
+  if (before === after) return false;
+  const isSame =
+    before.state === after.state && before.health === after.health && before.lastResort === after.lastResort;
+  return !isSame || !hasSameCodes(before.reasons, after.reasons);
+}

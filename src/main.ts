@@ -1,0 +1,180 @@
+// The command line: chooses the role or command of this process and sets its exit code.
+
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from './cli/command-table.ts';
+import { type DemoOptions, LOG_LEVELS, parseArguments, type RunOptions } from './cli/parse-arguments.ts';
+import { type CliIo, usesColour } from './cli/terminal.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
+import { createLogger, type LoggerOptions } from './telemetry/logger.ts';
+
+const VERSION = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+/** @param entry the file that child processes run */
+export async function main(argv: readonly string[], entry: string): Promise<void> {
+  const [role, ...rest] = argv;
+  if (role === '--role=worker') return startWorker(rest[0] ?? 'info');
+  if (role === '--role=controller') return startController(rest[0] ?? '', rest[1] ?? null);
+  process.exitCode = await runCommand(argv, entry);
+}
+
+type LogLevel = LoggerOptions['level'];
+
+/** Levels come from our own supervisor; anything else is taken for the default. */
+function levelOf(text: string): LogLevel {
+  return LOG_LEVELS.find((level) => level === text) ?? 'info';
+}
+
+// Each role loads its own code only: a worker has no use for the libraries of the controller.
+
+async function startWorker(level: string): Promise<void> {
+  const { runWorker } = await import('./proxy/worker.ts');
+  runWorker(createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination: 'stderr' }));
+}
+
+/** @param level given on the command line; null follows the configuration */
+async function startController(configPath: string, level: string | null): Promise<void> {
+  const { runController } = await import('./control/controller.ts');
+  const log = createLogger({
+    level: levelOf(level ?? 'info'),
+    role: 'controller',
+    pid: process.pid,
+    destination: 'stderr',
+  });
+  runController({
+    configPath,
+    log,
+    version: VERSION,
+    setLogLevel: (wanted) => {
+      if (level === null) log.level = wanted;
+    },
+  });
+}
+
+async function runCommand(argv: readonly string[], entry: string): Promise<number> {
+  const io = processIo();
+  const parsed = parseArguments(argv);
+  if (parsed.command === 'run') return run(parsed.options, entry);
+  if (parsed.command === 'demo') return demo(parsed.options, entry, io);
+  const commands = await import('./cli/commands.ts');
+  switch (parsed.command) {
+    case 'check':
+      return commands.check(parsed.options, io);
+    case 'schema':
+      return commands.schema(io);
+    case 'targets':
+      return commands.targets(parsed.options, io);
+    case 'explain':
+      return commands.explain(parsed.options, io);
+    case 'reload':
+      return commands.reload(parsed.options, io);
+    case 'drain':
+      return commands.drain(parsed.options, io);
+    case 'undrain':
+      return commands.undrain(parsed.options, io);
+    case 'help':
+      return commands.help(parsed.topic, io);
+    case 'version':
+      io.stdout(`portico ${VERSION} (node ${process.version})\n`);
+      return EXIT.ok;
+    case 'usage':
+      return commands.usage(parsed.message, parsed.topic, io);
+  }
+}
+
+async function run(options: RunOptions, entry: string): Promise<number> {
+  const supervisor = createSupervisor(options.config, options.logLevel, entry);
+  const code = supervisor.run();
+  process.on('SIGTERM', () => supervisor.stop());
+  process.on('SIGINT', () => supervisor.stop());
+  process.on('SIGHUP', () => supervisor.reload());
+  process.on('SIGUSR1', () => supervisor.reopenLogs());
+  process.on('SIGUSR2', () => supervisor.replaceAll());
+  return code;
+}
+
+function createSupervisor(configPath: string, logLevel: RunOptions['logLevel'], entry: string): Supervisor {
+  return new Supervisor({
+    entry,
+    configPath,
+    logLevel,
+    workers: null,
+    drainDelayMs: 0,
+    drainTimeoutMs: 30_000,
+    log: createLogger({
+      level: logLevel ?? 'info',
+      role: 'supervisor',
+      pid: process.pid,
+      destination: 'stderr',
+    }),
+  });
+}
+
+/** Portico in front of the embedded cluster, in this process and its children, until Ctrl-C. */
+async function demo(options: DemoOptions, entry: string, io: CliIo): Promise<number> {
+  const { runDemo } = await import('./demo/demo.ts');
+  const ended = Promise.withResolvers<number>();
+  const stop = (): void => ended.resolve(EXIT.ok);
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    const running = await runDemo(
+      {
+        ...(options.httpPort === null ? {} : { httpPort: options.httpPort }),
+        ...(options.sshPort === null ? {} : { sshPort: options.sshPort }),
+        ...(options.adminPort === null ? {} : { adminPort: options.adminPort }),
+      },
+      {
+        write: io.stdout,
+        colour: usesColour(io, 'stdout'),
+        cli: `npx portico`,
+        temporaryDirectory: tmpdir(),
+        platform: process.platform,
+        path: process.env['PATH'],
+        random: Math.random,
+        now: Date.now,
+        startPortico: (configPath) => startInside(configPath, options.logLevel, entry, ended.resolve),
+      },
+    );
+    const code = await ended.promise;
+    await running.close();
+    return code;
+  } catch (error) {
+    io.stderr(`portico: ${error instanceof Error ? error.message : String(error)}\n`);
+    return EXIT.failed;
+  }
+}
+
+async function startInside(
+  configPath: string,
+  logLevel: DemoOptions['logLevel'],
+  entry: string,
+  onExit: (code: number) => void,
+): Promise<{ close(): Promise<void> }> {
+  const supervisor = createSupervisor(configPath, logLevel ?? 'error', entry);
+  const code = supervisor.run();
+  void code.then(onExit);
+  const ready = supervisor.whenServing();
+  const failed = await Promise.race([ready.then(() => null), code]);
+  if (failed !== null) throw new Error(`Portico ended with exit code ${failed} before it was ready`);
+  return {
+    close: async () => {
+      supervisor.stop();
+      await code;
+    },
+  };
+}
+
+function processIo(): CliIo {
+  return {
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+    env: process.env,
+    isTerminal: { stdout: process.stdout.isTTY === true, stderr: process.stderr.isTTY === true },
+    now: () => performance.now(),
+    sleep: (ms) => sleep(ms),
+  };
+}
