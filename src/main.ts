@@ -32,7 +32,11 @@ function levelOf(text: string): LogLevel {
 
 async function startWorker(level: string): Promise<void> {
   const { runWorker } = await import('./proxy/worker.ts');
-  runWorker(createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination: 'stderr' }));
+  const { createAccessLog } = await import('./telemetry/access-log.ts');
+  // A pipe that nobody reads must not stop the data plane: what does not fit is lost.
+  const lines = createAccessLog({ path: 'stderr', bufferBytes: 256 * 1024, lost: () => {} });
+  const destination = { write: (line: string) => lines.line(line) };
+  runWorker(createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination }));
 }
 
 /** @param level given on the command line; null follows the configuration */

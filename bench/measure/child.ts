@@ -1,4 +1,4 @@
-// A process of the benchmark: started on given cores, waited for, and ended by its pid.
+// A process of the benchmark: started on given cores, watched, and ended by its pid.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,11 +6,14 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const STOP_PATIENCE_MS = 5000;
+const KEPT_ERROR_CHARACTERS = 4096;
 
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** What it has written to standard error so far. */
+  /** How it ended, or null while it runs. */
+  ended(): string | null;
+  /** The end of what it has written to standard error. */
   errors(): string;
   /** Resolves when the process is gone. */
   stop(): Promise<void>;
@@ -19,27 +22,52 @@ export interface Child {
 /** Whether processes can be bound to cores here. */
 export const canPin: boolean = spawnSync('taskset', ['-V']).status === 0;
 
-/** Starts Node on `cores` (a list as taskset reads it; ignored where there is no taskset), with a channel for messages. */
-export function startNode(cores: string, parameters: readonly string[]): Child {
-  const command = [process.execPath, ...parameters];
-  // taskset replaces itself by the program, so that the pid is Node's own.
-  const [program = '', ...rest] = canPin ? ['taskset', '-c', cores, ...command] : command;
-  const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+/**
+ * Starts Node on `cores` (a list as taskset reads it; without taskset, on any).
+ * @param channel whether messages can be sent to it
+ */
+export function startNode(cores: string, parameters: readonly string[], channel = false): Child {
+  return startProgram(cores, process.execPath, parameters, channel);
+}
+
+/** The same for any program. taskset replaces itself by it, so that the pid is the program's own. */
+export function startProgram(
+  cores: string,
+  program: string,
+  parameters: readonly string[],
+  channel = false,
+): Child {
+  const command = canPin ? 'taskset' : program;
+  const rest = canPin ? ['-c', cores, program, ...parameters] : parameters;
+  const child = spawn(command, rest, {
+    stdio: ['ignore', 'pipe', 'pipe', ...(channel ? ['ipc' as const] : [])],
+  });
+  if (child.pid === undefined) throw new Error(`cannot start ${program}`);
   let errors = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    errors = (errors + text).slice(-4096);
+    errors = (errors + text).slice(-KEPT_ERROR_CHARACTERS);
   });
-  if (child.pid === undefined) throw new Error(`cannot start ${command.join(' ')}`);
-  return { process: child, pid: child.pid, errors: () => errors, stop: () => stop(child) };
+  return {
+    process: child,
+    pid: child.pid,
+    ended: () => endOf(child),
+    errors: () => errors,
+    stop: () => stop(child),
+  };
+}
+
+function endOf(child: ChildProcess): string | null {
+  if (child.signalCode !== null) return `signal ${child.signalCode}`;
+  return child.exitCode === null ? null : `exit code ${child.exitCode}`;
 }
 
 async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (endOf(child) !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   const patience = new AbortController();
-  const late = delay(STOP_PATIENCE_MS, 'late', { signal: patience.signal }).catch(() => 'ended');
-  if ((await Promise.race([exited, late])) === 'late') child.kill('SIGKILL');
+  const late = delay(STOP_PATIENCE_MS, true, { signal: patience.signal }).catch(() => false);
+  if ((await Promise.race([exited.then(() => false), late])) === true) child.kill('SIGKILL');
   patience.abort();
   await exited;
 }

@@ -6,16 +6,17 @@ import type { Child } from './child.ts';
 
 const RETRY_MS = 50;
 const PATIENCE_MS = 20_000;
+const REQUEST_MS = 2000;
 
-/** Waits for the first right answer. @throws Error with the last reason when none comes within 20 s */
+/** Waits for the first right answer. @throws Error with the last problem when none comes within 20 s */
 export async function awaitAnswer(url: string, body: string, child: Child): Promise<void> {
   const untilMs = performance.now() + PATIENCE_MS;
   for (;;) {
     const problem = await problemOf(url, body);
     if (problem === null) return;
-    const gone = child.process.exitCode ?? child.process.signalCode;
-    if (gone !== null || performance.now() > untilMs) {
-      throw new Error(`${url}: ${problem}${gone === null ? '' : `, ended with ${gone}`}\n${child.errors()}`);
+    const end = child.ended();
+    if (end !== null || performance.now() > untilMs) {
+      throw new Error(`${url}: ${problem}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`);
     }
     await delay(RETRY_MS);
   }
@@ -24,7 +25,7 @@ export async function awaitAnswer(url: string, body: string, child: Child): Prom
 /** What is wrong with the answer, or null. */
 export function problemOf(url: string, body: string): Promise<string | null> {
   return new Promise((resolve) => {
-    const request = http.get(url, { agent: false, timeout: 2000 }, (response) => {
+    const request = http.get(url, { agent: false, timeout: REQUEST_MS }, (response) => {
       let received = '';
       response.setEncoding('latin1').on('data', (text: string) => {
         received += text;
@@ -35,7 +36,7 @@ export function problemOf(url: string, body: string): Promise<string | null> {
       });
       response.on('error', (error) => resolve(error.message));
     });
-    request.on('timeout', () => request.destroy(new Error('no answer in 2 s')));
+    request.on('timeout', () => request.destroy(new Error(`no answer in ${REQUEST_MS} ms`)));
     request.on('error', (error) => resolve(error.message));
   });
 }

@@ -8,6 +8,8 @@ import { type ParseResult, parse } from './parse.ts';
 import type { Problem } from './problem.ts';
 import { FILE_LIMIT_BYTES } from './yaml-limits.ts';
 
+const CHUNK_BYTES = 65_536;
+
 /** As `ParseResult`: the frozen configuration with its warnings, or the problems. */
 export type LoadResult = ParseResult;
 
@@ -64,14 +66,17 @@ async function readLimited(path: string): Promise<Buffer | null> {
   try {
     const chunks: Buffer[] = [];
     let length = 0;
-    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 65_536 })) {
-      chunks.push(chunk);
-      length += chunk.length;
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, null);
+      if (bytesRead === 0) {
+        return Buffer.concat(chunks);
+      }
+      chunks.push(buffer.subarray(0, bytesRead));
+      length += bytesRead;
       if (length > FILE_LIMIT_BYTES) {
         return null;
       }
     }
-    return Buffer.concat(chunks);
   } finally {
     await file.close();
   }

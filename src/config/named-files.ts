@@ -14,7 +14,7 @@ export interface FileFindings {
 
 /**
  * Reads every certificate and key (PEM) and checks that they belong together; checks that the token file holds
- * something. A kubeconfig that is missing is a warning only: it may be written later, and discovery waits for it.
+ * something. A kubeconfig that is missing is a warning only: it may be written later.
  */
 export async function checkNamedFiles(config: Config, places: Places): Promise<FileFindings> {
   const problems: Finding[] = [];
@@ -126,7 +126,7 @@ async function checkReadable(path: string, place: Path): Promise<readonly Findin
         place,
         'kubeconfig-missing',
         `the kubeconfig ${quote(path)} cannot be read: ${reason(error)}`,
-        'Check the path; Portico waits until the file is there.',
+        'Check the path and the permissions: without it nothing is learned from this cluster.',
       ),
     ];
   }

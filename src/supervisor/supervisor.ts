@@ -11,6 +11,7 @@ import type {
   WorkerToSupervisor,
 } from '../model/messages.ts';
 import { Backoff, Child } from './child.ts';
+import { MetricsLedger } from './metrics-ledger.ts';
 import { BindError, type BoundHandle, boundPort, Sockets } from './sockets.ts';
 
 export interface SupervisorOptions {
@@ -43,6 +44,7 @@ export class Supervisor {
   readonly #workerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
   readonly #controllerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #ledger = new MetricsLedger();
   #controller: Child | null = null;
   #publication: Publication | null = null;
   #handles: ReadonlyMap<string, BoundHandle> = new Map();
@@ -141,6 +143,7 @@ export class Supervisor {
       retained: this.#retained,
       version: this.#publication?.version ?? 0,
     });
+    for (const message of this.#ledger.takeUntold()) this.#tellController(message);
     for (const worker of this.#workers) {
       this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
       this.#tell(worker, { kind: 'report-anew' });
@@ -286,6 +289,7 @@ export class Supervisor {
       case 'drained':
         return;
       case 'to-controller':
+        if (message.message.kind === 'metrics') this.#ledger.keep(worker.name, message.message.frame);
         this.#tellController({ kind: 'worker-said', worker: worker.name, message: message.message });
         return;
     }
@@ -294,12 +298,9 @@ export class Supervisor {
   #onWorkerExit(worker: Child, reason: string): void {
     this.#workers.delete(worker);
     const expected = worker.draining && reason === 'exit-0';
-    this.#tellController({
-      kind: 'process-exited',
-      role: 'worker',
-      worker: worker.name,
-      reason: expected ? 'drained' : reason,
-    });
+    const why = expected ? 'drained' : reason;
+    this.#ledger.exited(worker.name, why, this.#controller !== null);
+    this.#tellController({ kind: 'process-exited', role: 'worker', worker: worker.name, reason: why });
     if (this.#stopping) return this.#finishWhenDrained();
     const predecessor = this.#successors.get(worker);
     this.#successors.delete(worker);

@@ -13,6 +13,7 @@ package_of() {
     ssh | ssh-keygen) echo openssh-client ;;
     git) echo git ;;
     curl) echo curl ;;
+    openssl) echo openssl ;;
     haproxy) echo haproxy ;;
     nginx) echo nginx-light ;;
     promtool) echo prometheus ;;

@@ -187,7 +187,7 @@ describe('exposition text', () => {
   it('says the same as prom-client of the same numbers', async () => {
     const registry = new Registry();
     const board = new MetricsBoard();
-    const slotName = 'portico_healthcheck_total';
+    const slotName = 'portico_retries_total';
     const oracleCounter = new Counter({
       name: slotName,
       help: `${FAMILIES[slotName].help}.`,
@@ -195,31 +195,28 @@ describe('exposition text', () => {
       registers: [registry],
     });
     const oracleGauge = new Gauge({
-      name: 'portico_targets',
-      help: `${FAMILIES.portico_targets.help}.`,
-      labelNames: FAMILIES.portico_targets.labels,
+      name: 'portico_target_health',
+      help: `${FAMILIES.portico_target_health.help}.`,
+      labelNames: FAMILIES.portico_target_health.labels,
       registers: [registry],
     });
     const oracleHistogram = new Histogram({
-      name: 'portico_healthcheck_duration_seconds',
-      help: `${FAMILIES.portico_healthcheck_duration_seconds.help}.`,
-      labelNames: FAMILIES.portico_healthcheck_duration_seconds.labels,
+      name: 'portico_upstream_connect_duration_seconds',
+      help: `${FAMILIES.portico_upstream_connect_duration_seconds.help}.`,
+      labelNames: FAMILIES.portico_upstream_connect_duration_seconds.labels,
       buckets: [...DURATION_BUCKETS],
       registers: [registry],
     });
     for (const pool of ['a', 'b "quoted"\\', 'line\nbreak']) {
-      const labels = { pool, kind: 'http', result: 'ok' };
+      const labels = { pool, reason: 'connect-refused' };
       oracleCounter.inc(labels, 4);
       board.values[board.counter(slotName, labels)]! += 4;
-      const targets = { pool, cluster: 'iad', state: 'active', health: 'healthy' };
+      const targets = { pool, health: 'healthy' };
       oracleGauge.set(targets, -1.5);
-      board.values[board.gauge('portico_targets', targets)] = -1.5;
+      board.values[board.gauge('portico_target_health', targets)] = -1.5;
       for (const seconds of [0.0005, 0.001, 0.3, 75]) {
-        oracleHistogram.observe({ pool, kind: 'http' }, seconds);
-        board.observe(
-          board.histogram('portico_healthcheck_duration_seconds', { pool, kind: 'http' }),
-          seconds,
-        );
+        oracleHistogram.observe({ pool }, seconds);
+        board.observe(board.histogram('portico_upstream_connect_duration_seconds', { pool }), seconds);
       }
     }
     const comparable = (text: string) =>

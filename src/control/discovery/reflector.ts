@@ -4,34 +4,23 @@
 import { Backoff } from './backoff.ts';
 import { sleep } from './clock.ts';
 import type { RestartReason } from './counts.ts';
+import { Facts } from './facts.ts';
 import { DiscoveryFailure, errorCode } from './failure.ts';
 import type { AnyFact } from './kinds.ts';
-import { listObjects, type ObjectList } from './list.ts';
-import { ObjectSet } from './object-set.ts';
+import { listObjects } from './list.ts';
 import type { Reflector, ReflectorOptions, ReflectorState, ReflectorStatus } from './reflector-options.ts';
+import {
+  barrenReasons,
+  barrenWatchLimit,
+  outOfReachReasons,
+  relistReasons,
+  unansweredReasons,
+  unprovenReasons,
+} from './restart-policy.ts';
 import { runWatch, type WatchEvent } from './watch.ts';
 
-/** After these the state between the last event and now is unknown, so only a list helps. */
-const relistReasons: ReadonlySet<RestartReason> = new Set([
-  'expired',
-  'bad-line',
-  'long-line',
-  'stream-error',
-  'internal',
-]);
-
-/** A server's own fault proves nothing about its health, even when an event came before it. */
-const unprovenReasons: ReadonlySet<RestartReason> = new Set([...relistReasons, 'throttled']);
-
-/** Ends that make one doubt the resourceVersion itself, once several watches in a row brought nothing but them. */
-const barrenReasons: ReadonlySet<RestartReason> = new Set(['ended', 'inactive', 'timeout', 'http-status']);
-const barrenWatchLimit = 3;
-/** After these another reflector's success means that a try is worth while now. */
-const outOfReachReasons: ReadonlySet<RestartReason> = new Set(['connection', 'timeout']);
 /** Many reflectors that are told at the same time to try again spread over this. */
 const retrySpreadMs = 1_000;
-/** Bad objects that are logged as warnings; those after them are counted and logged at debug level. */
-const badObjectWarnings = 10;
 
 /** Starts the loop at once. */
 export function createReflector<Fact extends AnyFact>(options: ReflectorOptions<Fact>): Reflector<Fact> {
@@ -41,7 +30,7 @@ export function createReflector<Fact extends AnyFact>(options: ReflectorOptions<
 class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   readonly namespace: string | null;
   readonly #options: ReflectorOptions<Fact>;
-  readonly #objects: ObjectSet<Fact>;
+  readonly #facts: Facts<Fact>;
   readonly #closing = new AbortController();
   readonly #backoff: Backoff;
   readonly #done: Promise<void>;
@@ -53,7 +42,6 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   #refused = false;
   #lastSyncMs = 0;
   #lastEventMs = 0;
-  #badObjects = 0;
   /** Empty lists in a row that contradict what is known. */
   #emptyLists = 0;
   #barrenWatches = 0;
@@ -64,7 +52,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   constructor(options: ReflectorOptions<Fact>) {
     this.#options = options;
     this.namespace = options.namespace;
-    this.#objects = new ObjectSet(options.seed);
+    this.#facts = new Facts(options);
     const { backoffBaseMs: baseMs, backoffCapMs: capMs } = options.tuning;
     this.#backoff = new Backoff({ baseMs, capMs, random: options.random });
     this.#done = this.#run();
@@ -83,7 +71,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   }
 
   facts(): Iterable<Fact> {
-    return this.#objects.values();
+    return this.#facts.values();
   }
 
   status(): ReflectorStatus {
@@ -96,8 +84,8 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       settled: this.settled,
       lastSyncMs: this.#lastSyncMs,
       lastEventMs: this.#lastEventMs,
-      objects: this.#objects.size,
-      badObjects: this.#badObjects,
+      objects: this.#facts.size,
+      badObjects: this.#facts.badObjects,
       restarts: { ...this.#restarts },
       failure: this.#failure,
     };
@@ -164,41 +152,27 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       signal: this.#closing.signal,
     });
     if (this.#failure !== null) this.#options.onReached();
-    const next = this.#project(list);
-    if (next.size === 0 && this.#objects.size > 0) this.#holdEmptyList();
+    const next = this.#facts.read(list);
+    if (next.size === 0 && this.#facts.size > 0) this.#holdEmptyList();
     this.#emptyLists = 0;
-    const diff = this.#objects.replace(next);
+    const diff = this.#facts.replace(next);
     onCount('list', { cluster, kind: kind.resource });
     const first = !this.#synced;
     this.#resourceVersion = list.resourceVersion;
     this.#synced = true;
     this.#refused = false;
     this.#barrenWatches = 0;
-    log.info({ objects: this.#objects.size, diff }, first ? 'first list taken' : 'listed again');
+    log.info({ objects: this.#facts.size, diff }, first ? 'first list taken' : 'listed again');
     this.#contact(diff.added + diff.changed + diff.removed > 0, clock.now());
-  }
-
-  /** An object with a bad field keeps its former version; one that never had a good version stays unknown. */
-  #project(list: ObjectList): Map<string, Fact> {
-    const next = new Map<string, Fact>();
-    for (const [key, raw] of list.objects) {
-      const projection = this.#options.kind.project(raw);
-      if (projection.kind === 'fact') next.set(key, projection.fact);
-      if (projection.kind !== 'bad') continue;
-      this.#countBadObject(projection.field, key);
-      const former = this.#objects.get(key);
-      if (former !== undefined) next.set(key, former);
-    }
-    return next;
   }
 
   #holdEmptyList(): void {
     this.#emptyLists += 1;
     if (this.#emptyLists > this.#options.tuning.emptyListConfirmMs.length) {
-      this.#options.log.warn({ objects: this.#objects.size }, 'empty list confirmed and believed');
+      this.#options.log.warn({ objects: this.#facts.size }, 'empty list confirmed and believed');
       return;
     }
-    throw new DiscoveryFailure('empty-list', `the list is empty but ${this.#objects.size} objects are known`);
+    throw new DiscoveryFailure('empty-list', `the list is empty but ${this.#facts.size} objects are known`);
   }
 
   /** Resolves with the delay before the next watch when the server ended this one in order. */
@@ -258,36 +232,12 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     let changed = false;
     if (event.type !== 'BOOKMARK') {
       this.#lastEventMs = receivedAtMs;
-      changed = event.type === 'DELETED' ? this.#remove(event) : this.#put(event);
+      changed = this.#facts.apply(event);
     }
     // Also after a bad object: asking for it again would only bring it again.
     this.#resourceVersion = event.resourceVersion;
     this.#recovered();
     this.#contact(changed, receivedAtMs);
-  }
-
-  #put(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>): boolean {
-    const projection = this.#options.kind.project(event.object);
-    switch (projection.kind) {
-      case 'fact':
-        return this.#objects.put(event.key, projection.fact);
-      case 'skip':
-        return this.#objects.remove(event.key);
-      case 'bad':
-        this.#countBadObject(projection.field, event.key);
-        return false;
-    }
-  }
-
-  #remove(event: Exclude<WatchEvent, { type: 'BOOKMARK' }>): boolean {
-    const known = this.#objects.get(event.key);
-    const metadata = event.object['metadata'] as { readonly uid: string };
-    if (known !== undefined && known.uid !== metadata.uid) {
-      // The end of an object that another of the same name has followed already.
-      this.#countBadObject('metadata.uid', event.key);
-      return false;
-    }
-    return this.#objects.remove(event.key);
   }
 
   #contact(changed: boolean, receivedAtMs: number): void {
@@ -313,11 +263,14 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     this.#countRestart(reason);
     if (relistReasons.has(reason)) this.#resourceVersion = null;
     const repeated = this.#failure?.reason === reason;
+    const wasOut = this.#failure !== null && outOfReachReasons.has(this.#failure.reason);
     this.#failure = { reason, message, sinceMs: repeated ? (this.#failure?.sinceMs ?? 0) : clock.now() };
     const detail = reason === 'internal' ? { code: reason, err: error } : { code: reason };
     // An outage of an hour must not fill the log: one line when it begins, one when it ends.
     if (repeated) log.debug(detail, message);
     else log.warn(detail, message);
+    // A refusal is an answer as well: the API server is back.
+    if (wasOut && !unansweredReasons.has(reason)) this.#options.onReached();
     if (reason === 'forbidden' && !this.#refused) {
       this.#refused = true;
       this.#options.onContact(false, clock.now());
@@ -334,13 +287,5 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     const { cluster, kind, onCount } = this.#options;
     this.#restarts[reason] = (this.#restarts[reason] ?? 0) + 1;
     onCount('watch-restart', { cluster, kind: kind.resource, reason });
-  }
-
-  #countBadObject(field: string, object: string): void {
-    const { cluster, kind, log, onCount } = this.#options;
-    this.#badObjects += 1;
-    onCount('bad-object', { cluster, kind: kind.resource, field });
-    const level = this.#badObjects <= badObjectWarnings ? 'warn' : 'debug';
-    log[level]({ code: 'bad-object', field, object }, 'object ignored, its former version is kept');
   }
 }

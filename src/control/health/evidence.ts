@@ -107,7 +107,7 @@ function judgeUnprobed({
     // A pool that looks at nothing says nothing, unless it holds back what is unknown.
     health: proven && unknown === 'hold' ? 'healthy' : 'unknown',
     proof: failing && !connected ? 'failed' : proven ? 'proven' : 'none',
-    dead: proofProbe === undefined ? nodeProbe !== undefined && !nodeProbe.healthy : failing,
+    dead: proofProbe === undefined ? nodeProbe?.everOk === true && !nodeProbe.healthy : failing,
   };
 }
 

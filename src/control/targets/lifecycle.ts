@@ -45,7 +45,7 @@ export function advance(
     );
   }
   const departures = leave(previous, drafts, derived, viewOf, now, options);
-  settleLastResorts(drafts, options.provable);
+  settleLastResorts(drafts);
   const entries = new Map<string, TargetEntry>();
   let isSame = previous !== null && previous.entries.size === drafts.size;
   let dueAtMs: number | null = null;
@@ -105,7 +105,7 @@ function join(
  * New flows go to good targets; without any, to the held ones that nothing but a late replacement keeps; then to
  * those that are not proven.
  */
-function settleLastResorts(drafts: ReadonlyMap<string, Draft>, provable: boolean): void {
+function settleLastResorts(drafts: ReadonlyMap<string, Draft>): void {
   let good = 0;
   let carrying = 0;
   for (const draft of drafts.values()) {
@@ -117,7 +117,7 @@ function settleLastResorts(drafts: ReadonlyMap<string, Draft>, provable: boolean
       // Nodes that the API forgot all at once go on as before: it is the API that is doubted.
       const doubtsApi = draft.hold?.kind === 'guard' && draft.hold.absent;
       if (!doubtsApi && (good > 0 || draft.hold?.carries !== true)) draft.lastResort = true;
-    } else if (draft.state === 'filling' && provable && (good > 0 || carrying > 0)) draft.lastResort = true;
+    } else if (draft.state === 'filling' && (good > 0 || carrying > 0)) draft.lastResort = true;
   }
 }
 

@@ -3,7 +3,7 @@
 import type { HealthConfig, KubeProxyConfig, ProbeConfig } from '../../model/config.ts';
 import type { ProbeTarget } from '../health/probe-result.ts';
 import type { ProbeSpec } from '../health/scheduler.ts';
-import type { Candidate } from './derive.ts';
+import { type Candidate, identityOf } from './derive.ts';
 import type { TargetEntry, TargetTable } from './target-table.ts';
 
 /** Proofs run this often until they succeed, and while a target is held. */
@@ -28,9 +28,14 @@ export function probeKeys(
   const what = `${identity} ${candidate.nodeUid ?? ''}`;
   return {
     pool: `pool ${healthText} ${what}`,
-    proof: `proof ${what}`,
+    proof: proofKey(identity, candidate),
     healthCheckNodePort: `health-check-node-port ${healthCheckNodePort} ${candidate.address} ${candidate.nodeUid ?? ''}`,
   };
+}
+
+/** Key of the connect that proves a target. */
+export function proofKey(identity: string, candidate: Candidate): string {
+  return `proof ${identity} ${candidate.nodeUid ?? ''}`;
 }
 
 /** Key of the one kube-proxy probe of a node, shared by all pools of the cluster. */
@@ -40,7 +45,7 @@ export function kubeProxyKey(candidate: Candidate, config: KubeProxyConfig): str
 }
 
 /** kube-proxy's `/healthz` for every node of a table. Empty when it is switched off. */
-export function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null): ProbeSpec[] {
+function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null): ProbeSpec[] {
   if (config === null || !config.healthz) return [];
   const specs: ProbeSpec[] = [];
   for (const { candidate } of table.entries.values()) {
@@ -60,6 +65,21 @@ export function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null
   return specs;
 }
 
+/** The probes of a table that many pools share: kube-proxy, and proofs of what waits or is held, at one port for all. */
+export function planShared(
+  table: TargetTable,
+  kubeProxy: KubeProxyConfig | null,
+  proofPort: number,
+): readonly ProbeSpec[] {
+  const specs = planKubeProxy(table, kubeProxy);
+  for (const entry of table.entries.values()) {
+    if (!needsProof(entry, 'serve')) continue;
+    const identity = identityOf(entry.candidate.address, proofPort);
+    specs.push(proofSpec(proofKey(identity, entry.candidate), entry.candidate.address, proofPort));
+  }
+  return specs;
+}
+
 export interface PoolProbing {
   readonly health: HealthConfig | null;
   readonly healthText: string;
@@ -74,7 +94,8 @@ export function planTargets(table: TargetTable, probing: PoolProbing): readonly 
   for (const entry of table.entries.values()) {
     const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
     if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health));
-    else if (needsProof(entry, probing.unknown)) specs.push(proofSpec(keys.proof, entry));
+    else if (needsProof(entry, probing.unknown))
+      specs.push(proofSpec(keys.proof, entry.candidate.address, entry.port));
     if (probing.healthCheckNodePort !== 0) {
       specs.push(nodePortSpec(keys.healthCheckNodePort, entry, probing.healthCheckNodePort));
     }
@@ -99,10 +120,10 @@ function poolTarget(probe: ProbeConfig, host: string, port: number): ProbeTarget
   return { kind: 'http', host, port, path: probe.path, hostHeader: probe.host, statuses: probe.statuses };
 }
 
-function proofSpec(key: string, entry: TargetEntry): ProbeSpec {
+function proofSpec(key: string, host: string, port: number): ProbeSpec {
   return {
     key,
-    target: { kind: 'tcp', host: entry.candidate.address, port: entry.port },
+    target: { kind: 'tcp', host, port },
     intervalMs: PROOF_INTERVAL_MS,
     failingIntervalMs: PROOF_INTERVAL_MS,
     timeoutMs: PROOF_TIMEOUT_MS,

@@ -32,6 +32,8 @@ export interface SharedTargets {
   isDirty: boolean;
   /** Monotonic milliseconds. */
   dueAtMs: number | null;
+  /** The lowest port of its users: where new and held nodes are proven by a connect, for all of them. */
+  proofPort: number;
   /** What the probes were last planned from. */
   planned: readonly unknown[];
   /** The sources that use it now. */

@@ -7,7 +7,7 @@ import type { ClusterView } from './cluster-view.ts';
 import type { DerivationMemo, DerivedSource } from './derive.ts';
 import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
-import { planKubeProxy, planTargets } from './probe-plan.ts';
+import { planShared, planTargets } from './probe-plan.ts';
 import { isSettled, ownTable, type SharedTargets, SourceState } from './source-state.ts';
 import { changesBetween, type TargetChange } from './target-changes.ts';
 import type { LifecycleTimes, Now, TargetTable } from './target-table.ts';
@@ -177,6 +177,7 @@ export class TargetBook {
       const joined = this.#shared.get(id) ?? this.#addShared(id, derived);
       this.#feed(joined, derived);
       joined.users.add(state);
+      joined.proofPort = Math.min(joined.proofPort, derived.port);
       state.shared = joined;
       state.sharedPort = derived.port;
       state.table = null;
@@ -194,6 +195,7 @@ export class TargetBook {
       table: null,
       isDirty: true,
       dueAtMs: null,
+      proofPort: derived.port,
       planned: [],
       users: new Set(),
     };
@@ -211,7 +213,11 @@ export class TargetBook {
   #leaveShared(state: SourceState, shared: SharedTargets): void {
     state.shared = null;
     shared.users.delete(state);
-    if (shared.users.size > 0) return;
+    if (shared.users.size > 0) {
+      shared.proofPort = Math.min(...[...shared.users].map(({ sharedPort }) => sharedPort));
+      shared.isDirty = true;
+      return;
+    }
     this.#shared.delete(shared.id);
     this.#options.setProbes(shared.id, []);
   }
@@ -219,20 +225,23 @@ export class TargetBook {
   #advanceShared(shared: SharedTargets, now: Now): void {
     if (!isDue(shared, now)) return;
     const kubeProxy = this.#kubeProxyOf(shared.cluster);
-    const viewOf = viewOfNodes({ status: this.#options.status, connected: this.#connected, kubeProxy });
+    const viewOf = viewOfNodes(shared.proofPort, {
+      status: this.#options.status,
+      connected: this.#connected,
+      kubeProxy,
+    });
     const before = shared.table;
     const { table, dueAtMs } = advance(before, shared.derived, viewOf, now, {
       ...this.#options.times,
       unknown: 'serve',
       maxRemovedShare: this.#clusters.get(shared.cluster)?.config.maxRemovedShare ?? 1,
-      provable: kubeProxy?.healthz === true,
       believeMissing: false,
     });
     shared.isDirty = false;
     shared.dueAtMs = dueAtMs;
-    if (!isPlanned(shared.planned, [table, kubeProxy])) {
-      shared.planned = [table, kubeProxy];
-      this.#options.setProbes(shared.id, planKubeProxy(table, kubeProxy));
+    if (!isPlanned(shared.planned, [table, kubeProxy, shared.proofPort])) {
+      shared.planned = [table, kubeProxy, shared.proofPort];
+      this.#options.setProbes(shared.id, planShared(table, kubeProxy, shared.proofPort));
     }
     if (table === before) return;
     shared.table = table;
@@ -260,7 +269,6 @@ export class TargetBook {
       ...this.#options.times,
       unknown: config.unknown,
       maxRemovedShare: cluster?.config.maxRemovedShare ?? 1,
-      provable: true,
       believeMissing:
         !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
     });

@@ -45,8 +45,6 @@ export interface LifecycleOptions {
   readonly stepMs: number;
   /** A target of which nobody can say anything counts as proven after this. Default 60 s. */
   readonly fillMs: number;
-  /** Something other than traffic can prove a new target. Where nothing can, it takes traffic at once. */
-  readonly provable: boolean;
   /** The vanished service is believed to be deleted: its targets go at once. */
   readonly believeMissing: boolean;
 }

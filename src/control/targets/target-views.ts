@@ -3,8 +3,8 @@
 import type { KubeProxyConfig } from '../../model/config.ts';
 import { judge } from '../health/evidence.ts';
 import type { ProbeStatus } from '../health/scheduler.ts';
-import type { Candidate, DerivedSource } from './derive.ts';
-import { kubeProxyKey, probeKeys } from './probe-plan.ts';
+import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
+import { kubeProxyKey, probeKeys, proofKey } from './probe-plan.ts';
 import type { SourceState } from './source-state.ts';
 import type { ViewOf } from './target-table.ts';
 
@@ -17,15 +17,15 @@ export interface EvidenceSources {
   readonly kubeProxy: KubeProxyConfig | null;
 }
 
-/** For tables that look at nothing but nodes: kube-proxy and workers. */
-export function viewOfNodes(sources: EvidenceSources): ViewOf {
+/** For tables that look at nothing but nodes: kube-proxy, workers, and a connect to one port that stands for all. */
+export function viewOfNodes(proofPort: number, sources: EvidenceSources): ViewOf {
   return (identity, candidate) =>
     judge({
       probed: false,
       unknown: 'serve',
       policy: 'Cluster',
       poolProbe: undefined,
-      proofProbe: undefined,
+      proofProbe: sources.status(proofKey(identityOf(candidate.address, proofPort), candidate)),
       nodeProbe: nodeStatus(sources, candidate),
       healthCheckNodePort: undefined,
       connected: isConnected(sources, identity, candidate),

@@ -29,7 +29,7 @@ export function copyFields(
     const dropped =
       drop[ids[index]!] === 1 ||
       (hasNominations && head.isConnectionNominated(index)) ||
-      (dropNames !== null && dropNames.has(head.name(index).toLowerCase()));
+      dropNames?.has(head.name(index).toLowerCase());
     if (dropped) {
       if (start !== -1) copied += head.text.slice(start, offsets[4 * index]!);
       start = -1;

@@ -48,7 +48,7 @@ export class ForwardedClient {
    * its protocol and host are believed.
    */
   lines(head: RequestHead): string {
-    if (!this.trusted) return this.#own + head.authority + '\r\n';
+    if (!this.trusted) return `${this.#own + head.authority}\r\n`;
     let chain = '';
     for (let index = head.find(FieldId.XForwardedFor); index >= 0; ) {
       chain += `${head.value(index)}, `;

@@ -26,7 +26,7 @@ export class RequestIds {
     // After 4096 ids in one millisecond, or when the clock steps back, the time part is moved on instead of repeated.
     if (nowMs > this.#atMs) this.#start(nowMs);
     else if (this.#count === 4096) this.#start(this.#atMs + 1);
-    const id = this.#prefix + HEX3[this.#count]! + '-' + this.#suffix;
+    const id = `${this.#prefix + HEX3[this.#count]!}-${this.#suffix}`;
     this.#count += 1;
     return id;
   }

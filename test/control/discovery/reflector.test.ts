@@ -422,7 +422,7 @@ test('an API server that is gone changes nothing, and the loop is still there wh
   assert.ok(rig.counts.restarts().every((reason) => reason === 'connection'));
   const warnings = rig.lines.filter((line) => JSON.parse(line).level === 40);
   assert.equal(warnings.length, 1, 'an outage is one warning, not one for each try');
-  await eventually(() => rig.reflector.status().state === 'waiting');
+  await eventually(() => rig.counts.restarts().length === 21);
   const second = await StandInApi.start({}, port);
   t.after(() => second.close());
   for (let step = 0; step < 5; step += 1) second.compact();

@@ -102,7 +102,7 @@ const TABLE: readonly [name: string, evidence: Partial<Evidence>, expected: stri
   [
     'kube-proxy never reached (a firewall)',
     { nodeProbe: failing('timeout', { everOk: false }) },
-    'unknown none dead',
+    'unknown none',
   ],
   [
     'failures as often through other nodes, kube-proxy fine',

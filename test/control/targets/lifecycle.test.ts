@@ -39,7 +39,6 @@ class Life {
     ...DEFAULT_LIFECYCLE_TIMES,
     unknown: 'serve',
     maxRemovedShare: 0.5,
-    provable: true,
     believeMissing: true,
   };
 
@@ -142,11 +141,6 @@ describe('joining', () => {
     const life = new Life().step({ 1: 'active' }).step({ 1: 'active', 2: 'active' });
     assert.equal(life.dueAtMs, life.nowMs + 60_000);
     assert.equal(life.after(60_000).step({ 1: 'active', 2: 'active' }).shape[2], 'active');
-  });
-  test('where nothing but traffic can prove a target, it takes traffic at once', () => {
-    const life = new Life();
-    life.options = { ...life.options, provable: false };
-    assert.equal(life.step({ 1: 'active' }).step({ 1: 'active', 2: 'active' }).shape[2], 'filling');
   });
   test('another node under the same address starts anew', () => {
     const life = new Life().step(NODES);

@@ -1,0 +1,25 @@
+// Where results go: a JSON file for programs, and the part of a Markdown page between two marks for people.
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+const BEGIN = '<!-- bench: begin, made by `npm run bench -- --markdown FILE` -->';
+const END = '<!-- bench: end -->';
+
+export async function writeJson(file: string, result: unknown): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** @throws Error when the file lacks the marks */
+export async function writeMarkdown(file: string, part: string): Promise<void> {
+  await writeFile(file, replacePart(await readFile(file, 'utf8'), part));
+}
+
+/** The page with another part between the marks. @throws Error when it lacks them */
+export function replacePart(page: string, part: string): string {
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`the page has no "${BEGIN}" with "${END}" behind it`);
+  return `${page.slice(0, begin)}${BEGIN}\n\n${part.trimEnd()}\n\n${page.slice(end)}`;
+}

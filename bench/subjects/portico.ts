@@ -1,0 +1,60 @@
+// Portico as a user runs it: the command line, one worker, access log to a file, metrics, an active check.
+
+import { createReadStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startNode } from '../measure/child.ts';
+import { freePort } from '../measure/free-port.ts';
+import type { Subject, SubjectContext } from './subject.ts';
+
+const LINE_FEED = 10;
+
+/** @param entry the `src/portico.js` to run: this checkout's, or another one to compare with */
+export function createPortico(
+  name = 'portico',
+  entry = new URL('../../src/portico.js', import.meta.url),
+): Subject {
+  return {
+    name,
+    duties: 'access log, metrics, X-Forwarded-*, request id, routing, active check',
+    start: async ({ cores, backendPort, directory }: SubjectContext) => {
+      const port = await freePort();
+      const configuration = path.join(directory, 'portico.yaml');
+      const accessLog = path.join(directory, 'access.jsonl');
+      await writeFile(configuration, yaml(port, backendPort, directory, accessLog));
+      return {
+        child: startNode(cores, [fileURLToPath(entry), 'run', '-c', configuration]),
+        url: `http://127.0.0.1:${port}/`,
+        checkDuties: async (requests) => {
+          const lines = await countLines(accessLog);
+          if (lines < requests) throw new Error(`${name} logged ${lines} lines for ${requests} requests`);
+        },
+      };
+    },
+  };
+}
+
+function yaml(port: number, backendPort: number, directory: string, accessLog: string): string {
+  return `workers: 1
+stateDirectory: null
+admin: { bind: "unix:${path.join(directory, 'admin.sock')}" }
+log: { level: error, access: { path: "${accessLog}" } }
+listeners:
+  - { name: web, bind: "127.0.0.1:${port}", protocol: http }
+pools:
+  - name: app
+    sources: [{ static: ["127.0.0.1:${backendPort}"] }]
+    health: { tcp: {} }
+routes:
+  - { name: app, hosts: ["*"], rules: [{ pools: [{ name: app }] }] }
+`;
+}
+
+async function countLines(file: string): Promise<number> {
+  let lines = 0;
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+    for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, at + 1)) lines += 1;
+  }
+  return lines;
+}
