@@ -11,6 +11,7 @@ import { checkUnused } from './checks/unused.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { Environment } from './environment.ts';
 import type { Finding, Path, Problem } from './problem.ts';
+import { valueAt } from './schema-findings.ts';
 import { type Places, validate } from './validate.ts';
 import { type Plain, readYaml, type YamlTree } from './yaml-tree.ts';
 
@@ -58,6 +59,7 @@ export function parse(text: string, { file, env, baseDirectory }: ParseOptions):
       config,
       places,
       names: namesIn(tree.value),
+      hasListeners: hasListeners(tree),
       problem: reportTo(problems, tree),
       warning: reportTo(warnings, tree),
     });
@@ -113,4 +115,9 @@ function namesIn(root: Plain): CheckContext['names'] {
     });
   };
   return { clusters: names('clusters'), listeners: names('listeners'), pools: names('pools') };
+}
+
+function hasListeners(tree: YamlTree): boolean {
+  const { value, found } = valueAt(tree.value ?? null, ['listeners']);
+  return tree.isUnreadable(['listeners']) || (found && !(Array.isArray(value) && value.length === 0));
 }

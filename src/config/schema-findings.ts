@@ -28,24 +28,28 @@ export interface FlatIssue {
   readonly issue: Issue;
 }
 
-/** Issues with whole paths; of a union, only those of the branch that was most likely meant. */
-export function flatten(issues: readonly Issue[], base: Path = []): FlatIssue[] {
+/** Issues of `root` with whole paths; of a union, only those of the branch that was most likely meant. */
+export function flatten(issues: readonly Issue[], root: Plain, base: Path = []): FlatIssue[] {
   return issues.flatMap((issue) => {
     const path = [
       ...base,
       ...issue.path.map((segment) => (typeof segment === 'symbol' ? String(segment) : segment)),
     ];
     if (issue.code === 'invalid_union') {
-      const meant = issue.errors.find((branch) => branch.length > 0 && !branch.some(isWrongKind));
-      return meant === undefined ? [{ path, issue }] : flatten(meant, path);
+      const isScalar = typeof valueAt(root, path).value !== 'object';
+      const meant = issue.errors.find(
+        (branch) => branch.length > 0 && !branch.some((inner) => isWrongKind(inner, isScalar)),
+      );
+      return meant === undefined ? [{ path, issue }] : flatten(meant, root, path);
     }
     return [{ path, issue }];
   });
 }
 
 /** The branch was not meant at all: it wants another type of value at its root. */
-function isWrongKind(issue: Issue): boolean {
-  return issue.path.length === 0 && issue.code === 'invalid_type';
+function isWrongKind(issue: Issue, isScalar: boolean): boolean {
+  const wantsOther = issue.code === 'invalid_type' || (issue.code === 'invalid_value' && !isScalar);
+  return issue.path.length === 0 && wantsOther;
 }
 
 /** Findings for one issue; several when a map has several unknown keys. */
@@ -104,11 +108,10 @@ function inWords(
   switch (issue.code) {
     case 'invalid_type': {
       const expected = TYPE_WORDS[issue.expected] ?? issue.expected;
-      const hint = issue.expected === 'array' && value !== null ? ' Put it in a list: [ ... ].' : '';
       return {
         code: 'wrong-type',
         message: `is ${kindOf(value)}, but must be ${expected}`,
-        fix: `Write ${expected}.${hint}`,
+        fix: typeHint(issue.expected, value) ?? `Write ${expected}.`,
       };
     }
     case 'invalid_union':
@@ -120,7 +123,7 @@ function inWords(
     case 'invalid_value': {
       const values = issue.values.map(String);
       const guess = typeof value === 'string' ? nearest(value, values) : null;
-      const shown = typeof value === 'string' ? quote(value) : String(value);
+      const shown = typeof value === 'string' ? quote(value) : kindOf(value);
       return {
         code: 'unknown-value',
         message: `is ${shown}${guess === null ? '' : `, did you mean ${quote(guess)}?`}`,
@@ -151,7 +154,15 @@ function tooFew(origin: string, bound: string, value: Plain, limit: number) {
     const characters = `${bound} character${limit === 1 ? '' : 's'}`;
     return { code: 'wrong-length', message: `must have ${characters}`, fix: `Give it ${characters}.` };
   }
-  return { code: 'out-of-range', message: `is ${String(value)}, but must be ${bound}`, fix: `Use ${bound}.` };
+  return { code: 'out-of-range', message: `is ${kindOf(value)}, but must be ${bound}`, fix: `Use ${bound}.` };
+}
+
+function typeHint(expected: string, value: Plain): string | null {
+  if (expected === 'array' && value !== null) {
+    return 'Put it in a list: [ ... ].';
+  }
+  const isScalar = typeof value === 'number' || typeof value === 'boolean';
+  return expected === 'string' && isScalar ? `Quote it: "${value}".` : null;
 }
 
 function unionText(issue: Issue): string {

@@ -3,7 +3,7 @@
 /** The candidate nearest to `word`, or null when none is near enough to be worth naming. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   const plain = simplify(word);
-  // A client's word may be of any length; nothing that long is a misspelt key.
+  // The distance takes time by the length; nothing that long is a misspelt key.
   if (plain === '' || plain.length > 64) {
     return null;
   }
@@ -16,7 +16,10 @@ export function nearest(word: string, candidates: readonly string[]): string | n
       bestDistance = distance;
     }
   }
-  return best;
+  // A word that was cut short is further away than its spelling says.
+  return (
+    best ?? candidates.find((candidate) => plain.length >= 3 && simplify(candidate).startsWith(plain)) ?? null
+  );
 }
 
 /** Case and word separators are what people mix up most, so they do not count. */

@@ -35,7 +35,7 @@ export function validate(tree: YamlTree, root: Plain): Validated {
     if (result.success) {
       return { written: result.data, places: pruning.places(), findings };
     }
-    const issues = flatten(result.error.issues).map((found) => ({
+    const issues = flatten(result.error.issues, value).map((found) => ({
       ...found,
       path: pruning.original(found.path),
     }));

@@ -214,12 +214,15 @@ export function parseHeaderName(written: string): string | Refusal {
       );
 }
 
-/** A header value (RFC 9110, section 5.5): no control characters, no space at its ends, Latin-1 only. */
+/**
+ * A header value (RFC 9110, section 5.5): no control characters, no space at its ends, Latin-1 only. The refusal does
+ * not repeat it, for it may be a token out of the environment.
+ */
 export function parseHeaderValue(written: string): string | Refusal {
   return /[^\t\x20-\x7e\x80-\xff]/.test(written) || written !== written.trim()
     ? new Refusal(
         'header-invalid',
-        `${quote(written)} cannot be the value of a header`,
+        'this cannot be the value of a header',
         'Use printable Latin-1 text on one line, without spaces at its ends.',
       )
     : written;

@@ -58,6 +58,8 @@ class Reader implements YamlTree {
   readonly #substituted = new Set<string>();
   readonly #unreadable = new Set<string>();
   readonly #pairs = new Map<YAMLMap, Map<string, Pair>>();
+  /** The outermost alias that is being expanded. */
+  #expanding: Alias | null = null;
   #values = 0;
 
   constructor(text: string, file: string, env: Environment) {
@@ -92,7 +94,7 @@ class Reader implements YamlTree {
     }
     this.#root = contents;
     const value = this.#convert(contents, []);
-    if (this.problems.length === 0 || value !== undefined) {
+    if (this.#values <= VALUE_LIMIT) {
       this.value = value;
     }
   }
@@ -139,7 +141,7 @@ class Reader implements YamlTree {
       if (this.#values === VALUE_LIMIT + 1) {
         const message = `the document holds more than ${VALUE_LIMIT} values, aliases expanded`;
         this.#report(
-          startOf(node) ?? 0,
+          startOf(this.#expanding ?? node) ?? 0,
           'too-many-values',
           message,
           'Use fewer aliases, or split the configuration.',
@@ -196,7 +198,13 @@ class Reader implements YamlTree {
       return undefined;
     }
     this.#resolved.set(alias, known);
-    return this.#convert(known, path);
+    const isOutermost = this.#expanding === null;
+    this.#expanding ??= alias;
+    const value = this.#convert(known, path);
+    if (isOutermost) {
+      this.#expanding = null;
+    }
+    return value;
   }
 
   #convertScalar(node: Scalar, path: Path): Plain | undefined {

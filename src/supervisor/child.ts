@@ -6,6 +6,8 @@ import type { Logger } from 'pino';
 export interface ChildOptions {
   readonly role: 'controller' | 'worker';
   readonly name: string;
+  /** Which of the listeners' sockets the worker accepts from; 0 for a controller. */
+  readonly slot: number;
   /** The program and its arguments. */
   readonly entry: string;
   readonly args: readonly string[];
@@ -18,6 +20,7 @@ export interface ChildOptions {
 /** One process, from fork to exit. */
 export class Child {
   readonly name: string;
+  readonly slot: number;
   readonly role: 'controller' | 'worker';
   readonly process: ChildProcess;
   readonly startedAtMs: number;
@@ -28,6 +31,7 @@ export class Child {
 
   constructor(options: ChildOptions) {
     this.name = options.name;
+    this.slot = options.slot;
     this.role = options.role;
     this.#log = options.log;
     this.startedAtMs = performance.now();

@@ -1,4 +1,4 @@
-// Listening sockets that outlive the workers: bound here once, handed to every worker, accepted from by none of us.
+// Listening sockets that outlive the workers: one for each worker slot, bound here and accepted from by none of us.
 
 import net from 'node:net';
 import type { ListenAddress } from '../model/messages.ts';
@@ -18,6 +18,10 @@ type CreateServerHandle = (
   flags: number,
 ) => BoundHandle | number;
 
+/** libuv's UV_TCP_REUSEPORT. */
+const REUSE_PORT = 2;
+const ENOTSUP = new Set([-95, -45, -22]);
+
 /** Thrown by `Sockets.bind`; `listener` names the first address that could not be bound. */
 export class BindError extends Error {
   readonly listener: string;
@@ -28,38 +32,41 @@ export class BindError extends Error {
   }
 }
 
+/** By listener name: the socket of each worker slot. */
+export type SlotSockets = ReadonlyMap<string, readonly BoundHandle[]>;
+
 export class Sockets {
   /** By `host port` as configured; several listeners never share one. */
-  readonly #bound = new Map<string, BoundHandle>();
+  readonly #bound = new Map<string, BoundHandle[]>();
 
   /**
-   * Binds what is new among `addresses` and returns what each is bound to. Throws BindError, and then has bound
-   * nothing new, so that the configuration before can go on.
+   * Binds what is new among `addresses` and returns what each is bound to, for slots 0 to `slots` - 1. Throws
+   * BindError, and then has bound nothing new, so that the configuration before can go on.
    */
-  bind(addresses: readonly ListenAddress[]): ReadonlyMap<string, BoundHandle> {
-    const fresh = new Map<string, BoundHandle>();
-    const result = new Map<string, BoundHandle>();
+  bind(addresses: readonly ListenAddress[], slots: number): SlotSockets {
+    const fresh = new Map<string, BoundHandle[]>();
     try {
       for (const address of addresses) {
-        const key = `${address.host} ${address.port}`;
-        const handle = this.#bound.get(key) ?? open(address);
-        if (!this.#bound.has(key)) fresh.set(key, handle);
-        result.set(address.name, handle);
+        const key = keyOf(address);
+        if (!this.#bound.has(key)) fresh.set(key, openFirst(address));
       }
+      for (const [key, handles] of fresh) this.#bound.set(key, handles);
+      return new Map(addresses.map((address) => [address.name, this.#forSlots(address, slots)]));
     } catch (error) {
-      for (const handle of fresh.values()) handle.close();
+      for (const [key, handles] of fresh) {
+        for (const handle of handles) handle.close();
+        this.#bound.delete(key);
+      }
       throw error;
     }
-    for (const [key, handle] of fresh) this.#bound.set(key, handle);
-    return result;
   }
 
   /** Closes what is not among `addresses`: the workers have stopped accepting there. */
   closeOthers(addresses: readonly ListenAddress[]): void {
-    const wanted = new Set(addresses.map(({ host, port }) => `${host} ${port}`));
-    for (const [key, handle] of this.#bound) {
+    const wanted = new Set(addresses.map(keyOf));
+    for (const [key, handles] of this.#bound) {
       if (wanted.has(key)) continue;
-      handle.close();
+      for (const handle of handles) handle.close();
       this.#bound.delete(key);
     }
   }
@@ -67,19 +74,52 @@ export class Sockets {
   close(): void {
     this.closeOthers([]);
   }
+
+  /** Slots beyond the first join its address; where the system cannot share an address, all take the first socket. */
+  #forSlots(address: ListenAddress, slots: number): readonly BoundHandle[] {
+    const handles = this.#bound.get(keyOf(address))!;
+    const [first] = handles;
+    const port = boundPort(first!);
+    while (handles.length < slots) {
+      const handle = open(address.host, port, REUSE_PORT);
+      if (typeof handle === 'number') {
+        if (ENOTSUP.has(handle)) return Array.from({ length: slots }, () => first!);
+        throw new BindError(address, errorName(handle));
+      }
+      handles.push(handle);
+    }
+    return handles.slice(0, slots);
+  }
 }
 
-function open(address: ListenAddress): BoundHandle {
+const keyOf = ({ host, port }: ListenAddress): string => `${host} ${port}`;
+
+/**
+ * An address that is shared by our own slots must not be shared with a stranger of the same user, who would get a
+ * part of the connections: a bind without sharing tells whether somebody listens there.
+ */
+function openFirst(address: ListenAddress): BoundHandle[] {
+  const alone = open(address.host, address.port, 0);
+  if (typeof alone === 'number') throw new BindError(address, errorName(alone));
+  if (address.port !== 0) alone.close();
+  const shared = open(address.host, address.port, REUSE_PORT);
+  if (address.port === 0) alone.close();
+  if (typeof shared !== 'number') return [shared];
+  const fallback = open(address.host, address.port, 0);
+  if (typeof fallback === 'number') throw new BindError(address, errorName(fallback));
+  return [fallback];
+}
+
+/** The handle, or the negative status of libuv. */
+function open(host: string, port: number, flags: number): BoundHandle | number {
   const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
-  const handle = create(address.host, address.port, net.isIPv6(address.host) ? 6 : 4, null, 0);
-  if (typeof handle === 'number') throw new BindError(address, errorName(handle));
+  const handle = create(host, port, net.isIPv6(host) ? 6 : 4, null, flags);
+  if (typeof handle === 'number') return handle;
   // libuv reports an address in use only when the socket is looked at.
   const status = handle.getsockname({});
-  if (status !== 0) {
-    handle.close();
-    throw new BindError(address, errorName(status));
-  }
-  return handle;
+  if (status === 0) return handle;
+  handle.close();
+  return status;
 }
 
 function errorName(status: number): string {

@@ -12,7 +12,7 @@ import type {
 } from '../model/messages.ts';
 import { Backoff, Child } from './child.ts';
 import { MetricsLedger } from './metrics-ledger.ts';
-import { BindError, type BoundHandle, boundPort, Sockets } from './sockets.ts';
+import { BindError, boundPort, type SlotSockets, Sockets } from './sockets.ts';
 
 export interface SupervisorOptions {
   /** The program that children run: `entry --role=worker`. */
@@ -47,7 +47,7 @@ export class Supervisor {
   readonly #ledger = new MetricsLedger();
   #controller: Child | null = null;
   #publication: Publication | null = null;
-  #handles: ReadonlyMap<string, BoundHandle> = new Map();
+  #handles: SlotSockets = new Map();
   #retained: unknown = null;
   #wantedWorkers = 0;
   #workerCount = 0;
@@ -97,7 +97,7 @@ export class Supervisor {
     }
     const old = [...this.#workers].filter((worker) => !worker.draining);
     for (const worker of old) {
-      const successor = this.#startWorker();
+      const successor = this.#startWorker(worker.slot);
       this.#successors.set(successor, worker);
     }
   }
@@ -129,6 +129,7 @@ export class Supervisor {
     this.#controller = new Child({
       role: 'controller',
       name: 'controller',
+      slot: 0,
       entry: this.#options.entry,
       args: ['--role=controller', configPath, ...(logLevel === null ? [] : [logLevel])],
       execArgv: [],
@@ -170,6 +171,7 @@ export class Supervisor {
         process.stderr.write(message.report);
         if (this.#publication === null) {
           this.#stopping = true;
+          this.#controller?.kill('SIGTERM');
           this.#finish(1);
         }
         return;
@@ -191,9 +193,9 @@ export class Supervisor {
 
   #publish(publication: Publication): void {
     if (this.#stopping) return;
-    let handles: ReadonlyMap<string, BoundHandle>;
+    let handles: SlotSockets;
     try {
-      handles = this.#sockets.bind(publication.listeners);
+      handles = this.#sockets.bind(publication.listeners, this.#slots());
     } catch (error) {
       if (!(error instanceof BindError)) throw error;
       this.#log.error({ code: 'bind-failed', listener: error.listener, error: error.message }, 'cannot bind');
@@ -214,6 +216,7 @@ export class Supervisor {
     const before = this.#publication;
     this.#publication = publication;
     this.#handles = handles;
+    for (const address of this.#addresses()) this.#logListening(address, before);
     for (const worker of this.#workers) {
       if (!worker.draining) this.#give(worker, before);
     }
@@ -226,26 +229,44 @@ export class Supervisor {
     return (this.#publication?.listeners ?? []).map(({ name, host }) => ({
       name,
       host,
-      port: boundPort(this.#handles.get(name)!),
+      port: boundPort(this.#handles.get(name)![0]!),
     }));
+  }
+
+  #logListening({ name, host, port }: BoundAddress, before: Publication | null): void {
+    const configured = this.#publication!.listeners.find((address) => address.name === name);
+    const known = before?.listeners.some(
+      (address) => address.name === name && address.host === host && address.port === configured?.port,
+    );
+    if (known === true) return;
+    this.#log.info({ code: 'listening', listener: name, host, port }, 'listening');
   }
 
   // Workers ------------------------------------------------------------------------------------------------------
 
   #startMissingWorkers(): void {
     if (this.#stopping || this.#publication === null) return;
-    const wanted = this.#wantedWorkers > 0 ? this.#wantedWorkers : availableParallelism();
+    const slots = this.#slots();
     const current = [...this.#workers].filter((worker) => !worker.draining);
-    for (let missing = wanted - current.length; missing > 0; missing -= 1) this.#startWorker();
-    for (const surplus of current.slice(wanted)) this.#drain(surplus, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
+    for (let slot = 0; slot < slots; slot += 1) {
+      if (!current.some((worker) => worker.slot === slot)) this.#startWorker(slot);
+    }
+    for (const worker of current) {
+      if (worker.slot >= slots) this.#drain(worker, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
+    }
   }
 
-  #startWorker(): Child {
+  #slots(): number {
+    return this.#wantedWorkers > 0 ? this.#wantedWorkers : availableParallelism();
+  }
+
+  #startWorker(slot: number): Child {
     this.#workerCount += 1;
     const { logLevel } = this.#options;
     const worker = new Child({
       role: 'worker',
       name: `worker-${this.#workerCount}`,
+      slot,
       entry: this.#options.entry,
       args: ['--role=worker', ...(logLevel === null ? [] : [logLevel])],
       execArgv: WORKER_EXEC_ARGV,
@@ -270,7 +291,8 @@ export class Supervisor {
           port === address.port &&
           protocol === address.protocol,
       );
-      if (known !== true) this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name));
+      if (known !== true)
+        this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name)?.[worker.slot]);
     }
     this.#tell(worker, { kind: 'snapshot', version: publication.version, text: publication.text });
   }

@@ -10,6 +10,8 @@ export interface CheckContext {
   readonly places: Places;
   /** Every name in the file, those of refused parts too: a reference to one of them is not a second problem. */
   readonly names: Readonly<Record<'clusters' | 'listeners' | 'pools', readonly string[]>>;
+  /** Whether the file names listeners at all, faulty or not. */
+  readonly hasListeners: boolean;
   readonly problem: Report;
   readonly warning: Report;
 }

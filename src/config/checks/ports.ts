@@ -1,6 +1,7 @@
 // Every address is bound once.
 
 import { isIPv4 } from 'node:net';
+import { quote } from '../refusal.ts';
 import type { CheckContext } from './context.ts';
 
 interface Bound {
@@ -11,39 +12,21 @@ interface Bound {
 
 /** `[::]` takes IPv4 too (Node leaves `ipv6Only` off), so it excludes every other address at its port. */
 export function checkPorts({ config, places, problem }: CheckContext): void {
-  const bound: Bound[] = [];
-  const byPort = new Map<number, Bound[]>();
-  const add = (entry: Bound, path: readonly (string | number)[]): void => {
-    const others = byPort.get(entry.port) ?? [];
-    const other = others.find((candidate) => overlap(candidate.host, entry.host));
-    if (other !== undefined && entry.port !== 0) {
+  const { admin } = config;
+  const bound: Bound[] =
+    admin.unixPath === null ? [{ host: admin.host, port: admin.port, owner: 'the admin interface' }] : [];
+  for (const [index, { name, host, port }] of config.listeners.entries()) {
+    const other = bound.find((entry) => port !== 0 && entry.port === port && overlap(entry.host, host));
+    if (other !== undefined) {
+      const where = other.host === host ? '' : ` (${text(other)})`;
       problem(
-        path,
+        [...places.at('listeners', index), 'bind'],
         'port-twice',
-        `${text(entry)} is already bound by ${other.owner}${other.host === entry.host ? '' : ` (${text(other)})`}`,
+        `${text({ host, port })} is already bound by ${other.owner}${where}`,
         'Use another port or another address.',
       );
     }
-    byPort.set(entry.port, [...others, entry]);
-    bound.push(entry);
-  };
-  for (const [index, { name, host, port }] of config.listeners.entries()) {
-    add({ host, port, owner: `the listener "${name}"` }, [...places.at('listeners', index), 'bind']);
-  }
-  if (config.admin.unixPath === null) {
-    const last = bound.length;
-    const { host, port } = config.admin;
-    const taken = bound
-      .slice(0, last)
-      .find((entry) => entry.port === port && port !== 0 && overlap(entry.host, host));
-    if (taken !== undefined) {
-      problem(
-        ['admin', 'bind'],
-        'port-twice',
-        `the admin address ${text({ host, port })} is already bound by ${taken.owner}`,
-        'Give admin.bind or the listener another port.',
-      );
-    }
+    bound.push({ host, port, owner: `the listener ${quote(name)}` });
   }
 }
 

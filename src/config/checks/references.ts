@@ -47,8 +47,8 @@ function checkNamesOnce(context: CheckContext): void {
 }
 
 function checkListeners(context: CheckContext): void {
-  const { config, places, names, problem } = context;
-  if (config.listeners.length === 0 && names.listeners.length === 0) {
+  const { config, places, hasListeners, problem } = context;
+  if (!hasListeners) {
     problem(
       ['listeners'],
       'listener-missing',

@@ -76,7 +76,9 @@ const policyMap = z
       .optional()
       .describe('`least-request` and `peak-ewma`: candidates that are compared. Without it, 2.'),
     boundedLoad: z
-      .union([z.literal(0), z.number().min(1.05).max(10)])
+      .number()
+      .min(0)
+      .max(10)
       .optional()
       .meta({ 'x-bounds': '0, or 1.05 to 10' })
       .describe(
@@ -109,6 +111,11 @@ const policyMap = z
     }
     if (policy.choices !== undefined && !CHOICE_POLICIES.includes(policy.name)) {
       refuse(ctx, noEffect('choices', policy.name, 'least-request and peak-ewma'), ['choices']);
+    }
+    const { boundedLoad = 0 } = policy;
+    if (boundedLoad > 0 && boundedLoad < 1.05) {
+      const message = `boundedLoad ${boundedLoad} leaves no room for the mean load`;
+      refuse(ctx, new Refusal('out-of-range', message, 'Use 0 for off, or 1.05 to 10.'), ['boundedLoad']);
     }
     if (policy.tableSize !== undefined) {
       refuseTableSize(policy.name, policy.tableSize, ctx);

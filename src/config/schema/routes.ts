@@ -135,9 +135,7 @@ const redirect = z
       .describe("New port; without it, the scheme's own when `scheme` is given, otherwise the request's."),
     path: pathRewrite.optional().describe("New path; without it, the request's. The query stays."),
     status: z
-      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)], {
-        error: 'expected one of 301, 302, 303, 307, 308',
-      })
+      .literal([301, 302, 303, 307, 308])
       .default(302)
       .describe('Status of the answer: 301, 302, 303, 307 or 308.'),
   })

@@ -63,7 +63,8 @@ export function leave(
   const isMass = leavingNow > options.maxRemovedShare * baseline && !enough;
   const departures = [...recent];
   for (const leaving of doubted) {
-    if (isMass) {
+    // One that waits for its replacement goes on waiting for that: it was looked at when it left.
+    if (isMass && leaving.entry.hold === null) {
       const { absent } = leaving;
       drafts.set(
         leaving.entry.identity,

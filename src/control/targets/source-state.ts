@@ -3,17 +3,11 @@
 import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
 import type { ClusterView } from './cluster-view.ts';
-import {
-  type DerivationMemo,
-  type DerivedSource,
-  deriveService,
-  deriveStatic,
-  identityOf,
-} from './derive.ts';
+import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';
 import type { NodeViews } from './nodes.ts';
 import { reason } from './reasons.ts';
 import { type ServiceView, viewService } from './services.ts';
-import type { Now, TargetEntry, TargetTable } from './target-table.ts';
+import type { Now, TargetTable } from './target-table.ts';
 
 interface Inputs {
   readonly source: SourceConfig;
@@ -38,6 +32,25 @@ export interface SharedTargets {
   planned: readonly unknown[];
   /** The sources that use it now. */
   readonly users: Set<SourceState>;
+}
+
+/** Nodes that lost or gained a target between two tables. */
+export interface NodeDelta {
+  readonly left: readonly string[];
+  readonly joined: readonly string[];
+}
+
+/** Computed once for all sources that share a table. */
+export function nodeDelta(before: TargetTable, after: TargetTable): NodeDelta {
+  return { left: nodesOnlyIn(before, after), joined: nodesOnlyIn(after, before) };
+}
+
+function nodesOnlyIn(one: TargetTable, other: TargetTable): readonly string[] {
+  const nodes: string[] = [];
+  for (const [identity, { candidate }] of one.entries) {
+    if (candidate.node !== null && !other.entries.has(identity)) nodes.push(candidate.node);
+  }
+  return nodes;
 }
 
 /** One source of one pool. The engine owns and changes it. */
@@ -111,13 +124,9 @@ export class SourceState {
   }
 
   /** Keeps in mind when targets left, for the answers. */
-  noteLeft(before: TargetTable, after: TargetTable, now: Now): void {
-    for (const [identity, { candidate }] of before.entries) {
-      if (!after.entries.has(identity) && candidate.node !== null) this.left.set(candidate.node, now.epochMs);
-    }
-    for (const { candidate } of after.entries.values()) {
-      if (candidate.node !== null) this.left.delete(candidate.node);
-    }
+  noteLeft({ left, joined }: NodeDelta, now: Now): void {
+    for (const node of left) this.left.set(node, now.epochMs);
+    for (const node of joined) this.left.delete(node);
     for (const node of this.left.keys()) {
       if (this.derived?.candidateOf(node) === null) this.left.delete(node);
     }
@@ -169,24 +178,4 @@ function unknownSource(service: string, source: SourceConfig): DerivedSource {
     families: [],
     candidateOf: () => null,
   };
-}
-
-/** Whether an own table says nothing that the shared one would not say. */
-export function isSettled(table: TargetTable | null, derived: DerivedSource): boolean {
-  if (table === null) return true;
-  if (table.entries.size !== derived.members.length) return false;
-  for (const { hold, state, port } of table.entries.values()) {
-    if (hold !== null || state === 'filling' || port !== derived.port) return false;
-  }
-  return true;
-}
-
-/** The shared targets as targets of one source. */
-export function ownTable(shared: TargetTable, port: number): TargetTable {
-  const entries = new Map<string, TargetEntry>();
-  for (const entry of shared.entries.values()) {
-    const identity = identityOf(entry.candidate.address, port);
-    entries.set(identity, { ...entry, identity, port });
-  }
-  return { entries, departures: shared.departures };
 }

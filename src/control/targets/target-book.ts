@@ -8,9 +8,10 @@ import type { DerivationMemo, DerivedSource } from './derive.ts';
 import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
 import { planShared, planTargets } from './probe-plan.ts';
-import { isSettled, ownTable, type SharedTargets, SourceState } from './source-state.ts';
+import { SharedTables } from './shared-tables.ts';
+import { nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
 import { changesBetween, type TargetChange } from './target-changes.ts';
-import type { LifecycleTimes, Now, TargetTable } from './target-table.ts';
+import { EMPTY_TABLE, type LifecycleTimes, type Now, type TargetTable } from './target-table.ts';
 import { viewOfNodes, viewOfSource } from './target-views.ts';
 
 export interface TargetBookOptions {
@@ -24,20 +25,20 @@ export interface TargetBookOptions {
 const MOST_POOLS_TOLD = 16;
 /** A probe result that only shifts the share of failures is looked at after this. */
 const SOFT_DELAY_MS = 250;
-const EMPTY: TargetTable = { entries: new Map(), departures: [] };
 
 export class TargetBook {
   readonly #options: TargetBookOptions;
   readonly #memo: DerivationMemo = { shared: new WeakMap(), local: new WeakMap() };
   readonly #sources = new Map<string, SourceState>();
   readonly #byPool = new Map<string, readonly SourceState[]>();
-  readonly #shared = new Map<string, SharedTargets>();
+  readonly #shared: SharedTables;
   #clusters: ReadonlyMap<string, ClusterView> = new Map();
   /** Identity -> node uid, of targets that a worker has connected to since the last pass. */
   readonly #connected = new Map<string, string | null>();
 
   constructor(options: TargetBookOptions) {
     this.#options = options;
+    this.#shared = new SharedTables(options.setProbes);
   }
 
   /** The sources of a pool, in configured order. */
@@ -51,8 +52,8 @@ export class TargetBook {
 
   /** The table in force, whoever keeps it, and the port of its targets that have none. */
   tableOf(state: SourceState): { readonly table: TargetTable; readonly port: number } {
-    if (state.shared !== null) return { table: state.shared.table ?? EMPTY, port: state.sharedPort };
-    return { table: state.table ?? EMPTY, port: state.derived?.port ?? 0 };
+    if (state.shared !== null) return { table: state.shared.table ?? EMPTY_TABLE, port: state.sharedPort };
+    return { table: state.table ?? EMPTY_TABLE, port: state.derived?.port ?? 0 };
   }
 
   /** Takes the pools there are now; a source that stays keeps its targets. */
@@ -84,7 +85,7 @@ export class TargetBook {
       }
       this.#byPool.set(name, states);
     }
-    for (const state of gone.values()) this.#drop(state, now);
+    for (const state of gone.values()) this.#drop(state);
   }
 
   /** True while a service's targets are kept although the service is not listed. */
@@ -95,7 +96,7 @@ export class TargetBook {
   /** The configuration changed in a way that may touch every source. */
   touchAll(): void {
     for (const state of this.#sources.values()) state.isDirty = true;
-    for (const shared of this.#shared.values()) shared.isDirty = true;
+    for (const shared of this.#shared.all) shared.isDirty = true;
   }
 
   /** A probe of these groups has a new status; one that did not flip is looked at a little later. */
@@ -120,7 +121,7 @@ export class TargetBook {
     };
     for (const state of this.#sources.values()) take(state, identity);
     const anyPort = `${identity.slice(0, identity.lastIndexOf(':'))}:0`;
-    for (const shared of this.#shared.values()) take(shared, anyPort);
+    for (const shared of this.#shared.all) take(shared, anyPort);
     return isAwaited;
   }
 
@@ -128,15 +129,15 @@ export class TargetBook {
   pass(now: Now): number | null {
     for (const state of this.#sources.values()) {
       state.derive(this.#clusters.get(state.source.cluster ?? '') ?? null, this.#memo);
-      this.#settleMode(state);
+      this.#shared.settle(state);
     }
-    for (const shared of this.#shared.values()) this.#advanceShared(shared, now);
+    for (const shared of this.#shared.all) this.#advanceShared(shared, now);
     let dueAtMs = Number.POSITIVE_INFINITY;
     for (const state of this.#sources.values()) {
       if (state.shared === null) this.#advanceOwn(state, now);
       dueAtMs = Math.min(dueAtMs, state.dueAtMs ?? Number.POSITIVE_INFINITY);
     }
-    for (const shared of this.#shared.values())
+    for (const shared of this.#shared.all)
       dueAtMs = Math.min(dueAtMs, shared.dueAtMs ?? Number.POSITIVE_INFINITY);
     this.#connected.clear();
     return dueAtMs === Number.POSITIVE_INFINITY ? null : dueAtMs;
@@ -158,68 +159,6 @@ export class TargetBook {
       changedAtMs: (node) => Math.max(cluster?.changedAtMs(node) ?? 0, state.left.get(node) ?? sinceMs),
       sinceMs,
     };
-  }
-
-  /** Pools that look at nothing but nodes share one table; while anything is in motion a source has its own. */
-  #settleMode(state: SourceState): void {
-    const { derived, shared } = state;
-    if (derived === null) return;
-    const { health, unknown } = state.config;
-    const canShare = derived.nodesOnly && health === null && unknown === 'serve' && derived.port !== 0;
-    const id = `nodes ${derived.cluster} ${derived.families.join()}`;
-    if (shared !== null && canShare && shared.id === id && state.sharedPort === derived.port) {
-      this.#feed(shared, derived);
-    } else if (shared !== null) {
-      state.table = ownTable(shared.table ?? EMPTY, state.sharedPort);
-      state.isDirty = true;
-      this.#leaveShared(state, shared);
-    } else if (canShare && isSettled(state.table, derived)) {
-      const joined = this.#shared.get(id) ?? this.#addShared(id, derived);
-      this.#feed(joined, derived);
-      joined.users.add(state);
-      joined.proofPort = Math.min(joined.proofPort, derived.port);
-      state.shared = joined;
-      state.sharedPort = derived.port;
-      state.table = null;
-      state.dueAtMs = null;
-      state.planned = [];
-      this.#options.setProbes(state.id, []);
-    }
-  }
-
-  #addShared(id: string, derived: DerivedSource): SharedTargets {
-    const shared: SharedTargets = {
-      id,
-      cluster: derived.cluster ?? '',
-      derived: { ...derived, port: 0 },
-      table: null,
-      isDirty: true,
-      dueAtMs: null,
-      proofPort: derived.port,
-      planned: [],
-      users: new Set(),
-    };
-    this.#shared.set(id, shared);
-    return shared;
-  }
-
-  #feed(shared: SharedTargets, derived: DerivedSource): void {
-    // The list is made anew whenever any node of the cluster changed, so it stands for all that is derived from nodes.
-    if (shared.derived.members === derived.members) return;
-    shared.derived = { ...derived, port: 0 };
-    shared.isDirty = true;
-  }
-
-  #leaveShared(state: SourceState, shared: SharedTargets): void {
-    state.shared = null;
-    shared.users.delete(state);
-    if (shared.users.size > 0) {
-      shared.proofPort = Math.min(...[...shared.users].map(({ sharedPort }) => sharedPort));
-      shared.isDirty = true;
-      return;
-    }
-    this.#shared.delete(shared.id);
-    this.#options.setProbes(shared.id, []);
   }
 
   #advanceShared(shared: SharedTargets, now: Now): void {
@@ -247,7 +186,8 @@ export class TargetBook {
     shared.table = table;
     const users = [...shared.users];
     if (before === null) return;
-    for (const state of users) state.noteLeft(before, table, now);
+    const delta = nodeDelta(before, table);
+    for (const state of users) state.noteLeft(delta, now);
     const told = users.length > MOST_POOLS_TOLD ? users.slice(0, 1) : users;
     for (const state of told) {
       this.#tell(state, before, table, users.length > MOST_POOLS_TOLD ? '*' : state.pool);
@@ -279,7 +219,7 @@ export class TargetBook {
     // Nothing yet is not a start: the first targets are the ones that are believed at once.
     state.table = before === null && table.entries.size === 0 ? null : table;
     if (before === null) return;
-    state.noteLeft(before, table, now);
+    state.noteLeft(nodeDelta(before, table), now);
     this.#tell(state, before, table, state.pool);
   }
 
@@ -302,13 +242,12 @@ export class TargetBook {
     return this.#clusters.get(cluster ?? '')?.config.kubeProxy ?? null;
   }
 
-  #drop(state: SourceState, now: Now): void {
+  #drop(state: SourceState): void {
     const { table } = this.tableOf(state);
     this.#sources.delete(state.id);
-    if (state.shared !== null) this.#leaveShared(state, state.shared);
+    this.#shared.leave(state);
     this.#options.setProbes(state.id, []);
-    state.noteLeft(table, EMPTY, now);
-    this.#tell(state, table, EMPTY, state.pool);
+    this.#tell(state, table, EMPTY_TABLE, state.pool);
   }
 
   #tell(state: SourceState, before: TargetTable, after: TargetTable, pool: string): void {

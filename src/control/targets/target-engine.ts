@@ -1,24 +1,16 @@
 // Owns the controller's brain: inventory, configuration, probes, drains and proofs in; snapshots and explained targets out.
 
-import type { Logger } from 'pino';
 import type { Config } from '../../model/config.ts';
 import type { Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
-import { type Expansion, expandPools } from '../compile/expand.ts';
-import type { Clock } from '../discovery/clock.ts';
-import type { ProbeResult } from '../health/probe-result.ts';
-import type { Prober } from '../health/probes.ts';
-import {
-  DEFAULT_SCHEDULER_LIMITS,
-  ProbeScheduler,
-  type ProbeSpec,
-  type SchedulerLimits,
-} from '../health/scheduler.ts';
+import { type Expansion, expandPools, type PoolInstance } from '../compile/expand.ts';
+import { DEFAULT_SCHEDULER_LIMITS, ProbeScheduler } from '../health/scheduler.ts';
 import { ClusterView } from './cluster-view.ts';
 import { countTargets, type PoolCounts } from './counts.ts';
 import { OperatorDrains } from './drains.ts';
+import type { TargetEngine, TargetEngineOptions } from './engine-contract.ts';
 import {
   EXPLAIN_ALL,
   type ExplainableSource,
@@ -31,64 +23,7 @@ import {
 import { reason } from './reasons.ts';
 import type { SourceState } from './source-state.ts';
 import { TargetBook } from './target-book.ts';
-import type { TargetChange } from './target-changes.ts';
 import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now } from './target-table.ts';
-
-export interface TargetEngineOptions {
-  readonly clock: Clock;
-  /** Monotonic milliseconds. */
-  readonly monotonic: () => number;
-  /** 0 to 1, for jitter. */
-  readonly random: () => number;
-  /** Runs a task soon, once the events at hand are in (`setImmediate`). */
-  readonly defer: (task: () => void) => void;
-  readonly log: Logger;
-  readonly prober: Prober;
-  /** Version of the first snapshot: above any that an earlier controller has published. */
-  readonly firstVersion: number;
-  /**
-   * The first snapshot waits this long for clusters of which nothing is known. Infinity while workers serve an
-   * earlier controller's snapshot, which an empty one must not replace. Default 10 s.
-   */
-  readonly graceMs?: number;
-  readonly times?: Partial<LifecycleTimes>;
-  readonly probeLimits?: Partial<SchedulerLimits>;
-  /** An inventory that has not agreed with its API server for this long is called stale. Default 3 min. */
-  readonly staleMs?: number;
-  readonly onSnapshot: (snapshot: Snapshot) => void;
-  /** For the log: a target that joined, changed or left. Not called for the targets of a first start. */
-  readonly onTargetChange: (change: TargetChange) => void;
-  /** For metrics. */
-  readonly onProbe?: (spec: ProbeSpec, result: ProbeResult) => void;
-}
-
-export interface TargetEngine {
-  /** Takes a validated configuration. */
-  setConfig(config: Config): void;
-  /** @param receivedAtMs when the oldest event in it was received, epoch milliseconds; 0 when it answers none */
-  setInventory(inventory: Inventory, receivedAtMs: number): void;
-  /** A worker has connected to `address:port`. */
-  proven(identity: string): void;
-  /** Stops new flows to a node, or to the whole cluster with node null, until undrained. Kept in memory only. */
-  drain(cluster: string, node: string | null): void;
-  undrain(cluster: string, node: string | null): void;
-  drains(): readonly { readonly cluster: string; readonly node: string | null }[];
-  /** Rows for every service x node that the filter lets through, made on demand. */
-  explained(filter?: Partial<ExplainFilter>): readonly ExplainedTarget[];
-  /** One answer for each cluster that has such a node, or that pools still know it in. */
-  explainNode(node: string): readonly ExplainedNode[];
-  /** @param service `namespace/name`; one answer for each cluster in which a pool names it */
-  explainService(service: string): readonly ExplainedService[];
-  counts(): readonly PoolCounts[];
-  /** The last one published; null before the first. */
-  snapshot(): Snapshot | null;
-  /** Number of distinct probes, for metrics. */
-  probes(): { readonly total: number; readonly running: number };
-  /** Computes now what is waiting, instead of soon. */
-  flush(): void;
-  /** Stops probes and timers; settles when no socket is open. */
-  close(): Promise<void>;
-}
 
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
 export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
@@ -290,9 +225,11 @@ class Engine implements TargetEngine {
     const config = this.#config;
     if (config === null) return;
     const now = this.#now();
-    const expansion = expandPools(config, (cluster) => this.#servicesOf(cluster));
-    this.#book.setPools(expansion.pools, this.#clusters, now);
+    let expansion = this.#expand(config, now);
     const dueAtMs = this.#book.pass(now);
+    // The last target of a doubted service may just have been let go: its pool goes with it.
+    const holdsNone = ({ name, dynamic }: PoolInstance): boolean => dynamic && !this.#book.holdsTargets(name);
+    if (expansion.pools.some(holdsNone)) expansion = this.#expand(config, now);
     const waitMs = this.#waitMs(now);
     this.#wakeAt(
       waitMs > 0 ? Math.min(dueAtMs ?? Number.POSITIVE_INFINITY, now.monotonicMs + waitMs) : dueAtMs,
@@ -300,6 +237,12 @@ class Engine implements TargetEngine {
     );
     if (waitMs > 0) return;
     this.#publish(config, expansion);
+  }
+
+  #expand(config: Config, now: Now): Expansion {
+    const expansion = expandPools(config, (cluster) => this.#servicesOf(cluster));
+    this.#book.setPools(expansion.pools, this.#clusters, now);
+    return expansion;
   }
 
   /** Services that the cluster lists, and those that a doubted API no longer lists while their targets are held. */

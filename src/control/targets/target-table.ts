@@ -88,3 +88,6 @@ export type Draft = { -readonly [Key in keyof Omit<TargetEntry, 'changedAtMs'>]:
 export function isGood(draft: Draft): boolean {
   return draft.state === 'active' && draft.hold === null && draft.proven && draft.health !== 'unhealthy';
 }
+
+/** No targets. */
+export const EMPTY_TABLE: TargetTable = { entries: new Map(), departures: [] };

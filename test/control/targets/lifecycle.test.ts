@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import type { TargetView } from '../../../src/control/health/evidence.ts';
 import { type Candidate, type DerivedSource, identityOf } from '../../../src/control/targets/derive.ts';
 import { advance } from '../../../src/control/targets/lifecycle.ts';
@@ -373,5 +374,63 @@ describe('what probes add', () => {
     const life = new Life().step(NODES);
     const { table } = life;
     assert.equal(life.after(1000).step(NODES).table, table);
+  });
+});
+
+describe('whatever happens', () => {
+  const STATES: readonly (Listed | null)[] = [
+    'active',
+    'active',
+    'draining',
+    excluded('excluded-label'),
+    excluded('no-local-endpoint'),
+    { state: 'draining', code: 'local-endpoints-terminating' },
+    null,
+  ];
+  const names = ['1', '2', '3', '4'];
+  const listing = fc.array(fc.constantFrom(...STATES), { minLength: 4, maxLength: 4 });
+  const views = fc.array(fc.constantFrom(NEUTRAL, PROVEN, PROVEN, DEAD), { minLength: 4, maxLength: 4 });
+  const step = fc.record({ listing, views, waitMs: fc.constantFrom(0, 5, 11_000, 70_000) });
+  const good = ({ state, hold, proven, health }: TargetEntry): boolean =>
+    state === 'active' && hold === null && proven && health !== 'unhealthy';
+  const taking = ({ state, health }: TargetEntry): boolean => state !== 'draining' && health !== 'unhealthy';
+
+  test('steps are idempotent, proven targets come first, and the last proven one is not let go for an unproven one', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+        const life = new Life();
+        for (const { listing: states, views: seen, waitMs } of steps) {
+          const before = [...(life.table?.entries.values() ?? [])];
+          const listed: Record<string, Listed> = {};
+          names.forEach((name, index) => {
+            const what = states[index];
+            if (what !== null && what !== undefined) listed[name] = what;
+            life.views[name] = seen[index] ?? NEUTRAL;
+          });
+          life.after(waitMs).step(listed);
+          const { table } = life;
+          assert.equal(life.step(listed).table, table, 'idempotent');
+          const entries = [...(table?.entries.values() ?? [])];
+          const hasGood = entries.some(good);
+          for (const entry of entries) {
+            if (entry.state === 'filling')
+              assert.equal(entry.lastResort, entry.lastResort || hasGood, 'proven first');
+            if (entry.hold?.kind === 'replace' && entry.state === 'active' && hasGood)
+              assert.ok(entry.lastResort);
+          }
+          const wereGood = before.filter(
+            (entry) => good(entry) && life.views[entry.candidate.node ?? ''] !== DEAD,
+          );
+          const replaced = entries.some((entry) => entry.state === 'filling');
+          if (wereGood.length > 0 && replaced) {
+            assert.ok(
+              entries.some((entry) => taking(entry) && entry.proven),
+              'something proven is left',
+            );
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });

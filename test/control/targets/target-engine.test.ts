@@ -1,0 +1,500 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import pino from 'pino';
+import type { ProbeFailure } from '../../../src/control/health/probe-result.ts';
+import type { Prober } from '../../../src/control/health/probes.ts';
+import type { TargetEngine, TargetEngineOptions } from '../../../src/control/targets/engine-contract.ts';
+import type { TargetChange } from '../../../src/control/targets/target-changes.ts';
+import { createTargetEngine } from '../../../src/control/targets/target-engine.ts';
+import type { Config } from '../../../src/model/config.ts';
+import type { ClusterInventory } from '../../../src/model/inventory.ts';
+import type { Snapshot } from '../../../src/model/snapshot.ts';
+import { FakeTime } from '../health/fake-time.ts';
+import {
+  clusterConfig,
+  clusterInventory,
+  config,
+  endpointFact,
+  HTTP_HEALTH,
+  nodeFact,
+  poolConfig,
+  poolRoute,
+  serviceFact,
+  serviceRoute,
+  serviceSource,
+  sliceFact,
+  staticSource,
+} from './facts.ts';
+
+class Bench {
+  readonly time = new FakeTime();
+  readonly snapshots: Snapshot[] = [];
+  readonly changes: TargetChange[] = [];
+  /** What answers to probes, by `host:port`; everything else is refused. */
+  readonly up = new Set<string>();
+  readonly failures = new Map<string, ProbeFailure>();
+  readonly engine: TargetEngine;
+  inventory: ClusterInventory = clusterInventory();
+
+  constructor(given: Config | null = config(), options: Partial<TargetEngineOptions> = {}) {
+    const prober: Prober = async ({ host, port }, _timeoutMs, signal, onResult) => {
+      await null;
+      const identity = `${host}:${port}`;
+      const failure = signal.aborted
+        ? 'cancelled'
+        : (this.failures.get(identity) ?? (this.up.has(identity) ? null : 'refused'));
+      onResult({ failure, detail: failure ?? '', durationMs: 1, weight: null });
+    };
+    this.engine = createTargetEngine({
+      clock: this.time.clock,
+      monotonic: this.time.monotonic,
+      random: () => 0,
+      defer: (task) => setImmediate(task),
+      log: pino({ level: 'silent' }),
+      prober,
+      firstVersion: 100,
+      onSnapshot: (snapshot) => this.snapshots.push(snapshot),
+      onTargetChange: (change) => this.changes.push(change),
+      ...options,
+    });
+    if (given !== null) this.engine.setConfig(given);
+  }
+
+  async list(changes: Partial<ClusterInventory> = {}, receivedAtMs = 0): Promise<void> {
+    this.inventory = { ...this.inventory, ...changes };
+    this.engine.setInventory({ clusters: { iad: this.inventory } }, receivedAtMs);
+    await this.time.move(0);
+  }
+
+  get snapshot(): Snapshot {
+    const last = this.snapshots.at(-1);
+    assert.ok(last !== undefined);
+    return last;
+  }
+
+  /** `address:port state health`, `*` for a last resort, of one pool in the last snapshot. */
+  targets(name = 'web'): string[] {
+    const pool = this.snapshot.pools.find((candidate) => candidate.name === name);
+    return (pool?.groups ?? []).flatMap(({ hostSet, port }) =>
+      this.snapshot.hostSets[hostSet]!.members.map(({ host, state, health, lastResort }) => {
+        const { address } = this.snapshot.hosts[host]!;
+        return `${address}:${port} ${state} ${health}${lastResort ? '*' : ''}`;
+      }),
+    );
+  }
+
+  /** Node -> state and first reason, from the explained rows. */
+  rows(pool = 'web'): Record<string, string> {
+    const rows = this.engine.explained({ pool });
+    return Object.fromEntries(
+      rows.map(({ node, state, reasons }) => [node ?? '-', `${state} ${reasons[0]?.code}`]),
+    );
+  }
+}
+
+const local = serviceFact('web', { externalTrafficPolicy: 'Local' });
+const nodes = (...numbers: number[]) => numbers.map((number) => nodeFact(`node-${number}`));
+const on = (...names: string[]) => [
+  sliceFact(
+    'web',
+    names.map((name) => endpointFact(name)),
+  ),
+];
+const THREE = [
+  '10.0.0.1:30080 active unknown',
+  '10.0.0.2:30080 active unknown',
+  '10.0.0.3:30080 active unknown',
+];
+const probed = (): Config => config({ pools: [poolConfig('web', { health: HTTP_HEALTH })] });
+
+describe('publication', () => {
+  test('nothing is published before every cluster is known, then all at once', async () => {
+    const bench = new Bench();
+    await bench.time.move(5000);
+    assert.equal(bench.snapshots.length, 0);
+    await bench.list({}, 123);
+    assert.deepEqual(bench.targets(), THREE);
+    assert.deepEqual([bench.snapshot.version, bench.snapshot.eventAtMs], [100, 123]);
+    await bench.engine.close();
+  });
+  test('a cluster that stays unknown is waited for only so long', async () => {
+    const bench = new Bench();
+    await bench.time.move(10_000);
+    assert.deepEqual([bench.snapshots.length, bench.targets()], [1, []]);
+    assert.deepEqual(bench.rows(), { '-': 'excluded inventory-missing' });
+    await bench.engine.close();
+  });
+  test('while workers serve an earlier snapshot it is waited for without end', async () => {
+    const bench = new Bench(config(), { graceMs: Number.POSITIVE_INFINITY });
+    await bench.time.move(3_600_000);
+    assert.equal(bench.snapshots.length, 0);
+    await bench.engine.close();
+  });
+  test('a configuration without clusters is published at once, host names kept', async () => {
+    const pool = poolConfig('app', { sources: [staticSource(['127.0.0.1:9001', 'app.internal:80'])] });
+    const bench = new Bench(config({ clusters: [], pools: [pool], routes: [poolRoute('app')] }));
+    await bench.time.move(0);
+    assert.deepEqual(bench.targets('app'), [
+      'app.internal:80 active unknown',
+      '127.0.0.1:9001 active unknown',
+    ]);
+    await bench.engine.close();
+  });
+  test('an event that changes no content publishes nothing, and events at once publish once', async () => {
+    const bench = new Bench();
+    await bench.list();
+    await bench.list({ nodes: bench.inventory.nodes.map((node) => ({ ...node, resourceVersion: '2' })) });
+    assert.equal(bench.snapshots.length, 1);
+    for (const number of [4, 5, 6]) {
+      bench.engine.setInventory(
+        { clusters: { iad: { ...bench.inventory, nodes: nodes(1, 2, 3, number) } } },
+        50 + number,
+      );
+    }
+    await bench.time.move(0);
+    assert.deepEqual(
+      [bench.snapshots.length, bench.snapshot.version, bench.snapshot.eventAtMs],
+      [2, 101, 54],
+    );
+    await bench.engine.close();
+  });
+  test('an inventory of origin none never replaces what is known', async () => {
+    const bench = new Bench();
+    await bench.list();
+    await bench.list({ origin: 'none', nodes: [], services: [], slices: [] });
+    assert.deepEqual([bench.snapshots.length, bench.targets()], [1, THREE]);
+    await bench.engine.close();
+  });
+});
+
+describe('events', () => {
+  test('exclude label, taint and operator drain act at once, and are explained', async () => {
+    const bench = new Bench();
+    await bench.list();
+    const [one, two, three] = nodes(1, 2, 3);
+    const labels = { 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
+    const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }];
+    await bench.list({ nodes: [{ ...one!, labels }, { ...two!, taints }, three!] });
+    assert.deepEqual(bench.targets(), ['10.0.0.2:30080 draining unknown', '10.0.0.3:30080 active unknown']);
+    assert.deepEqual(bench.rows(), {
+      'node-1': 'excluded excluded-label',
+      'node-2': 'draining tainted-cluster-autoscaler',
+      'node-3': 'active ready',
+    });
+    bench.engine.drain('iad', 'node-3');
+    await bench.time.move(0);
+    assert.deepEqual(bench.targets(), ['10.0.0.2:30080 draining unknown', '10.0.0.3:30080 draining unknown']);
+    bench.engine.undrain('iad', 'node-3');
+    await bench.list({ nodes: nodes(1, 2, 3) });
+    assert.equal(bench.targets().filter((text) => text.includes('active')).length, 2);
+    assert.deepEqual(bench.engine.drains(), []);
+    await bench.engine.close();
+  });
+  test('a cluster that is drained drains all of its nodes', async () => {
+    const bench = new Bench();
+    await bench.list();
+    bench.engine.drain('iad', null);
+    await bench.time.move(0);
+    assert.ok(bench.targets().every((text) => text.includes('draining')));
+    assert.deepEqual(bench.engine.drains(), [{ cluster: 'iad', node: null }]);
+    await bench.engine.close();
+  });
+  test('a new node is proven by a connect before it takes traffic', async () => {
+    const bench = new Bench();
+    await bench.list();
+    await bench.list({ nodes: nodes(1, 2, 3, 4) });
+    assert.equal(bench.targets()[3], '10.0.0.4:30080 filling unknown*');
+    bench.up.add('10.0.0.4:30080');
+    await bench.time.move(1000);
+    assert.equal(bench.targets()[3], '10.0.0.4:30080 active unknown');
+    assert.equal(bench.engine.probes().total, 0);
+    await bench.engine.close();
+  });
+  test('or by a connection of a worker', async () => {
+    const bench = new Bench();
+    await bench.list();
+    await bench.list({ nodes: nodes(1, 2, 3, 4) });
+    bench.engine.proven('10.0.0.4:30080');
+    await bench.time.move(0);
+    assert.equal(bench.targets()[3], '10.0.0.4:30080 active unknown');
+    await bench.engine.close();
+  });
+  test('a node replaced under the same name and address is proven anew', async () => {
+    const bench = new Bench();
+    await bench.list();
+    bench.engine.proven('10.0.0.3:30080');
+    await bench.list({ nodes: [...nodes(1, 2), nodeFact('node-3', { uid: 'another' })] });
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 filling unknown*');
+    await bench.engine.close();
+  });
+  test('pods that move under Local: new nodes prove themselves before old ones go', async () => {
+    const bench = new Bench(probed());
+    for (const number of [1, 2]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list({ services: [local], slices: on('node-1') });
+    await bench.time.move(100);
+    assert.deepEqual(bench.targets(), ['10.0.0.1:30080 active healthy']);
+    bench.up.delete('10.0.0.2:30080');
+    await bench.list({ slices: on('node-2') });
+    assert.deepEqual(bench.targets(), ['10.0.0.1:30080 active healthy', '10.0.0.2:30080 filling unhealthy*']);
+    bench.up.add('10.0.0.2:30080');
+    await bench.time.move(3000);
+    assert.deepEqual(bench.targets(), ['10.0.0.2:30080 active healthy']);
+    await bench.engine.close();
+  });
+  test('Cluster to Local and back, another nodePort, ClusterIP and back', async () => {
+    const bench = new Bench();
+    for (const number of [1, 2, 3])
+      for (const port of [30080, 30090]) bench.up.add(`10.0.0.${number}:${port}`);
+    await bench.list();
+    await bench.list({ services: [local] });
+    assert.deepEqual(bench.targets(), THREE.slice(0, 2));
+    await bench.list({ services: [serviceFact('web')] });
+    await bench.time.move(1000);
+    assert.deepEqual(bench.targets(), THREE);
+    const other = serviceFact('web', {
+      ports: [{ name: 'http', port: 80, nodePort: 30090, protocol: 'TCP' }],
+    });
+    await bench.list({ services: [other] });
+    await bench.time.move(1000);
+    assert.deepEqual(
+      bench.targets(),
+      THREE.map((text) => text.replace('30080', '30090')),
+    );
+    await bench.list({ services: [serviceFact('web', { type: 'ClusterIP' })] });
+    assert.deepEqual(bench.targets(), []);
+    assert.equal(bench.rows()['node-1'], 'excluded service-type');
+    await bench.list({ services: [serviceFact('web')] });
+    assert.deepEqual(bench.targets().length, 3);
+    await bench.time.move(1000);
+    assert.deepEqual(bench.targets(), THREE);
+    assert.equal(bench.engine.probes().total, 0);
+    await bench.engine.close();
+  });
+  test('half of the nodes missing in the list loses no target that still answers', async () => {
+    const bench = new Bench();
+    for (let number = 1; number <= 5; number++) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list({ nodes: nodes(1, 2, 3, 4, 5) });
+    await bench.list({ nodes: nodes(1, 2) });
+    await bench.time.move(60_000);
+    assert.equal(bench.targets().length, 5);
+    assert.ok(bench.targets().every((text) => text.endsWith('active unknown')));
+    assert.equal(bench.rows()['node-5'], 'active held-by-removal-guard');
+    bench.up.delete('10.0.0.5:30080');
+    await bench.time.move(3000);
+    assert.equal(bench.targets().length, 4);
+    await bench.list({ nodes: nodes(1, 2, 3, 4, 5) });
+    assert.equal(bench.rows()['node-4'], 'active ready');
+    await bench.engine.close();
+  });
+  test('one deleted service among several goes at once, all services at once stay until probes agree', async () => {
+    const services = ['web', 'api', 'git'].map((name) => serviceFact(name));
+    const slices = services.map(({ name }) => sliceFact(name, [endpointFact('node-1')]));
+    const bench = new Bench();
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list({ services, slices });
+    await bench.list({ services: [] });
+    await bench.time.move(5000);
+    assert.equal(bench.targets().length, 3);
+    await bench.list({ services });
+    await bench.time.move(60_000);
+    assert.deepEqual(bench.targets(), THREE);
+    await bench.list({ services: services.slice(1) });
+    assert.deepEqual(bench.targets(), []);
+    assert.deepEqual(bench.rows()['node-1'], 'excluded service-not-found');
+    await bench.engine.close();
+  });
+  test('the probe of a dead node takes it out in time, and a good one back in', async () => {
+    const bench = new Bench(probed());
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list();
+    await bench.time.move(100);
+    bench.up.delete('10.0.0.3:30080');
+    await bench.time.move(4200);
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 active unhealthy');
+    assert.equal(bench.engine.explained({ node: 'node-3' })[0]?.reasons.at(-1)?.code, 'probe-failed');
+    bench.up.add('10.0.0.3:30080');
+    await bench.time.move(3000);
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 active healthy');
+    await bench.engine.close();
+  });
+  test('kube-proxy is asked once for each node, whatever the number of pools', async () => {
+    const kubeProxy = { healthz: true, port: 10256, intervalMs: 2000, timeoutMs: 1000 };
+    const bench = new Bench(
+      config({
+        clusters: [clusterConfig({ kubeProxy })],
+        pools: [poolConfig('web'), poolConfig('again'), poolConfig('own', { unknown: 'hold' })],
+      }),
+    );
+    for (const number of [1, 2, 3])
+      for (const port of [10256, 30080]) bench.up.add(`10.0.0.${number}:${port}`);
+    await bench.list();
+    await bench.time.move(1000);
+    assert.equal(bench.engine.probes().total, 3);
+    bench.failures.set('10.0.0.2:10256', 'answered');
+    await bench.time.move(3000);
+    assert.equal(bench.targets('again')[1], '10.0.0.2:30080 active unknown*');
+    assert.equal(bench.targets('own')[1], '10.0.0.2:30080 active healthy*');
+    await bench.engine.close();
+  });
+});
+
+describe('rules that name services by template', () => {
+  const given = config({ pools: [], routes: [serviceRoute('lab', 'lab-{branch}/web')] });
+  const branch = (name: string) => ({
+    service: serviceFact('web', { namespace: `lab-${name}` }),
+    slice: sliceFact('web', [endpointFact('node-1')], { namespace: `lab-${name}` }),
+  });
+  test('environments come and go with their services', async () => {
+    const bench = new Bench(given);
+    const made = ['a', 'b', 'c'].map(branch);
+    const listed = (count: number) => ({
+      services: made.slice(0, count).map(({ service }) => service),
+      slices: made.slice(0, count).map(({ slice }) => slice),
+    });
+    await bench.list(listed(2));
+    assert.deepEqual(
+      bench.snapshot.pools.map(({ name }) => name),
+      ['lab/lab-a/web', 'lab/lab-b/web'],
+    );
+    assert.deepEqual(bench.targets('lab/lab-b/web'), THREE);
+    assert.equal(bench.snapshot.hostSets.length, 1);
+    await bench.list(listed(3));
+    assert.equal(bench.snapshot.pools.length, 3);
+    await bench.list(listed(2));
+    assert.equal(bench.snapshot.pools.length, 2);
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list(listed(0));
+    await bench.time.move(5000);
+    assert.equal(bench.snapshot.pools.length, 2);
+    bench.up.clear();
+    await bench.time.move(5000);
+    assert.equal(bench.snapshot.pools.length, 0);
+    await bench.engine.close();
+  });
+});
+
+describe('reload', () => {
+  test('an unchanged source keeps its targets, a pool that is gone leaves', async () => {
+    const bench = new Bench(config({ pools: [poolConfig('web'), poolConfig('old')] }));
+    await bench.list();
+    bench.engine.setConfig(config({ pools: [poolConfig('web', { slowStartMs: 5000 })] }));
+    await bench.time.move(0);
+    assert.deepEqual(bench.targets(), THREE);
+    assert.deepEqual(
+      bench.snapshot.pools.map(({ name }) => name),
+      ['web'],
+    );
+    await bench.engine.close();
+  });
+  test('a selector that is added excludes at once', async () => {
+    const bench = new Bench();
+    const [one, ...others] = nodes(1, 2, 3);
+    await bench.list({ nodes: [{ ...one!, labels: { pool: 'web' } }, ...others] });
+    bench.engine.setConfig(
+      config({ clusters: [clusterConfig({ nodes: { ...clusterConfig().nodes, selector: 'pool=web' } })] }),
+    );
+    await bench.time.move(0);
+    assert.deepEqual(bench.targets(), THREE.slice(0, 1));
+    await bench.engine.close();
+  });
+});
+
+describe('explanations', () => {
+  test('every node has a row, with its object versions and what would change it', async () => {
+    const bench = new Bench();
+    await bench.list({ services: [local] });
+    const rows = bench.engine.explained();
+    assert.deepEqual(
+      rows.map(({ node, state }) => [node, state]),
+      [
+        ['node-1', 'active'],
+        ['node-2', 'active'],
+        ['node-3', 'excluded'],
+      ],
+    );
+    assert.equal(rows[2]?.objectVersion, 'node:1 service:7');
+    assert.match(rows[2]?.reasons[0]?.fix ?? '', /Schedule a pod/);
+    const [answer] = bench.engine.explainNode('node-3');
+    assert.deepEqual([answer?.state, answer?.targets.length], ['active', 1]);
+    const [service] = bench.engine.explainService('shop/web');
+    assert.deepEqual([service?.pools[0]?.policy, service?.pools[0]?.targets.length], ['Local', 3]);
+    assert.deepEqual(bench.engine.explainNode('nobody'), []);
+    await bench.engine.close();
+  });
+  test('changes are told with before and after, once for each pool', async () => {
+    const bench = new Bench();
+    await bench.list();
+    assert.equal(bench.changes.length, 0);
+    await bench.list({ nodes: [...nodes(1, 2), nodeFact('node-3', { ready: 'False' })] });
+    const [change] = bench.changes;
+    assert.deepEqual(
+      [bench.changes.length, change?.before?.lastResort, change?.after?.lastResort],
+      [1, false, true],
+    );
+    assert.deepEqual(
+      change?.after?.reasons.map(({ code }) => code),
+      ['not-ready'],
+    );
+    assert.equal(change?.after?.pool, 'web');
+    await bench.list({ nodes: nodes(1, 2) });
+    assert.equal(bench.changes.at(-1)?.after, null);
+    await bench.engine.close();
+  });
+  test('an old inventory is called stale in the answers and changes no target', async () => {
+    const bench = new Bench();
+    await bench.list({ origin: 'disk', syncedAtMs: bench.time.nowMs - 60_000 });
+    assert.deepEqual(
+      bench.engine.explained()[0]?.reasons.map(({ code }) => code),
+      ['ready', 'inventory-stale'],
+    );
+    assert.deepEqual(bench.targets(), THREE);
+    await bench.engine.close();
+  });
+  test('counts cover every state and reason', async () => {
+    const bench = new Bench();
+    await bench.list({ services: [local] });
+    const [counts] = bench.engine.counts();
+    assert.deepEqual(counts?.states, { filling: 0, active: 2, draining: 0, excluded: 1 });
+    assert.deepEqual(counts?.reasons, { 'local-endpoints': 2, 'no-local-endpoint': 1 });
+    await bench.engine.close();
+  });
+  test('several sources: priorities, static fall-back, one pool', async () => {
+    const sources = [serviceSource(), { ...staticSource(['192.0.2.1:80']), priority: 1 }];
+    const bench = new Bench(config({ pools: [poolConfig('web', { sources })] }));
+    await bench.list();
+    assert.deepEqual(
+      bench.snapshot.pools[0]?.groups.map(({ port, priority }) => [port, priority]),
+      [
+        [30080, 0],
+        [80, 1],
+      ],
+    );
+    await bench.engine.close();
+  });
+});
+
+test('5,000 nodes and 500 services stay a small snapshot, and a change of one node too', async () => {
+  const names = Array.from({ length: 500 }, (_, index) => `svc-${index}`);
+  const many = Array.from({ length: 5000 }, (_, index) => nodeFact(`node-${index + 1}`));
+  const pools = names.map((name) => poolConfig(name, { sources: [serviceSource({ service: name })] }));
+  const bench = new Bench(config({ pools, routes: names.map((name) => poolRoute(name)) }));
+  const services = names.map((name, index) =>
+    serviceFact(name, { ports: [{ name: 'http', port: 80, nodePort: 30000 + index, protocol: 'TCP' }] }),
+  );
+  await bench.list({
+    nodes: many,
+    services,
+    slices: names.map((name) => sliceFact(name, [endpointFact('node-1')])),
+  });
+  assert.deepEqual(
+    [bench.snapshot.hosts.length, bench.snapshot.hostSets.length, bench.snapshot.pools.length],
+    [5000, 1, 500],
+  );
+  const bytes = JSON.stringify(bench.snapshot).length;
+  assert.ok(bytes < 2 * 1024 * 1024, `${bytes} bytes`);
+  await bench.list({ nodes: [nodeFact('node-1', { ready: 'False' }), ...many.slice(1)] });
+  assert.equal(bench.snapshots.length, 2);
+  assert.equal(bench.changes.length, 1);
+  assert.equal(bench.changes[0]?.after?.pool, '*');
+  await bench.engine.close();
+});
