@@ -1,9 +1,7 @@
 // Parses the regular expressions that a configuration may use: a small subset of JavaScript's.
 
+import { type CharacterSet, filled, only, shorthand, single } from './character-set.ts';
 import { Refusal } from './refusal.ts';
-
-/** Characters 0 to 255 (a request on the wire is bytes) that an atom accepts. */
-export type CharacterSet = Uint8Array;
 
 export type RegexNode =
   | { readonly kind: 'set'; readonly set: CharacterSet; readonly min: number; readonly max: number }
@@ -296,24 +294,4 @@ class RegexParser {
     }
     return single(character.charCodeAt(0));
   }
-}
-
-function filled(value: 0 | 1): CharacterSet {
-  return new Uint8Array(256).fill(value);
-}
-
-function single(code: number): CharacterSet {
-  const set = filled(0);
-  set[code] = 1;
-  return set;
-}
-
-function shorthand(accepts: RegExp, negated: boolean): CharacterSet {
-  return filled(0).map((_, code) => (accepts.test(String.fromCharCode(code)) === negated ? 0 : 1));
-}
-
-/** The one character of a set, or null when it has none or several. */
-function only(set: CharacterSet): number | null {
-  const first = set.indexOf(1);
-  return first !== -1 && set.indexOf(1, first + 1) === -1 ? first : null;
 }

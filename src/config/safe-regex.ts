@@ -1,7 +1,8 @@
 // Accepts only regular expressions whose matching time is linear in the value, whatever a client sends.
 
+import type { CharacterSet } from './character-set.ts';
 import { quote, Refusal } from './refusal.ts';
-import { type CharacterSet, parseRegex, type RegexNode } from './regex-syntax.ts';
+import { parseRegex, type RegexNode } from './regex-syntax.ts';
 
 /** Characters of a pattern. */
 export const REGEX_LIMIT = 512;

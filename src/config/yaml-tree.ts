@@ -15,7 +15,9 @@ import {
 import { type Environment, hasReference, substitute } from './environment.ts';
 import type { Finding, Path, Problem } from './problem.ts';
 import { composeYaml, type SyntaxFault } from './yaml-compose.ts';
+import { sentence, syntaxFix } from './yaml-faults.ts';
 import { FILE_LIMIT_BYTES, scanText, VALUE_LIMIT } from './yaml-limits.ts';
+import { isEmpty, keyText, startOf } from './yaml-nodes.ts';
 
 /** A value as YAML knows it. Maps have no prototype. */
 export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
@@ -349,47 +351,4 @@ class Reader implements YamlTree {
 
 function pathKey(path: Path): string {
   return path.join('\u0000');
-}
-
-function startOf(node: unknown): number | null {
-  const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : null;
-  return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : null;
-}
-
-/** `key:` with nothing after it: its own place is the end of the line, so the key is the better thing to show. */
-function isEmpty(node: unknown): boolean {
-  return node === null || (isScalar(node) && node.value === null && node.source === '');
-}
-
-function keyText(pair: Pair): string | null {
-  const { key } = pair;
-  if (!isScalar(key) || typeof key.value === 'object') {
-    return null;
-  }
-  return typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
-}
-
-function sentence(message: string): string {
-  const short = message.slice(0, 200).replace(/\s+/g, ' ').replace(/\.$/, '');
-  return short.charAt(0).toLowerCase() + short.slice(1);
-}
-
-function syntaxFix(code: string): string {
-  switch (code) {
-    case 'TAB_AS_INDENT':
-      return 'Indent with spaces.';
-    case 'MULTIPLE_DOCS':
-      return 'Keep one document in the file: remove everything from the second `---` on.';
-    case 'BAD_ALIAS':
-      return 'Give the alias a name, and define it before as an anchor.';
-    case 'TAG_RESOLVE_FAILED':
-      return 'Remove the tag: values need none here.';
-    case 'BAD_INDENT':
-    case 'MISSING_CHAR':
-    case 'BAD_COLLECTION_TYPE':
-    case 'BLOCK_AS_IMPLICIT_KEY':
-      return 'Check the indentation and the brackets here and in the line before; quote text that holds any of : # { } [ ] , & * ! | > %.';
-    default:
-      return 'Correct the YAML syntax here.';
-  }
 }

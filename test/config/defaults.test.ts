@@ -192,7 +192,7 @@ workers: \${COUNT}
   assert.equal(config.clusters[0]?.inCluster, true);
   assert.equal(config.workers, 7);
   const action = config.routes[0]?.rules[0]?.action;
-  assert.equal(action?.kind === 'respond' && action.body, 'a$b $c d${x}');
+  assert.equal(action?.kind === 'respond' && action.body, 'a$b $c d$' + '{x}');
 });
 
 test('the configuration is frozen through and through', () => {

@@ -217,3 +217,16 @@ export async function refuses(port: number): Promise<boolean> {
     socket.destroy();
   }
 }
+
+/** One listener, one pool with this backend, two workers; `over` replaces top-level keys. */
+export function configuration(backend: { readonly at: string }, over: object = {}): object {
+  return {
+    workers: 2,
+    listeners: [{ name: 'web', bind: '127.0.0.1:0', protocol: 'http' }],
+    pools: [{ name: 'app', sources: [{ static: [backend.at] }] }],
+    routes: [{ name: 'all', hosts: ['*'], rules: [{ pools: [{ name: 'app' }] }] }],
+    admin: { bind: '127.0.0.1:0' },
+    log: { access: { path: 'off' } },
+    ...over,
+  };
+}

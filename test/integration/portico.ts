@@ -197,7 +197,7 @@ export class Portico {
   /** Which of the processes holds this connection's socket, told by the client's port. */
   async holderOf(clientPort: number, pids: readonly number[]): Promise<number> {
     return await until(`the process that holds port ${clientPort}`, async () => {
-      const inode = await socketInode(clientPort);
+      const inode = await socketInode(this.port(), clientPort);
       if (inode === undefined) return undefined;
       for (const pid of pids) if (await holds(pid, inode)) return pid;
       return undefined;
@@ -265,12 +265,12 @@ async function commandLine(pid: number): Promise<string> {
   return await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
 }
 
-/** The inode of the accepted socket whose peer is 127.0.0.1 at this port (proc(5), /proc/net/tcp). */
-async function socketInode(peerPort: number): Promise<string | undefined> {
-  const peer = `0100007F:${peerPort.toString(16).toUpperCase().padStart(4, '0')}`;
+/** The inode of the accepted socket between these ports of 127.0.0.1 (proc(5), /proc/net/tcp). */
+async function socketInode(localPort: number, peerPort: number): Promise<string | undefined> {
+  const hex = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   for (const line of (await readFile('/proc/net/tcp', 'latin1')).split('\n')) {
     const fields = line.trim().split(/\s+/);
-    if (fields[2] === peer && fields[9] !== '0') return fields[9];
+    if (fields[1] === hex(localPort) && fields[2] === hex(peerPort)) return fields[9];
   }
   return undefined;
 }

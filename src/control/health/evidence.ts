@@ -45,7 +45,7 @@ export function judge(evidence: Evidence): TargetView {
   const verdict = probed ? judgeProbed(evidence, notes) : judgeUnprobed(evidence);
   let lastResort = false;
   if (nodeProbe !== undefined && kubeProxyCounts(nodeProbe, poolProbe)) {
-    notes.push(reason('kube-proxy-unhealthy', `port 10256 or the configured one says ${nodeProbe.detail}`));
+    notes.push(reason('kube-proxy-unhealthy', `its healthz says ${nodeProbe.detail}`));
     lastResort = true;
   }
   if (healthCheckNodePort?.failure === 'answered') {

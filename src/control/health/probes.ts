@@ -149,7 +149,7 @@ function httpProbe(
   return () => request.destroy();
 }
 
-/** kube-proxy answers 200 or 503 with `{"localEndpoints": n, ...}` and, since 1.28, a weight header (KEP-3836's neighbour in proxy/healthcheck). */
+/** kube-proxy answers 200 or 503 with `{"localEndpoints": n, ...}` and the header `X-Load-Balancing-Endpoint-Weight` (kubernetes pkg/proxy/healthcheck). */
 function judgeHealthCheckNodePort(status: number, headers: http.IncomingHttpHeaders, body: string): Verdict {
   if (status !== 200) return answered(status);
   const header = headers['x-load-balancing-endpoint-weight'];

@@ -199,3 +199,20 @@ export interface ExplainedService {
     readonly targets: readonly ExplainedTarget[];
   }[];
 }
+
+/** Pure: one answer for each cluster in which a source names the service. */
+export function explainServiceSources(
+  service: string,
+  sources: Iterable<ExplainableSource>,
+): readonly ExplainedService[] {
+  const byCluster = new Map<string, ExplainedService['pools'][number][]>();
+  for (const source of sources) {
+    const { derived, pool } = source;
+    if (derived.service !== service) continue;
+    const pools = byCluster.get(derived.cluster ?? '') ?? [];
+    const { port, policy, reasons } = derived;
+    pools.push({ pool, port, policy, reasons, targets: [...explainTargets([source])] });
+    byCluster.set(derived.cluster ?? '', pools);
+  }
+  return [...byCluster].map(([cluster, pools]) => ({ cluster, service, pools }));
+}

@@ -18,12 +18,15 @@ import {
   type ExplainedService,
   type ExplainFilter,
   explainNodeView,
+  explainServiceSources,
   explainTargets,
 } from './explain.ts';
 import { reason } from './reasons.ts';
 import type { SourceState } from './source-state.ts';
 import { TargetBook } from './target-book.ts';
 import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now } from './target-table.ts';
+
+export type { TargetEngine, TargetEngineOptions };
 
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
 export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
@@ -150,23 +153,7 @@ class Engine implements TargetEngine {
   }
 
   explainService(service: string): readonly ExplainedService[] {
-    const byCluster = new Map<string, ExplainableSource[]>();
-    for (const source of this.#explainable()) {
-      if (source.derived.service !== service) continue;
-      const cluster = source.derived.cluster ?? '';
-      byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), source]);
-    }
-    return [...byCluster].map(([cluster, sources]) => ({
-      cluster,
-      service,
-      pools: sources.map((source) => ({
-        pool: source.pool,
-        port: source.derived.port,
-        policy: source.derived.policy,
-        reasons: source.derived.reasons,
-        targets: [...explainTargets([source])],
-      })),
-    }));
+    return explainServiceSources(service, this.#explainable());
   }
 
   counts(): readonly PoolCounts[] {
