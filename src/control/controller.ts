@@ -9,6 +9,7 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
+import type { Inventory } from '../model/inventory.ts';
 import type { Secrets } from '../model/snapshot.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
@@ -52,6 +53,8 @@ interface Loaded {
 }
 
 const RETAIN_MS = 1000;
+/** How long a controller that was started again prefers the workers' snapshot to an inventory from disk. */
+const AWAIT_LIVE_MS = 3000;
 /** How long a reload waits to hear that its sockets are bound. */
 const RELOAD_PATIENCE_MS = 5000;
 const ADMIN_CLOSE_MS = 1000;
@@ -78,6 +81,8 @@ export class Controller {
   #loadedAtMs = 0;
   #problems: readonly string[] = [];
   #draining = false;
+  /** Started while workers serve: an inventory from disk is older than what they have. */
+  #awaitsLive = false;
   #reloading: Promise<ReloadOutcome> | null = null;
   /** Settles the reload that waits for its sockets; the text is what went wrong. */
   #settleReload: ((version: number, problem: string | null) => void) | null = null;
@@ -135,6 +140,13 @@ export class Controller {
       startedAtMs: this.#clock.now(),
     });
     this.#restore(start.retained as Retained | null);
+    if (start.version > 0) {
+      this.#awaitsLive = true;
+      this.#clock.after(AWAIT_LIVE_MS, () => {
+        this.#awaitsLive = false;
+        if (this.#discovery !== null) this.#takeInventory(this.#discovery.inventory(), 0);
+      });
+    }
     this.#retainTimer = setInterval(() => this.#retain(), RETAIN_MS);
   }
 
@@ -282,7 +294,16 @@ export class Controller {
     this.#engine.setConfig(config);
     if (this.#discovery === null) this.#startDiscovery(config);
     else this.#discovery.setClusters(config.clusters, scopesOf(config));
-    this.#engine.setInventory(this.#discovery!.inventory(), 0);
+    this.#takeInventory(this.#discovery!.inventory(), 0);
+  }
+
+  /** Workers that serve are not set back to what lies on disk while the live lists are a moment away. */
+  #takeInventory(inventory: Inventory, receivedAtMs: number): void {
+    if (this.#awaitsLive) {
+      if (Object.values(inventory.clusters).some(({ origin }) => origin !== 'live')) return;
+      this.#awaitsLive = false;
+    }
+    this.#engine.setInventory(inventory, receivedAtMs);
   }
 
   /** A configuration that the workers cannot run leaves the one before in force. */
@@ -313,7 +334,7 @@ export class Controller {
       random: Math.random,
       log,
       environment,
-      onChange: (inventory, receivedAtMs) => this.#engine.setInventory(inventory, receivedAtMs),
+      onChange: (inventory, receivedAtMs) => this.#takeInventory(inventory, receivedAtMs),
       onCount: this.#meters.discovered,
     });
   }

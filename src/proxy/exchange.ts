@@ -11,8 +11,8 @@ import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Member } from '../model/picker.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
-import { failureAnswer } from './http/answers.ts';
-import { buildRequestHead, upgradeOf } from './http/request-head.ts';
+import { type AnswerParts, failureAnswer, optionsAnswer } from './http/answers.ts';
+import { buildRequestHead, isAskedUpgrade, maxForwardsOf, upgradeOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
 import { RequestView } from './http/request-view.ts';
 import {
@@ -110,6 +110,15 @@ export class Exchange implements UpstreamUser, Deadline {
     const path = head.path === '*' ? '*' : normalisePath(head.path);
     if (path === null) return this.#answer('bad-request');
     if (head.method === 'CONNECT') return this.#answer('method-unsupported');
+    // An https resource is not for a connection without TLS (RFC 9110, section 7.4), unless a trusted proxy asks.
+    if (head.scheme === 'https' && this.#session.scheme === 'http' && !this.#session.client.trusted) {
+      return this.#answer('bad-request');
+    }
+    if (head.has(FieldId.MaxForwards)) {
+      const left = maxForwardsOf(head);
+      if (Number.isNaN(left)) return this.#answer('bad-request');
+      if (left === 0) return this.#answerAsLast();
+    }
     this.view.set(head, path);
     const router = this.#runtime.routers.get(this.#session.listenerName);
     if (router === undefined || !router.match(this.view, this.match)) return this.#answer('no-route');
@@ -319,6 +328,7 @@ export class Exchange implements UpstreamUser, Deadline {
       buildResponseHead(head, {
         framing: this.#framing,
         requestId: this.requestId,
+        date: this.#context.date,
         edits: filters.response,
         captures: this.match.captures,
         clientMinor: this.#head.minor,
@@ -389,7 +399,7 @@ export class Exchange implements UpstreamUser, Deadline {
   #switch(connection: UpstreamConnection, buffer: Buffer, position: number, length: number): void {
     const { head } = connection.parser;
     const asked = upgradeOf(this.#head);
-    if (asked === '' || head.upgrade === '') return this.#onUpstreamFailure('upgrade-failed', true);
+    if (!isAskedUpgrade(asked, head.upgrade)) return this.#onUpstreamFailure('upgrade-failed', true);
     this.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
     this.status = 101;
     this.firstByteAtMs = this.#context.now();
@@ -444,28 +454,32 @@ export class Exchange implements UpstreamUser, Deadline {
     this.failure = code;
     this.status = failure.status;
     this.#dropConnection();
-    this.#keepAlive = !failure.close && this.#session.mayKeepAlive && this.#requestReceived();
-    this.#session.wire.text(
-      failureAnswer(code, {
-        date: this.#context.date.toString(),
-        requestId: this.requestId,
-        keepAlive: this.#keepAlive,
-        clientMinor: this.#head.minor,
-        isHead: this.#head.method === 'HEAD',
-      }),
-    );
+    this.#session.wire.text(failureAnswer(code, this.#answerParts(!failure.close)));
     this.#finish();
   }
 
-  #answerByRule(): void {
-    this.#keepAlive = this.#session.mayKeepAlive && this.#requestReceived();
-    const parts = {
+  /** Decides whether the connection stays, and says so in an answer of our own. */
+  #answerParts(mayStay: boolean): AnswerParts {
+    this.#keepAlive = mayStay && this.#session.mayKeepAlive && this.#requestReceived();
+    return {
       date: this.#context.date.toString(),
       requestId: this.requestId,
       keepAlive: this.#keepAlive,
       clientMinor: this.#head.minor,
       isHead: this.#head.method === 'HEAD',
     };
+  }
+
+  /** Max-Forwards has run out: the request is for us (RFC 9110, section 7.6.2), and TRACE would show others' fields. */
+  #answerAsLast(): void {
+    if (this.#head.method === 'TRACE') return this.#answer('method-unsupported');
+    this.status = 204;
+    this.#session.wire.text(optionsAnswer(this.#answerParts(true)));
+    this.#finish();
+  }
+
+  #answerByRule(): void {
+    const parts = this.#answerParts(true);
     const { action } = this.match.rule!;
     if (action.kind === 'respond') {
       this.status = action.status;

@@ -199,7 +199,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     const { deadlines, now } = this.#context;
     const read = this.wire.bytesRead;
     const written = this.wire.bytesWritten;
-    this.#tunnel = new Tunnel(this.wire, connection, idleMs, deadlines, now, (result) => {
+    this.#tunnel = new Tunnel(this.wire, this, connection, idleMs, deadlines, now, (result) => {
       this.#exchange.onTunnelEnd(
         this.wire.bytesRead - read,
         this.wire.bytesWritten - written,
@@ -241,6 +241,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   onClose(): void {
     if (this.#phase === 'exchange') this.#exchange.abort('client-aborted');
     this.#ended();
+    this.#count();
+    this.#listener.onSessionEnd(this, this.client.address);
   }
 
   onDeadline(): void {
@@ -264,7 +266,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     else if (this.#phase === 'exchange') {
       this.#exchange.abort('client-aborted');
       this.wire.reset();
-    } else this.#close();
+    } else if (this.#phase === 'closed') this.wire.destroy();
+    else this.#close();
   }
 
   /** Nothing of a refused message reaches a target. */
@@ -308,12 +311,12 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#ended();
   }
 
+  /** Nothing more is read; the listener counts the connection until its last bytes have left. */
   #ended(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.#context.deadlines.clear(this);
     this.#count();
-    this.#listener.onSessionEnd(this, this.client.address);
   }
 
   #count(): void {

@@ -86,8 +86,9 @@ export class Listener {
     return { headerBytes, headerCount, chunkExtensionBytes: 4096, trailerBytes: 8192 };
   }
 
-  get openSessions(): number {
-    return this.#sessions.size;
+  /** Connections that are open: those in their TLS handshake and those whose last bytes are leaving included. */
+  get openConnections(): number {
+    return this.#open;
   }
 
   onSessionEnd(session: ListenerSession, client: string): void {
@@ -117,7 +118,6 @@ export class Listener {
   shutdown(): void {
     this.stopAccepting();
     for (const session of this.#sessions) session.shutdown();
-    this.#sessions.clear();
   }
 
   #accept(status: number, client: ClientHandle): void {

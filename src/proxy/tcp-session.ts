@@ -79,7 +79,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
     this.#connectMs = connection.connectMs;
     const { deadlines, now } = this.#context;
     const { idleMs } = this.#listener.config.timeouts;
-    this.#tunnel = new Tunnel(this.#wire, connection, idleMs, deadlines, now, (result) => this.#done(result));
+    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) => this.#done(result));
     const early = this.#early;
     this.#early = null;
     if (early !== null) this.#tunnel.onBytes(early, early.length);
@@ -113,6 +113,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
     this.#leaveTarget();
     connection?.close();
     this.#record('client-aborted');
+    this.#listener.onSessionEnd(this, this.#client);
   }
 
   onUpstreamBytes(): void {}
@@ -132,6 +133,8 @@ export class TcpSession implements WireOwner, UpstreamUser {
   }
 
   #done(result: TunnelResult): void {
+    // What is queued counts as sent.
+    this.#wire.flush();
     this.#leaveTarget();
     this.#record(result === 'complete' || result === 'shutdown' ? null : result, result);
   }
@@ -172,7 +175,6 @@ export class TcpSession implements WireOwner, UpstreamUser {
       flag: flagOf(code),
       reason: code,
     });
-    this.#listener.onSessionEnd(this, this.#client);
   }
 }
 

@@ -12,6 +12,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly #downstream: Wire;
+  readonly #session: WireOwner;
   readonly #connection: UpstreamConnection;
   readonly #idleMs: number;
   readonly #deadlines: Deadlines;
@@ -21,8 +22,10 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   #upstreamEnded = false;
   #done = false;
 
+  /** @param session gets the wire back when the tunnel is over, and hears of its close in any case */
   constructor(
     downstream: Wire,
+    session: WireOwner,
     connection: UpstreamConnection,
     idleMs: number,
     deadlines: Deadlines,
@@ -30,6 +33,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     onDone: (result: TunnelResult) => void,
   ) {
     this.#downstream = downstream;
+    this.#session = session;
     this.#connection = connection;
     this.#idleMs = idleMs;
     this.#deadlines = deadlines;
@@ -70,6 +74,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#finish(
       error === null && this.#downstreamEnded && this.#upstreamEnded ? 'complete' : 'client-aborted',
     );
+    this.#session.onClose(error);
   }
 
   onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void {
@@ -114,8 +119,8 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   #finishWhenBothEnded(): void {
     if (!this.#downstreamEnded || !this.#upstreamEnded || this.#done) return;
     this.#settle('complete');
-    destroyWhenSent(this.#downstream);
-    destroyWhenSent(this.#connection.wire);
+    this.#downstream.destroyWhenSent();
+    this.#connection.wire.destroyWhenSent();
   }
 
   /** The target is gone after its end: the client gets what is queued, then our end, then nothing is kept. */
@@ -136,11 +141,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   #settle(result: TunnelResult): void {
     this.#done = true;
     this.#deadlines.clear(this);
+    this.#downstream.owner = this.#session;
     this.#onDone(result);
   }
-}
-
-function destroyWhenSent(wire: Wire): void {
-  if (wire.socket.writableFinished) wire.destroy();
-  else wire.socket.once('finish', () => wire.destroy());
 }

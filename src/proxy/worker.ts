@@ -175,7 +175,7 @@ export class Worker {
     this.#drainTimer = setInterval(() => {
       const forMs = this.#environment.now() - begunAtMs;
       if (forMs >= idleMs) for (const listener of listeners) listener.closeIdle();
-      const open = listeners.reduce((sum, listener) => sum + listener.openSessions, 0);
+      const open = listeners.reduce((sum, listener) => sum + listener.openConnections, 0);
       if (open === 0 || forMs >= deadlineMs) leave();
     }, 50);
   }
@@ -234,7 +234,7 @@ export class Worker {
       this.#listeners.delete(key);
       this.#retired.add(listener);
     }
-    for (const listener of this.#retired) if (listener.openSessions === 0) this.#retired.delete(listener);
+    for (const listener of this.#retired) if (listener.openConnections === 0) this.#retired.delete(listener);
     for (const [key, config] of wanted) this.#applyListener(key, config);
   }
 

@@ -1,5 +1,7 @@
 // Steps in which parts die: the API server, Portico's controller, a worker's neighbour; and a reload.
 
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from './child.ts';
 import { EXCLUDE_LABEL } from './objects.ts';
@@ -68,12 +70,13 @@ export const OUTAGE_STEPS: readonly Step[] = [
     async run(world) {
       const { controlPlane, report, transcript } = world;
       const before = world.ledger.failures.length;
+      await keptInventoryIsCurrent(world);
       await controlPlane!.killApiServer();
       transcript.sentence('The API server is killed, then the controller of Portico.');
       const old = await killController(world);
       await controllerReturns(world, old);
       await report.check('both down: the targets are those from disk', async () => {
-        await world.portico.awaitTargets('unicorn', allActive(), 3000);
+        await world.portico.awaitTargets('unicorn', allActive(), 8000);
       });
       await world.showTargets('unicorn');
       await report.check('both down: traffic goes on', () => goesOn(world));
@@ -83,6 +86,16 @@ export const OUTAGE_STEPS: readonly Step[] = [
     },
   },
 ];
+
+/** Writes to disk are gathered: a controller that is killed may lose the last second or so of what it knew. */
+async function keptInventoryIsCurrent(world: World): Promise<void> {
+  const directory = path.join(world.directory, 'portico', 'state');
+  await until('the inventory on disk is current', 15_000, async () => {
+    const files = (await readdir(directory)).filter((name) => !name.endsWith('.tmp'));
+    const texts = await Promise.all(files.map((name) => readFile(path.join(directory, name), 'utf8')));
+    return texts.length > 0 && texts.every((text) => !text.includes(EXCLUDE_LABEL)) ? true : undefined;
+  });
+}
 
 function allActive(): Record<string, { state: 'active' }> {
   return { 'node-1': { state: 'active' }, 'node-2': { state: 'active' }, 'node-3': { state: 'active' } };

@@ -305,7 +305,7 @@ describe('exchange', () => {
     let intact = true;
     peer.socket.removeAllListeners('data');
     const done = new Promise<void>((resolve) => {
-      peer.socket.on('data', (chunk) => {
+      peer.socket.on('data', (chunk: Buffer) => {
         received += chunk.length;
         if (received > 4096 && chunk.some((byte) => byte !== 122)) intact = received < chunk.length + 4096;
         peer.socket.pause();

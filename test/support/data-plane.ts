@@ -25,6 +25,7 @@ export class DataPlane {
   readonly worker: Worker;
   exited: Promise<number>;
   #exit!: (code: number) => void;
+  #skippedMs = 0;
 
   constructor(log: Logger = pino({ level: 'silent' })) {
     this.exited = new Promise((resolve) => {
@@ -32,7 +33,7 @@ export class DataPlane {
     });
     this.worker = new Worker({
       log,
-      now: () => performance.now(),
+      now: () => performance.now() + this.#skippedMs,
       wallClock: () => Date.now(),
       random: Math.random,
       send: (message: WorkerToSupervisor) => {
@@ -64,6 +65,11 @@ export class DataPlane {
 
   port(listener = 'web'): number {
     return this.ports.get(listener)!;
+  }
+
+  /** Moves the worker's clock on; what is due then happens with its next tick. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
   }
 
   async close(): Promise<void> {

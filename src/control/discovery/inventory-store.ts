@@ -38,7 +38,7 @@ interface Slot {
   cancel: (() => void) | null;
   writing: Promise<void> | null;
   lastWriteMs: number;
-  /** What the last write took: writes may take no more than a twentieth of the time. */
+  /** What the last write took: writes may take no more than a fifth of the time. */
   costMs: number;
   /** The last outcome was a failure: said once, not at each try. */
   failing: boolean;
@@ -87,7 +87,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
 
   function schedule(into: string, cluster: string, slot: Slot): void {
     if (slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
-    const pauseMs = Math.max(intervalMs, slot.costMs * 20);
+    const pauseMs = Math.max(intervalMs, slot.costMs * 5);
     const sinceMs = clock.now() - slot.lastWriteMs;
     // A clock that was set back must not put the write off by the difference.
     const delayMs = sinceMs < 0 ? pauseMs : Math.max(0, pauseMs - sinceMs);

@@ -29,6 +29,11 @@ export function failureAnswer(code: FailureCode, parts: AnswerParts): string {
   );
 }
 
+/** The answer to an OPTIONS request that may not be forwarded: nothing is known of what lies behind. */
+export function optionsAnswer(parts: AnswerParts): string {
+  return `HTTP/1.1 204 No Content\r\n${ownFields(parts)}`;
+}
+
 /** The fields that every answer of ours ends with, and the empty line. */
 export function ownFields(parts: AnswerParts): string {
   const id = parts.requestId === '' ? '' : `X-Request-Id: ${parts.requestId}\r\n`;

@@ -35,6 +35,14 @@ const DROP = fieldSet(
   FieldId.XRealIp,
 );
 
+/** Fields that pass or not by what the rest of the head says. */
+const RARE = (1 << FieldId.Expect) | (1 << FieldId.MaxForwards);
+/** The largest Max-Forwards that is passed on. */
+const MOST_FORWARDS = 255;
+/** The pseudonym stands for every Portico: a name of its own would tell clients nothing and attackers something. */
+const OWN_1_1 = 'Via: 1.1 portico\r\nX-Request-Id: ';
+const OWN_1_0 = 'Via: 1.0 portico\r\nX-Request-Id: ';
+
 export interface RequestHeadParts {
   /** Path with query, as it is sent. */
   readonly target: string;
@@ -52,16 +60,57 @@ export function upgradeOf(head: RequestHead): string {
   return head.upgrade.toLowerCase().includes('h2c') ? '' : head.upgrade;
 }
 
+/** Whether every protocol that the target switches to is one that the client asked for (RFC 9110, section 7.8). */
+export function isAskedUpgrade(asked: string, answered: string): boolean {
+  const protocols = (list: string): string[] =>
+    list
+      .toLowerCase()
+      .split(',')
+      .map((protocol) => protocol.trim())
+      .filter((protocol) => protocol !== '');
+  const wanted = protocols(asked);
+  const agreed = protocols(answered);
+  return agreed.length > 0 && agreed.every((protocol) => wanted.includes(protocol));
+}
+
+/**
+ * How often an OPTIONS or TRACE request may still be forwarded (RFC 9110, section 7.6.2).
+ * @returns -1 when it does not say, NaN when what it says is no number
+ */
+export function maxForwardsOf(head: RequestHead): number {
+  const bit = 1 << FieldId.MaxForwards;
+  if ((head.seen & bit) === 0 || (head.method !== 'OPTIONS' && head.method !== 'TRACE')) return -1;
+  const value = head.valueOf(FieldId.MaxForwards);
+  if ((head.repeated & bit) !== 0 || !/^\d+$/.test(value)) return Number.NaN;
+  return Math.min(Number(value), MOST_FORWARDS);
+}
+
+function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array {
+  const drop = client.trusted ? DROP_FROM_TRUSTED : DROP;
+  if ((head.seen & RARE) === 0) return drop;
+  const own = drop.slice();
+  // Ignored in HTTP/1.0, and meaningless without content (RFC 9110, section 10.1.1).
+  if (!head.expectContinue) own[FieldId.Expect] = 1;
+  if (maxForwardsOf(head) > 0) own[FieldId.MaxForwards] = 1;
+  return own;
+}
+
 export function buildRequestHead(head: RequestHead, parts: RequestHeadParts): string {
   const { edits, client } = parts;
   let text =
     `${head.method} ${parts.target} HTTP/1.1\r\nHost: ${parts.authority}\r\n` +
-    copyFields(head, client.trusted ? DROP_FROM_TRUSTED : DROP, edits === null ? null : edits.drop) +
+    copyFields(head, dropFor(head, client), edits === null ? null : edits.drop) +
     client.lines(head) +
-    `X-Request-Id: ${parts.requestId}\r\n`;
+    `${(head.minor === 1 ? OWN_1_1 : OWN_1_0) + parts.requestId}\r\n`;
+  if (head.has(FieldId.MaxForwards)) text += maxForwardsLine(head);
   if (edits !== null) text += editLines(edits, parts.captures);
   if (head.framing === Framing.Length) text += `Content-Length: ${head.contentLength}\r\n`;
   else if (head.framing === Framing.Chunked) text += 'Transfer-Encoding: chunked\r\n';
   const upgrade = upgradeOf(head);
   return upgrade === '' ? `${text}\r\n` : `${text}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
+}
+
+function maxForwardsLine(head: RequestHead): string {
+  const left = maxForwardsOf(head);
+  return left > 0 ? `Max-Forwards: ${left - 1}\r\n` : '';
 }

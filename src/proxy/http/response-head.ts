@@ -4,6 +4,7 @@ import { FieldId } from '../../http1/field-id.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { Framing } from '../../http1/step.ts';
 import { editLines, type HeaderEdits } from '../router/header-edits.ts';
+import type { HttpDate } from './date.ts';
 import { copyFields, fieldSet } from './field-copy.ts';
 
 const HOP_BY_HOP = [
@@ -17,6 +18,8 @@ const HOP_BY_HOP = [
   FieldId.XRequestId,
 ];
 const DROP = fieldSet(...HOP_BY_HOP, FieldId.ContentLength);
+
+const UPGRADE_REQUIRED = 426;
 
 /** How the body goes to the client. */
 export type DownstreamFraming = 'none' | 'length' | 'chunked' | 'until-close';
@@ -34,6 +37,7 @@ export function downstreamFraming(head: ResponseHead, clientMinor: 0 | 1): Downs
 export interface ResponseHeadParts {
   readonly framing: DownstreamFraming;
   readonly requestId: string;
+  readonly date: HttpDate;
   readonly edits: HeaderEdits | null;
   readonly captures: readonly string[];
   readonly clientMinor: 0 | 1;
@@ -44,10 +48,14 @@ export interface ResponseHeadParts {
 export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts): string {
   const { edits } = parts;
   let text =
-    (head.minor === 1 ? head.text.slice(0, head.fieldsStart) : statusLine(head)) +
+    // Without a reason the space before it may be missing, and ours must not be (RFC 9112, section 4).
+    (head.minor === 1 && head.reason !== '' ? head.text.slice(0, head.fieldsStart) : statusLine(head)) +
     copyFields(head, DROP, edits === null ? null : edits.drop) +
     `X-Request-Id: ${parts.requestId}\r\n`;
+  // A recipient with a clock adds what the target left out (RFC 9110, section 6.6.1).
+  if (!head.has(FieldId.Date) && edits?.drop.has('date') !== true) text += `Date: ${parts.date}\r\n`;
   if (edits !== null) text += editLines(edits, parts.captures);
+  if (head.status === UPGRADE_REQUIRED) text += offeredUpgrade(head);
   // A 304 or an answer to HEAD may carry the length that a body would have (RFC 9110, section 8.6); 204 may not.
   if (head.contentLength >= 0 && parts.framing !== 'chunked' && head.status !== 204) {
     text += `Content-Length: ${head.contentLength}\r\n`;
@@ -56,6 +64,12 @@ export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts):
   }
   if (!parts.keepAlive) return `${text}Connection: close\r\n\r\n`;
   return parts.clientMinor === 1 ? `${text}\r\n` : `${text}Connection: keep-alive\r\n\r\n`;
+}
+
+/** A 426 must name what it asks for (RFC 9110, section 15.5.22), and the tunnel can carry it; `h2c` never passes. */
+function offeredUpgrade(head: ResponseHead): string {
+  if (head.upgrade === '' || head.upgrade.toLowerCase().includes('h2c')) return '';
+  return `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
 }
 
 /** The head of a 101: the switch is announced, everything else passes as in any response. */

@@ -35,6 +35,8 @@ const BYTES_AS_TEXT = 4 * 1024;
 const HIGH_WATER_BYTES = 256 * 1024;
 /** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
 const LINGER_MS = 1000;
+/** A peer that takes nothing of our last bytes for this long is given up on. */
+const STALLED_MS = 60_000;
 const LINGER_BYTES = 1024 * 1024;
 
 export class Wire implements Deadline {
@@ -53,6 +55,9 @@ export class Wire implements Deadline {
   readonly #inFlight: Buffer[] = [];
   #queued = false;
   #lingering = 0;
+  /** While our last bytes leave: how many were left when that was last looked at, and when they were fewer than before. */
+  #left = Number.POSITIVE_INFINITY;
+  #progressAtMs = 0;
   #closed = false;
   #ending = false;
   #error: NodeJS.ErrnoException | null = null;
@@ -187,8 +192,15 @@ export class Wire implements Deadline {
     this.end();
     this.#lingering = LINGER_BYTES;
     this.resume();
-    if (this.socket.readableEnded) this.#destroyWhenFlushed();
-    else this.#context.deadlines.set(this, this.#context.now() + LINGER_MS);
+    if (this.socket.readableEnded) this.destroyWhenSent();
+    else this.#watchLeaving();
+  }
+
+  /** Closes after our end of stream has left; both sides have ended, so nothing else is waited for. */
+  destroyWhenSent(): void {
+    if (this.socket.writableFinished) return this.destroy();
+    this.socket.once('finish', () => this.destroy());
+    this.#watchLeaving();
   }
 
   destroy(): void {
@@ -204,15 +216,28 @@ export class Wire implements Deadline {
     else this.socket.resetAndDestroy();
   }
 
-  onDeadline(): void {
-    this.destroy();
+  /** The last bytes get as long as the peer needs, as long as it takes some of them. */
+  onDeadline(nowMs: number): void {
+    const before = this.#left;
+    const left = this.socket.writableFinished ? 0 : this.socket.writableLength;
+    this.#left = left;
+    if (left < before) this.#progressAtMs = nowMs;
+    // Bytes that took their time are lingered for once more: it begins when everything has left.
+    const sent = left === 0 && (before === 0 || before === Number.POSITIVE_INFINITY);
+    if (sent || nowMs - this.#progressAtMs >= STALLED_MS) this.destroy();
+    else this.#context.deadlines.set(this, nowMs + LINGER_MS);
+  }
+
+  #watchLeaving(): void {
+    this.#progressAtMs = this.#context.now();
+    this.#context.deadlines.set(this, this.#progressAtMs + LINGER_MS);
   }
 
   #listen(): void {
     const { socket } = this;
     const { turn } = this.#context;
     socket.on('end', () => {
-      if (this.#lingering > 0) return this.#destroyWhenFlushed();
+      if (this.#lingering > 0) return this.destroyWhenSent();
       turn.enter();
       try {
         this.#owner.onEnd();
@@ -247,12 +272,6 @@ export class Wire implements Deadline {
     } finally {
       turn.leave();
     }
-  }
-
-  /** The peer has ended too: nothing is left to wait for but our own last bytes. */
-  #destroyWhenFlushed(): void {
-    if (this.socket.writableFinished) this.destroy();
-    else this.socket.once('finish', () => this.destroy());
   }
 
   #enqueue(): void {
