@@ -19,8 +19,9 @@ COPY --from=dependencies /opt/portico/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY src ./src
 # The kept inventory (stateDirectory) is the only thing that Portico writes.
-RUN mkdir -p /var/lib/portico && chown node:node /var/lib/portico
-USER node
+RUN mkdir -p /var/lib/portico && chown 1000:1000 /var/lib/portico
+# The uid of user "node" in the base image; a number, so that runAsNonRoot can be checked.
+USER 1000:1000
 VOLUME /var/lib/portico
 EXPOSE 8080 8443 2222
 STOPSIGNAL SIGTERM

@@ -31,7 +31,7 @@ const USAGE = `Usage: npm run bench -- [OPTIONS]
   --driver NAME      autocannon (default) or wrk
   --subjects A,B     leave out the others
   --against FILE     another checkout's src/portico.js, measured as "portico (other)"
-  --name NAME        result file bench/results/NAME.json (time of the start)
+  --name NAME        result file bench/results/NAME.json (when it was started)
   --markdown FILE    write the table into this page, between its marks
 `;
 
@@ -159,5 +159,14 @@ async function main(): Promise<void> {
   }
 }
 
+// An orderly exit, so that the processes of the benchmark end with it; a reader that closes the pipe ends it, too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+process.stdout.on('error', () => process.exit(1));
+
 if (values.help === true) print(USAGE);
-else await main();
+else {
+  await main().catch((error: unknown) => {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });
+}

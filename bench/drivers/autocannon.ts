@@ -13,13 +13,22 @@ export function createAutocannon(cores: string): Driver {
   return {
     name: 'autocannon',
     run: async (load: Load): Promise<LoadResult> => {
-      const answered = once(child.process, 'message');
-      const ended = once(child.process, 'exit').then(() => {
+      const settled = new AbortController();
+      const { signal } = settled;
+      const ended = once(child.process, 'exit', { signal }).then(() => {
         throw new Error(`autocannon ended with ${child.ended()}\n${child.errors()}`);
       });
+      const answered = once(child.process, 'message', { signal });
       child.process.send(load);
-      const [result] = (await Promise.race([answered, ended])) as [LoadResult];
-      return result;
+      try {
+        const [result] = (await Promise.race([answered, ended])) as [LoadResult];
+        return result;
+      } finally {
+        // The one that lost the race is given up, so that no listener stays behind.
+        const losers = Promise.allSettled([answered, ended]);
+        settled.abort();
+        await losers;
+      }
     },
     close: () => child.stop(),
   };

@@ -43,6 +43,10 @@ export function startProgram(
     stdio: ['ignore', 'pipe', 'pipe', ...(channel ? ['ipc' as const] : [])],
   });
   if (child.pid === undefined) throw new Error(`cannot start ${program}`);
+  // Whatever ends the benchmark, an error of its own included, ends what it has started.
+  const killNow = (): boolean => child.kill('SIGKILL');
+  process.once('exit', killNow);
+  child.once('exit', () => process.off('exit', killNow));
   let errors = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-KEPT_ERROR_CHARACTERS);

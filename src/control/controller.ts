@@ -4,12 +4,12 @@ import type { Logger } from 'pino';
 import { loadConfig } from '../config/load.ts';
 import { formatProblems, type Problem } from '../config/problem.ts';
 import type { Config } from '../model/config.ts';
+import type { Inventory } from '../model/inventory.ts';
 import type {
   ControllerToSupervisor,
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
-import type { Inventory } from '../model/inventory.ts';
 import type { Secrets } from '../model/snapshot.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';

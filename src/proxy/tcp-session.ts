@@ -79,7 +79,9 @@ export class TcpSession implements WireOwner, UpstreamUser {
     this.#connectMs = connection.connectMs;
     const { deadlines, now } = this.#context;
     const { idleMs } = this.#listener.config.timeouts;
-    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) => this.#done(result));
+    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) =>
+      this.#done(result),
+    );
     const early = this.#early;
     this.#early = null;
     if (early !== null) this.#tunnel.onBytes(early, early.length);

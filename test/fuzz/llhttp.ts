@@ -12,16 +12,16 @@ interface SeenRequest {
   url: string;
   body: string;
   trailers: string;
-  fields: string[];
 }
 
 const KNOWN = new Set(http.METHODS);
+/** All is in memory: what takes longer waits for bytes that do not come. */
+const PATIENCE_MS = 2000;
 const MAX_HEADER_BYTES = 65_536;
 
 /** Reads what Portico sends with Node's parser in its strict mode. */
 export class IndependentReader {
   readonly #server: http.Server;
-  #onRequest: (request: SeenRequest, answer: http.ServerResponse) => void = () => {};
   #onRefusal: (error: Error) => void = () => {};
 
   constructor() {
@@ -32,30 +32,41 @@ export class IndependentReader {
         requireHostHeader: true,
         joinDuplicateHeaders: false,
       },
-      (request, response) => void this.#collect(request, response),
+      (request, response) => this.#collect(request, response),
     );
     this.#server.maxHeadersCount = 0;
+    // A request that asks to switch: what comes behind it is no longer HTTP to Node, so the boundary is looked at here.
+    this.#server.on('upgrade', ({ method = '', url = '' }, socket, behind) => {
+      this.#watchers.get(socket)?.({ method, url, body: '', trailers: '' });
+      const rest = behind.toString('latin1');
+      if (rest === SENTINEL) {
+        this.#watchers.get(socket)?.({ method: 'GET', url: '/sentinel', body: '', trailers: '' });
+      } else this.#onRefusal(new Error(`the switch begins with ${JSON.stringify(rest)}`));
+    });
     this.#server.on('clientError', (error: Error, socket: Duplex) => {
       this.#onRefusal(error);
       socket.destroy();
     });
   }
 
-  async #collect(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    let body = '';
+  /** What each connection of the server sent, by its socket. */
+  readonly #watchers = new Map<Duplex, (request: SeenRequest) => void>();
+
+  #collect(request: http.IncomingMessage, response: http.ServerResponse): void {
+    const { method = '', url = '' } = request;
+    const seen: SeenRequest = { method, url, body: '', trailers: '' };
     request.setEncoding('latin1');
-    try {
-      for await (const piece of request) body += piece;
-    } catch (error) {
-      // An unfinished body: the caller waits for what comes behind it and gets this instead.
-      this.#onRefusal(error as Error);
-      return;
-    }
-    const { method = '', url = '', rawTrailers, rawHeaders } = request;
-    let trailers = '';
-    for (let i = 0; i < rawTrailers.length; i += 2)
-      trailers += `${rawTrailers[i]}: ${rawTrailers[i + 1]}\r\n`;
-    this.#onRequest({ method, url, body, trailers, fields: rawHeaders }, response);
+    request.on('data', (piece: string) => {
+      seen.body += piece;
+    });
+    request.on('end', () => {
+      const { rawTrailers } = request;
+      for (let i = 0; i < rawTrailers.length; i += 2) {
+        seen.trailers += `${rawTrailers[i]}: ${rawTrailers[i + 1]}\r\n`;
+      }
+      this.#watchers.get(request.socket)?.(seen);
+      response.end();
+    });
   }
 
   /** Rejects unless llhttp sees exactly the complete request, and the next one where it ends. */
@@ -66,14 +77,15 @@ export class IndependentReader {
     const text = method + request.text.slice(request.method.length);
     const [near, far] = duplexPair();
     const seen: SeenRequest[] = [];
+    let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error('waits for more')), PATIENCE_MS);
         this.#onRefusal = reject;
-        this.#onRequest = (one, answer) => {
+        this.#watchers.set(far, (one) => {
           seen.push(one);
-          answer.end();
-          if (one.url === '/sentinel') resolve();
-        };
+          if (seen.length === 2) resolve();
+        });
         near.on('close', () => reject(new Error('closed before the next request')));
         near.resume();
         this.#server.emit('connection', far);
@@ -82,12 +94,15 @@ export class IndependentReader {
     } catch (error) {
       assert.fail(`llhttp refuses what is sent upstream: ${String(error)}\n${JSON.stringify(text)}`);
     } finally {
+      clearTimeout(timer);
+      this.#watchers.delete(far);
       near.destroy();
       far.destroy();
     }
     assert.deepEqual(
       seen.map(({ url }) => url),
       [request.target, '/sentinel'],
+      'llhttp sees the same two requests',
     );
     const [first] = seen;
     assert.equal(first!.method, method);
@@ -102,12 +117,13 @@ export class IndependentReader {
     const untilClose = response.framing === 'until-close';
     let seen: http.IncomingMessage | null = null;
     let body = '';
+    let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error('waits for more')), PATIENCE_MS);
         const request = http.request({
           method: response.method,
           path: '/',
-          agent: false,
           createConnection: () => near,
           insecureHTTPParser: false,
           maxHeaderSize: MAX_HEADER_BYTES,
@@ -132,6 +148,7 @@ export class IndependentReader {
         `llhttp refuses what is sent to a client: ${String(error)}\n${JSON.stringify(response.text)}`,
       );
     } finally {
+      clearTimeout(timer);
       near.destroy();
       far.destroy();
     }

@@ -1,7 +1,9 @@
 // A real worker in this process with real sockets, and raw peers on both sides of it.
 
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
@@ -26,6 +28,7 @@ export class DataPlane {
   exited: Promise<number>;
   #exit!: (code: number) => void;
   #skippedMs = 0;
+  #clockReads = 0;
 
   constructor(log: Logger = pino({ level: 'silent' })) {
     this.exited = new Promise((resolve) => {
@@ -33,7 +36,10 @@ export class DataPlane {
     });
     this.worker = new Worker({
       log,
-      now: () => performance.now() + this.#skippedMs,
+      now: () => {
+        this.#clockReads += 1;
+        return performance.now() + this.#skippedMs;
+      },
       wallClock: () => Date.now(),
       random: Math.random,
       send: (message: WorkerToSupervisor) => {
@@ -67,9 +73,11 @@ export class DataPlane {
     return this.ports.get(listener)!;
   }
 
-  /** Moves the worker's clock on; what is due then happens with its next tick. */
-  skip(ms: number): void {
+  /** Moves the worker's clock on and waits until its timer has seen that: what was due has happened. */
+  async skip(ms: number): Promise<void> {
     this.#skippedMs += ms;
+    const before = this.#clockReads;
+    await eventually('a tick of the worker', () => this.#clockReads > before + 1);
   }
 
   async close(): Promise<void> {
@@ -159,8 +167,9 @@ export class RawPeer {
     });
   }
 
-  static async connect(port: number): Promise<RawPeer> {
-    const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  /** @param localAddress where the client seems to be: any 127.x.y.z is ours */
+  static async connect(port: number, localAddress = '127.0.0.1'): Promise<RawPeer> {
+    const socket = net.connect({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true });
     await once(socket, 'connect');
     return new RawPeer(socket);
   }
@@ -229,4 +238,68 @@ export function answering(answer: string): (peer: RawPeer) => void {
     };
     serve();
   };
+}
+
+/** A data plane with the peers of one test: whatever was opened through it is closed by `clear`. */
+export class Stage {
+  plane = new DataPlane();
+  readonly servers: RawServer[] = [];
+  readonly clients: RawPeer[] = [];
+
+  async backend(onConnection: (peer: RawPeer, index: number) => void = () => {}): Promise<RawServer> {
+    const server = await new RawServer(onConnection).listen();
+    this.servers.push(server);
+    return server;
+  }
+
+  /** An address of loopback that refuses connections. */
+  async refusing(): Promise<string> {
+    const server = await new RawServer(() => {}).listen();
+    const { at } = server;
+    await server.close();
+    return at;
+  }
+
+  async client(listener = 'web', localAddress?: string): Promise<RawPeer> {
+    const peer = await RawPeer.connect(this.plane.port(listener), localAddress);
+    this.clients.push(peer);
+    return peer;
+  }
+
+  /** Ends the test's world and makes the next one. */
+  async clear(): Promise<void> {
+    for (const client of this.clients.splice(0)) client.destroy();
+    await this.plane.close();
+    for (const server of this.servers.splice(0)) await server.close();
+    this.plane = new DataPlane();
+  }
+
+  /** After the last test: closes the spare world and asserts that no socket is left in this process. */
+  async end(): Promise<void> {
+    await this.clear();
+    await this.plane.close();
+    await assertNoSocketLeft();
+  }
+}
+
+export async function assertNoSocketLeft(): Promise<void> {
+  // Handles are freed in the turns after their close event.
+  for (let turns = 0; turns < 3; turns += 1) await turn();
+  const left = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap');
+  assert.deepEqual(left, [], 'no socket outlives its test');
+}
+
+/** The sockets of this process that `fits` takes, the worker's own among them: to look at what they hold. */
+export function socketsOf(fits: (socket: net.Socket) => boolean): readonly net.Socket[] {
+  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  return handles.filter((handle) => handle instanceof net.Socket).filter(fits);
+}
+
+/** Waits for a state that no event tells of; rejects after `limitMs` with what was waited for. */
+export async function eventually(what: string, holds: () => boolean, limitMs = 10_000): Promise<void> {
+  const endAtMs = performance.now() + limitMs;
+  while (!holds()) {
+    if (performance.now() > endAtMs) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }

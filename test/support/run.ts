@@ -21,9 +21,15 @@ function step(name: string, command: string, args: readonly string[]): boolean {
   return status === 0;
 }
 
-async function runTests(files: readonly string[]): Promise<{ passed: number; failed: number; skipped: number }> {
+async function runTests(
+  files: readonly string[],
+): Promise<{ passed: number; failed: number; skipped: number }> {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const events = run({ files: files.map((file) => join(ROOT, file)), concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
+  const events = run({
+    files: files.map((file) => join(ROOT, file)),
+    concurrency: CONCURRENCY,
+    timeout: TIMEOUT_MS,
+  });
   events.on('test:pass', ({ skip, todo, details }) => {
     if (details.type === 'suite') return;
     if (skip !== undefined || todo !== undefined) counts.skipped += 1;
@@ -39,13 +45,22 @@ async function runTests(files: readonly string[]): Promise<{ passed: number; fai
 }
 
 const wanted = process.argv.slice(2);
-const files = wanted.length === 0 ? FILES : FILES.filter((file) => wanted.some((part) => file.includes(part)));
+const files =
+  wanted.length === 0 ? FILES : FILES.filter((file) => wanted.some((part) => file.includes(part)));
 const checks =
   wanted.length > 0 ||
   [
     step('types', 'tsc', ['--noEmit']),
     step('lint and format', 'biome', ['check', '--error-on-warnings', '--reporter=summary']),
-    step('programs that tests talk to', 'sh', ['test/support/install-peers.sh', 'ssh', 'sshd', 'git', 'curl', 'openssl', 'promtool']),
+    step('programs that tests talk to', 'sh', [
+      'test/support/install-peers.sh',
+      'ssh',
+      'sshd',
+      'git',
+      'curl',
+      'openssl',
+      'promtool',
+    ]),
   ].every(Boolean);
 const counts = await runTests(files);
 if (!checks) counts.failed += 1;

@@ -1,0 +1,359 @@
+// tcp listeners from both ends of the wire: bytes, ends, resets, fail-over, limits and which target a client gets.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import type net from 'node:net';
+import { after, afterEach, describe, it } from 'node:test';
+import type { ListenerConfig } from '../../src/model/config.ts';
+import type { Snapshot } from '../../src/model/snapshot.ts';
+import { BlackHole } from '../support/black-hole.ts';
+import { eventually, type RawPeer, Stage, socketsOf } from '../support/data-plane.ts';
+import { listenerConfig, type PoolShape, ROUND_ROBIN, snapshotOf } from '../support/snapshots.ts';
+
+const HOUR_MS = 3_600_000;
+
+describe('tcp session', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  function snapshot(pool: PoolShape, listener: Partial<ListenerConfig> = {}, version = 1): Snapshot {
+    return snapshotOf({
+      version,
+      listeners: [
+        listenerConfig({
+          name: 'git',
+          protocol: 'tcp',
+          pool: 'pool-0',
+          timeouts: { headerMs: 10_000, idleMs: HOUR_MS },
+          ...listener,
+        }),
+      ],
+      pools: [pool],
+      routes: [],
+    });
+  }
+
+  function result(name: string): number {
+    return stage.plane.metric(`portico_tcp_connections_total{listener="git",result="${name}"}`);
+  }
+
+  /** One target; resolves with both ends of one connection through the worker. */
+  async function pair(pool: Partial<PoolShape> = {}): Promise<{ client: RawPeer; upstream: RawPeer }> {
+    const accepted = Promise.withResolvers<RawPeer>();
+    const server = await stage.backend((peer) => accepted.resolve(peer));
+    stage.plane.apply(snapshot({ targets: [server.at], ...pool }));
+    const client = await stage.client('git');
+    return { client, upstream: await accepted.promise };
+  }
+
+  it('passes bytes both ways as they come', async () => {
+    const { client, upstream } = await pair();
+    upstream.send('SSH-2.0-server\r\n');
+    await client.expect('SSH-2.0-server\r\n');
+    client.send('SSH-2.0-client\r\n');
+    await upstream.expect('SSH-2.0-client\r\n');
+    assert.equal(stage.plane.metric('portico_connections_active'), 1);
+  });
+
+  it('lets the client end its side and still get everything that the target sends', async () => {
+    const { client, upstream } = await pair();
+    client.send('request');
+    client.socket.end();
+    await upstream.until(() => upstream.ended);
+    assert.equal(upstream.received, 'request');
+    upstream.send('a long ');
+    await client.expect('a long ');
+    upstream.send('answer');
+    upstream.socket.end();
+    await client.until(() => client.closed);
+    assert.equal(client.received, 'a long answer');
+    assert.equal(client.error, null);
+    await eventually('the count', () => result('complete') === 1);
+    assert.equal(stage.plane.metric('portico_connections_active'), 0);
+  });
+
+  it('lets the target end its side and still take everything that the client sends', async () => {
+    const { client, upstream } = await pair();
+    upstream.send('bye');
+    upstream.socket.end();
+    await client.until(() => client.ended);
+    assert.equal(client.received, 'bye');
+    client.send('but ');
+    await upstream.expect('but ');
+    client.send('listen');
+    client.socket.end();
+    await upstream.until(() => upstream.closed);
+    assert.equal(upstream.received, 'but listen');
+    await eventually('the count', () => result('complete') === 1);
+  });
+
+  it('resets the target when the client resets', async () => {
+    const { client, upstream } = await pair();
+    client.send('x');
+    await upstream.expect('x');
+    client.socket.resetAndDestroy();
+    await upstream.until(() => upstream.closed);
+    assert.equal(upstream.error?.code, 'ECONNRESET');
+    assert.equal(result('client-aborted'), 1);
+  });
+
+  it('resets the client when the target resets', async () => {
+    const { client, upstream } = await pair();
+    upstream.send('x');
+    await client.expect('x');
+    upstream.socket.resetAndDestroy();
+    await client.until(() => client.closed);
+    assert.equal(client.error?.code, 'ECONNRESET');
+    assert.equal(result('upstream-reset'), 1);
+    assert.equal(stage.plane.metric('portico_failures_total{listener="git",reason="upstream-reset"}'), 1);
+  });
+
+  it('carries bulk both ways at once unharmed, and holds little of it while the readers stand still', async () => {
+    const size = 24 * 1024 * 1024;
+    const { client, upstream } = await pair();
+    const sides = [client.socket, upstream.socket];
+    const digests = sides.map(() => createHash('sha256'));
+    let received = 0;
+    for (const [index, socket] of sides.entries()) {
+      socket.removeAllListeners('data');
+      socket.pause();
+      socket.on('data', (chunk) => {
+        digests[index]!.update(chunk);
+        received += chunk.length;
+      });
+      socket.pause();
+    }
+    const bulk = sides.map((_, index) => pattern(size, index + 1));
+    for (const [index, socket] of sides.entries()) socket.end(bulk[index]);
+
+    const { port } = stage.servers[0]!.server.address() as net.AddressInfo;
+    const own = (): readonly net.Socket[] =>
+      socketsOf((socket) => socket.localPort === stage.plane.port('git') || socket.remotePort === port);
+    await eventually('both directions to stand still', () => own().every((socket) => socket.isPaused()));
+    assert.equal(own().length, 2);
+    for (const socket of own())
+      assert.ok(socket.writableLength <= 512 * 1024, `${socket.writableLength} held`);
+
+    for (const socket of sides) socket.resume();
+    await eventually('all bytes', () => received === 2 * size, 30_000);
+    const expected = bulk.map((bytes) => createHash('sha256').update(bytes).digest('hex'));
+    assert.deepEqual(
+      digests.map((digest) => digest.digest('hex')),
+      [expected[1], expected[0]],
+    );
+    await eventually('the count', () => result('complete') === 1);
+    assert.equal(stage.plane.metric('portico_bytes_received_total'), size);
+    assert.equal(stage.plane.metric('portico_bytes_sent_total'), size);
+  });
+
+  it('gives a slow client the last bytes of a target that has closed, however long it takes', async () => {
+    const size = 12 * 1024 * 1024;
+    const server = await stage.backend((peer) => peer.socket.end(pattern(size, 1)));
+    stage.plane.apply(snapshot({ targets: [server.at] }));
+    const client = await stage.client('git');
+    // The target is done when the worker has read everything; until then the client reads, and then it stops.
+    while (result('complete') === 0) {
+      client.socket.resume();
+      await once(client.socket, 'data');
+      client.socket.pause();
+    }
+    const held = socketsOf((socket) => socket.localPort === stage.plane.port('git'))[0]!;
+    assert.ok(held.writableLength > 0, 'the worker still holds some of it');
+    for (let seconds = 0; seconds < 10; seconds += 1) {
+      await stage.plane.skip(1000);
+    }
+    client.socket.resume();
+    client.socket.end();
+    await client.until(() => client.closed, 20_000);
+    assert.equal(client.error, null);
+    assert.equal(client.received.length, size);
+  });
+
+  it('gives up on a client that takes nothing of the last bytes for a minute', async () => {
+    const server = await stage.backend((peer) => peer.socket.end(pattern(12 * 1024 * 1024, 1)));
+    stage.plane.apply(snapshot({ targets: [server.at] }));
+    const client = await stage.client('git');
+    while (result('complete') === 0) {
+      client.socket.resume();
+      await once(client.socket, 'data');
+      client.socket.pause();
+    }
+    for (let seconds = 0; seconds < 70; seconds += 10) {
+      await stage.plane.skip(10_000);
+    }
+    await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+  });
+
+  // Connecting -------------------------------------------------------------------------------------------------------
+
+  it('fails over to the next target when one refuses, and counts it', async () => {
+    const good = await stage.backend((peer) => peer.send('good'));
+    const refusing = [await stage.refusing(), await stage.refusing(), await stage.refusing()];
+    stage.plane.apply(snapshot({ targets: [...refusing, good.at] }));
+    for (let round = 0; round < 4; round += 1) {
+      const client = await stage.client('git');
+      await client.expect('good');
+    }
+    assert.ok(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-refused"}') >= 3);
+    assert.ok(stage.plane.metric('portico_upstream_connect_failures_total') >= 3);
+  });
+
+  it('fails over from a target that never answers, with what the client has said meanwhile', async () => {
+    const hole = await BlackHole.open();
+    try {
+      let seen: RawPeer | null = null;
+      const good = await stage.backend((peer) => {
+        seen = peer;
+      });
+      const early = pattern(200_000, 7).toString('latin1');
+      stage.plane.apply(
+        snapshot({
+          targets: [hole.at, good.at],
+          // The row of a hash policy begins with the same target for everyone; round robin begins with each in turn.
+          timeouts: { connectMs: 200, responseHeaderMs: 1000, streamIdleMs: 1000, totalMs: 0 },
+        }),
+      );
+      for (let round = 0; round < 2; round += 1) {
+        const client = await stage.client('git');
+        client.send(early);
+        client.socket.end();
+        await eventually('the other target', () => seen !== null && seen.ended);
+        assert.ok(seen!.received === early, 'every early byte, in order, and the end after them');
+        seen!.socket.end('done');
+        seen = null;
+        await client.expect('done');
+      }
+      assert.equal(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-timeout"}'), 1);
+    } finally {
+      await hole.close();
+    }
+  });
+
+  it('resets the client when every target refuses or there is none, and forgets the connection', async () => {
+    const limits = { ...listenerConfig().limits, connections: 3 };
+    stage.plane.apply(snapshot({ targets: [] }, { limits }));
+    for (let round = 0; round < 8; round += 1) {
+      const client = await stage.client('git');
+      await client.until(() => client.closed);
+      assert.equal(client.error?.code, 'ECONNRESET');
+    }
+    assert.equal(result('no-target'), 8, 'more than the limit of open connections: none is left behind');
+    stage.plane.apply(snapshot({ targets: [await stage.refusing()] }, { limits }, 2));
+    for (let round = 0; round < 8; round += 1) {
+      const client = await stage.client('git');
+      await client.until(() => client.closed);
+    }
+    assert.equal(result('connect-refused'), 8);
+    const good = await stage.backend((peer) => peer.send('good'));
+    stage.plane.apply(snapshot({ targets: [good.at] }, { limits }, 3));
+    const client = await stage.client('git');
+    await client.expect('good');
+    assert.equal(stage.plane.metric('portico_connections_active'), 1);
+  });
+
+  it('drops the attempt when the client leaves before its target is there', async () => {
+    const hole = await BlackHole.open();
+    try {
+      stage.plane.apply(snapshot({ targets: [hole.at] }));
+      const client = await stage.client('git');
+      client.send('hello');
+      client.socket.resetAndDestroy();
+      await eventually('the count', () => result('client-aborted') === 1);
+      assert.equal(stage.plane.metric('portico_connections_active'), 0);
+      assert.equal(stage.plane.metric('portico_upstream_connections'), 0);
+    } finally {
+      await hole.close();
+    }
+  });
+
+  it('keeps to the bound of open connections to one target', async () => {
+    const first = await stage.backend((peer) => peer.send('first'));
+    const second = await stage.backend((peer) => peer.send('second'));
+    stage.plane.apply(
+      snapshot({
+        targets: [first.at, second.at],
+        connections: { idlePerTarget: 64, idleMs: 55_000, requests: 0, ageMs: 0, perTarget: 2 },
+      }),
+    );
+    for (let round = 0; round < 4; round += 1) {
+      const client = await stage.client('git');
+      await client.until(() => client.received !== '');
+    }
+    assert.deepEqual([first.connections, second.connections], [2, 2]);
+    const fifth = await stage.client('git');
+    await fifth.until(() => fifth.closed);
+    assert.equal(result('connection-limit'), 1);
+  });
+
+  // Time ---------------------------------------------------------------------------------------------------------------
+
+  it('ends a connection on which nothing has moved for the idle limit, and no sooner', async () => {
+    const { client, upstream } = await pair();
+    for (let half = 0; half < 4; half += 1) {
+      await stage.plane.skip(HOUR_MS / 2);
+      // One byte in one direction is enough.
+      if (half % 2 === 0) client.send('.');
+      else upstream.send('.');
+      await eventually('the byte', () => client.received.length + upstream.received.length === half + 1);
+    }
+    await stage.plane.skip(HOUR_MS + 1000);
+    await client.until(() => client.ended || client.closed);
+    await upstream.until(() => upstream.ended || upstream.closed);
+    assert.equal(result('stream-idle'), 1);
+  });
+
+  // Which target -------------------------------------------------------------------------------------------------------
+
+  it('sends each client address to its own target every time, and moves only those of a target that goes', async () => {
+    const names = ['one', 'two', 'three', 'four'];
+    const servers = await Promise.all(names.map((name) => stage.backend((peer) => peer.send(name))));
+    const policy = {
+      ...ROUND_ROBIN,
+      name: 'rendezvous',
+      key: { kind: 'source-ip', prefix4: 32, prefix6: 128 },
+    } as const;
+    stage.plane.apply(snapshot({ targets: servers.map(({ at }) => at), policy }));
+    const addresses = Array.from({ length: 24 }, (_, index) => `127.0.${index}.${index + 1}`);
+    const targetOf = async (address: string): Promise<string> => {
+      const client = await stage.client('git', address);
+      await client.until(() => names.includes(client.received));
+      client.destroy();
+      return client.received;
+    };
+    const before = new Map<string, string>();
+    for (const address of addresses) before.set(address, await targetOf(address));
+    assert.ok(new Set(before.values()).size >= 3, 'clients spread');
+    for (const address of addresses) assert.equal(await targetOf(address), before.get(address));
+
+    stage.plane.apply(snapshot({ targets: servers.slice(1).map(({ at }) => at), policy }, {}, 2));
+    for (const address of addresses) {
+      const now = await targetOf(address);
+      if (before.get(address) === 'one') assert.notEqual(now, 'one');
+      else assert.equal(now, before.get(address), 'the others stay');
+    }
+  });
+
+  it('lets a tunnel live through snapshots that remove its target, and sends new clients elsewhere', async () => {
+    const { client, upstream } = await pair();
+    const other = await stage.backend((peer) => peer.send('other'));
+    stage.plane.apply(snapshot({ targets: [other.at] }, {}, 2));
+    const fresh = await stage.client('git');
+    await fresh.expect('other');
+    client.send('still');
+    await upstream.expect('still');
+    upstream.send('here');
+    await client.expect('here');
+  });
+});
+
+function pattern(size: number, seed: number): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let state = seed;
+  for (let index = 0; index < size; index += 1) {
+    state = (state * 1_103_515_245 + 12_345) & 0x7fffffff;
+    bytes[index] = state >> 16;
+  }
+  return bytes;
+}
