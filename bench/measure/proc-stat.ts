@@ -57,13 +57,13 @@ export function sumTree(stats: readonly ProcessStat[], root: number): CpuTime {
   return { userMs, systemMs };
 }
 
-/** Every process that there is now. */
-export function readProcesses(): readonly ProcessStat[] {
+/** Every process that there is now. `directory` is where the kernel shows them. */
+export function readProcesses(directory = '/proc'): readonly ProcessStat[] {
   const stats: ProcessStat[] = [];
-  for (const name of readdirSync('/proc')) {
+  for (const name of readdirSync(directory)) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      stats.push(parseStat(readFileSync(`/proc/${name}/stat`, 'latin1')));
+      stats.push(parseStat(readFileSync(`${directory}/${name}/stat`, 'latin1')));
     } catch (error) {
       // It ended between the two calls.
       if (!isGone(error)) throw error;

@@ -15,7 +15,7 @@ export interface Conditions {
   readonly connections: number;
   readonly bodyBytes: number;
   readonly rounds: number;
-  readonly secondsPerTurn: number;
+  readonly secondsPerRound: number;
 }
 
 /** The machine in general words. */
@@ -65,10 +65,10 @@ function range({ min, max }: Spread, digits: number): string {
 }
 
 export function describeConditions(conditions: Conditions): readonly string[] {
-  const { date, machine, node, driver, connections, bodyBytes, rounds, secondsPerTurn, pinned } = conditions;
+  const { date, machine, node, driver, connections, bodyBytes, rounds, secondsPerRound, pinned } = conditions;
   return [
     `${date}, ${machine}, Node ${node}.`,
-    `${driver} with ${connections} keep-alive connections, answers of ${bodyBytes} bytes, ${rounds} interleaved rounds of ${secondsPerTurn} s each, a fresh process for every turn.`,
+    `${driver} with ${connections} keep-alive connections, answers of ${bodyBytes} bytes, ${rounds} rounds with fresh processes, each proxy ${secondsPerRound} s in a round, in turns of one second.`,
     pinned
       ? 'The proxy and all its processes on core 0, driver and backend on the others.'
       : 'There is no taskset here: nothing was bound to a core, and the figures are worth less.',

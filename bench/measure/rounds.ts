@@ -1,10 +1,10 @@
-// The measurement itself: rounds in which every subject has its turn, each turn with a fresh process.
+// The measurement itself: rounds with a fresh process of every subject, in which they take turns second by second.
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Driver } from '../drivers/driver.ts';
-import type { Subject } from '../subjects/subject.ts';
+import type { Driver, LoadResult } from '../drivers/driver.ts';
+import type { Running, Subject } from '../subjects/subject.ts';
 import { readProcesses, sumTree } from './proc-stat.ts';
 import { awaitAnswer, problemOf } from './verify.ts';
 
@@ -12,17 +12,19 @@ export interface RoundOptions {
   readonly rounds: number;
   readonly connections: number;
   readonly warmUpSeconds: number;
-  readonly seconds: number;
+  /** Slices of load that each subject gets in a round. */
+  readonly slices: number;
+  readonly sliceSeconds: number;
   /** Cores of the subject, as taskset reads them. */
   readonly cores: string;
   readonly backendPort: number;
   readonly body: string;
   readonly driver: Driver;
-  /** Told of each result as it comes. */
-  readonly onTurn: (turn: Turn) => void;
+  /** Told of each round's results as they come. */
+  readonly onRound: (turns: readonly Turn[]) => void;
 }
 
-/** One subject in one round. */
+/** One subject in one round: the sum of its slices. */
 export interface Turn {
   readonly subject: string;
   /** From 1. */
@@ -34,9 +36,9 @@ export interface Turn {
   readonly systemMs: number;
 }
 
-/** The subjects of a round in turn; each round begins with another one, so that none always comes first. */
-export function orderOf<T>(subjects: readonly T[], round: number): readonly T[] {
-  const first = round % subjects.length;
+/** The subjects in turn; each time another one is first, so that none always follows the same. */
+export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
+  const first = time % subjects.length;
   return [...subjects.slice(first), ...subjects.slice(0, first)];
 }
 
@@ -47,49 +49,85 @@ export async function runRounds(
 ): Promise<readonly Turn[]> {
   const turns: Turn[] = [];
   for (let round = 1; round <= options.rounds; round += 1) {
-    for (const subject of orderOf(subjects, round - 1)) {
-      const turn = await takeTurn(subject, round, options);
-      options.onTurn(turn);
-      turns.push(turn);
-    }
+    const ofRound = await runRound(orderOf(subjects, round - 1), round, options);
+    options.onRound(ofRound);
+    turns.push(...ofRound);
   }
   return turns;
 }
 
-async function takeTurn(subject: Subject, round: number, options: RoundOptions): Promise<Turn> {
-  const { cores, backendPort, body, connections, driver } = options;
+/** A subject while its processes run. */
+interface Contender {
+  readonly subject: Subject;
+  readonly running: Running;
+  /** All requests so far, those of the warm-up included. */
+  answered: number;
+  turn: Turn;
+}
+
+async function runRound(
+  subjects: readonly Subject[],
+  round: number,
+  options: RoundOptions,
+): Promise<readonly Turn[]> {
+  const { cores, backendPort, body, slices } = options;
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-bench-'));
+  const contenders: Contender[] = [];
   try {
-    const running = await subject.start({ cores, backendPort, directory });
-    const { child, url } = running;
-    try {
-      await awaitAnswer(url, body, child);
-      const warmUp = await driver.run({ url, body, connections, seconds: options.warmUpSeconds });
-      refuse(subject, round, warmUp.problems);
-      const before = sumTree(readProcesses(), child.pid);
-      const { requests, seconds, problems } = await driver.run({
-        url,
-        body,
-        connections,
-        seconds: options.seconds,
-      });
-      const after = sumTree(readProcesses(), child.pid);
-      refuse(subject, round, problems);
-      const problem = await problemOf(url, body);
-      refuse(subject, round, problem === null ? [] : [problem]);
-      await child.stop();
-      await running.checkDuties(requests + warmUp.requests);
-      const userMs = after.userMs - before.userMs;
-      const systemMs = after.systemMs - before.systemMs;
-      return { subject: subject.name, round, requests, seconds, userMs, systemMs };
-    } finally {
-      await child.stop();
+    for (const [index, subject] of subjects.entries()) {
+      const own = path.join(directory, String(index));
+      await mkdir(own);
+      const running = await subject.start({ cores, backendPort, directory: own });
+      const turn = { subject: subject.name, round, requests: 0, seconds: 0, userMs: 0, systemMs: 0 };
+      const contender = { subject, running, answered: 0, turn };
+      contenders.push(contender);
+      await awaitAnswer(running.url, body, running.child);
+      await load(contender, options.warmUpSeconds, options);
     }
+    for (let slice = 0; slice < slices; slice += 1) {
+      for (const contender of orderOf(contenders, slice)) await takeSlice(contender, options);
+    }
+    for (const { subject, running, answered } of contenders) {
+      const problem = await problemOf(running.url, body);
+      if (problem !== null) throw new Error(`${subject.name}: ${problem}`);
+      await running.child.stop();
+      await running.checkDuties(answered);
+    }
+    return contenders.map(({ turn }) => turn);
   } finally {
+    for (const { running } of contenders) await running.child.stop();
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-function refuse(subject: Subject, round: number, problems: readonly string[]): void {
-  if (problems.length > 0) throw new Error(`${subject.name}, round ${round}: ${problems.join(', ')}`);
+async function takeSlice(contender: Contender, options: RoundOptions): Promise<void> {
+  const { pid } = contender.running.child;
+  const before = sumTree(readProcesses(), pid);
+  const { requests, seconds } = await load(contender, options.sliceSeconds, options);
+  const after = sumTree(readProcesses(), pid);
+  const { turn } = contender;
+  contender.turn = {
+    ...turn,
+    requests: turn.requests + requests,
+    seconds: turn.seconds + seconds,
+    userMs: turn.userMs + after.userMs - before.userMs,
+    systemMs: turn.systemMs + after.systemMs - before.systemMs,
+  };
+}
+
+async function load(
+  contender: Contender,
+  seconds: number,
+  { driver, body, connections }: RoundOptions,
+): Promise<LoadResult> {
+  const { subject, running } = contender;
+  const result = await driver.run({ url: running.url, body, connections, seconds });
+  const { requests, problems } = result;
+  if (requests === 0 || problems.length > 0) {
+    throw new Error(
+      `${subject.name}: ${problems.length === 0 ? 'no request was answered' : problems.join(', ')}`,
+    );
+  }
+  contender.answered += requests;
+  return result;
 }

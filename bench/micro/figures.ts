@@ -21,12 +21,13 @@ export function readRouter(output: string): readonly Figure[] {
   const lines = output.trimEnd().split('\n');
   const counts = lines[1]?.trim().split(/\s+/).slice(1) ?? [];
   return lines.slice(2).flatMap((line) => {
-    const row = /^(.*\S)((?:\s+[\d.]+)+)$/.exec(line);
-    const cells = row?.[2]?.trim().split(/\s+/) ?? [];
-    // A name may end in a number of its own: only as many cells as there are counts are figures.
+    const words = line.trim().split(/\s+/);
+    // A name may end in a number of its own: only as many words as there are counts are figures.
+    const name = words.slice(0, -counts.length).join(' ');
+    const figures = words.slice(-counts.length).map(Number);
     return counts.map((count, at) => ({
-      name: `${row?.[1] ?? line}, ${count} routes`,
-      value: Number(cells[cells.length - counts.length + at]),
+      name: `${name}, ${count} routes`,
+      value: figures[at] ?? Number.NaN,
       unit: 'ns',
     }));
   });

@@ -44,7 +44,11 @@ const result = { date: startedAt.slice(0, 10), machine: describeMachine(), node:
 if (values.json === true) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 else {
   const rows = results.flatMap(({ benchmark, figures }) =>
-    figures.map(({ name, value, unit }) => [`${benchmark}: ${name}`, value.toPrecision(3), unit]),
+    figures.map(({ name, value, unit }) => [
+      `${benchmark}: ${name}`,
+      String(Number(value.toPrecision(3))),
+      unit,
+    ]),
   );
   process.stdout.write(textTable([['', 'median', 'unit'], ...rows]));
   process.stdout.write(

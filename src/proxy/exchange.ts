@@ -6,15 +6,16 @@ import { responseFailure } from '../http1/parse-failure.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
-import { CHUNK_SUFFIX, chunkPrefix, lastChunk } from '../http1/write.ts';
+import { lastChunk } from '../http1/write.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
-import type { Member } from '../model/picker.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
+import { ExchangeFacts } from './exchange-facts.ts';
 import { type AnswerParts, failureAnswer, optionsAnswer } from './http/answers.ts';
+import { writeBody } from './http/body.ts';
 import { buildRequestHead, isAskedUpgrade, maxForwardsOf, upgradeOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
-import { RequestView } from './http/request-view.ts';
+import type { RequestView } from './http/request-view.ts';
 import {
   buildInterimHead,
   buildResponseHead,
@@ -23,17 +24,15 @@ import {
   downstreamFraming,
 } from './http/response-head.ts';
 import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
+import { SentRequest } from './http/sent-request.ts';
 import { rewritePath } from './router/filters.ts';
-import { createRouteMatch } from './router/router.ts';
+import type { RouteMatch } from './router/router.ts';
 import { render } from './router/template.ts';
 import { actionOf, NO_POOL } from './router/weighted.ts';
 import type { Runtime } from './runtime.ts';
-import type { Pool } from './upstream/pool.ts';
-import type { Target } from './upstream/target.ts';
+import { Attempts } from './upstream/attempts.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
 
-/** Text kept of a request so that it can be sent again; a longer one is not replayable. */
-const REPLAY_LIMIT = 64 * 1024;
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 const NEVER = Number.POSITIVE_INFINITY;
@@ -46,33 +45,17 @@ export class Exchange implements UpstreamUser, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
 
-  // What the record of the exchange is made of.
-  startedAtMs = 0;
-  headAtMs = 0;
-  firstByteAtMs = 0;
-  status = 0;
-  attempts = 0;
-  connectMs = 0;
-  reused = false;
-  failure: FailureCode | null = null;
-  pool: Pool | null = null;
-  target: Target | null = null;
-  requestId = '';
-  bytesIn = 0;
-  bytesOut = 0;
+  readonly facts: ExchangeFacts;
+  readonly match: RouteMatch;
   readonly view: RequestView;
-  readonly match = createRouteMatch();
-
   readonly #session: ExchangeSession;
   readonly #context: ExchangeContext;
-  readonly #tried: Member[] = [];
+  readonly #attempts = new Attempts();
   #runtime: Runtime;
   #head!: RequestHead;
   #phase: Phase = 'idle';
   #connection: UpstreamConnection | null = null;
-  #hash = 0;
-  #sendText = '';
-  #replayable = false;
+  readonly #sent = new SentRequest();
   #requestComplete = false;
   #responseStarted = false;
   #framing: DownstreamFraming = 'none';
@@ -80,14 +63,14 @@ export class Exchange implements UpstreamUser, Deadline {
   #attemptAtMs = 0;
   #sentAtMs = 0;
   #totalDueAtMs = NEVER;
-  #lastFailure: FailureCode | null = null;
-  #freshOnly = false;
 
   constructor(session: ExchangeSession, context: ExchangeContext) {
     this.#session = session;
     this.#context = context;
     this.#runtime = context.runtime();
-    this.view = new RequestView(session.client.address);
+    this.facts = new ExchangeFacts(session.client.address);
+    this.match = this.facts.match;
+    this.view = this.facts.view;
   }
 
   get active(): boolean {
@@ -135,48 +118,37 @@ export class Exchange implements UpstreamUser, Deadline {
     if (pool === undefined) {
       return this.#answer(action.kind === 'service' ? 'no-environment' : 'no-target');
     }
-    this.pool = pool;
-    pool.onRequest(this.headAtMs);
+    this.facts.pool = pool;
+    pool.onRequest(this.facts.headAtMs);
     const totalMs = rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
-    if (totalMs > 0) this.#totalDueAtMs = this.startedAtMs + totalMs;
-    this.#hash = pool.hashOf(this.view);
-    this.#replayable = IDEMPOTENT.has(this.#head.method);
+    if (totalMs > 0) this.#totalDueAtMs = this.facts.startedAtMs + totalMs;
+    this.#attempts.reset(pool, pool.hashOf(this.view), false);
+    this.#sent.replayable = IDEMPOTENT.has(this.#head.method);
     this.#attempt();
   }
 
   // 2. Pick and connect ------------------------------------------------------------------------------------------
 
   #attempt(): void {
-    const pool = this.pool!;
-    for (;;) {
-      const member = pool.picker.pick(this.#hash, this.#tried);
-      if (member === undefined) return this.#answer(this.#lastFailure ?? 'no-target');
-      this.#tried.push(member);
-      const target = member.live as Target;
-      this.#attemptAtMs = this.#context.now();
-      this.#phase = 'connecting';
-      this.#setDeadline(NEVER);
-      const connection = pool.connect(target, this, this.#freshOnly);
-      if (connection === undefined) {
-        this.#lastFailure = 'connection-limit';
-        continue;
-      }
-      this.attempts += 1;
-      this.target = target;
-      target.begin(this.#attemptAtMs);
-      this.#connection = connection;
-      this.reused = connection.reused;
-      if (connection.connected) {
-        pool.meters.reused();
-        this.connectMs = 0;
-        this.#send(connection);
-      }
-      return;
-    }
+    const nowMs = this.#context.now();
+    this.#attemptAtMs = nowMs;
+    this.#phase = 'connecting';
+    this.#setDeadline(NEVER);
+    const connection = this.#attempts.dial(this, nowMs);
+    if (connection === undefined) return this.#answer(this.#attempts.lastFailure);
+    const { facts } = this;
+    facts.attempts = this.#attempts.count;
+    facts.target = connection.target;
+    facts.reused = connection.reused;
+    this.#connection = connection;
+    if (!connection.connected) return;
+    facts.pool!.meters.reused();
+    facts.connectMs = 0;
+    this.#send(connection);
   }
 
   onUpstreamConnected(connection: UpstreamConnection): void {
-    this.connectMs = connection.connectMs;
+    this.facts.connectMs = connection.connectMs;
     this.#send(connection);
   }
 
@@ -189,8 +161,8 @@ export class Exchange implements UpstreamUser, Deadline {
 
   #send(connection: UpstreamConnection): void {
     connection.parser.begin(this.#head.method);
-    if (this.#sendText === '') this.#sendText = this.#requestHeadText();
-    connection.wire.text(this.#sendText);
+    if (this.#sent.text === '') this.#sent.text = this.#requestHeadText();
+    connection.wire.text(this.#sent.text);
     if (this.#requestComplete || this.#head.framing === Framing.None) this.#awaitResponse();
     else {
       this.#phase = 'request';
@@ -212,7 +184,7 @@ export class Exchange implements UpstreamUser, Deadline {
       target: head.hasQuery ? `${path}?${head.query}` : path,
       authority: filters.host === null ? head.authority : render(filters.host, captures),
       client: this.#session.client,
-      requestId: this.requestId,
+      requestId: this.facts.requestId,
       edits: filters.request,
       captures,
     });
@@ -220,27 +192,14 @@ export class Exchange implements UpstreamUser, Deadline {
 
   /** Body bytes of the request, decoded. */
   onRequestBody(buffer: Buffer, start: number, end: number): void {
-    this.bytesIn += end - start;
+    this.facts.bytesIn += end - start;
     const connection = this.#connection;
     // The answer came first, or there is none to send to: what is left of the body is read and dropped.
     if (connection === null || this.#phase === 'idle') return;
-    const { wire } = connection;
-    if (this.#head.framing === Framing.Chunked) {
-      const prefix = chunkPrefix(end - start);
-      wire.text(prefix);
-      wire.bytes(buffer, start, end);
-      wire.text(CHUNK_SUFFIX);
-      if (this.#replayable) this.#keepForReplay(prefix + buffer.latin1Slice(start, end) + CHUNK_SUFFIX);
-    } else {
-      wire.bytes(buffer, start, end);
-      if (this.#replayable) this.#keepForReplay(buffer.latin1Slice(start, end));
-    }
+    const chunked = this.#head.framing === Framing.Chunked;
+    writeBody(connection.wire, chunked, buffer, start, end);
+    this.#sent.keepBody(chunked, buffer, start, end);
     if (this.#phase === 'request') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
-  }
-
-  #keepForReplay(text: string): void {
-    if (this.#sendText.length + text.length > REPLAY_LIMIT) this.#replayable = false;
-    else this.#sendText += text;
   }
 
   /** The request is complete; its validated trailer lines may follow the last chunk. */
@@ -250,7 +209,7 @@ export class Exchange implements UpstreamUser, Deadline {
     if (connection !== null && this.#head.framing === Framing.Chunked) {
       const last = lastChunk(trailers);
       connection.wire.text(last);
-      if (this.#replayable) this.#keepForReplay(last);
+      this.#sent.keep(last);
     }
     if (this.#phase === 'request') this.#awaitResponse();
   }
@@ -259,7 +218,7 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#phase = 'response-head';
     this.#sentAtMs = this.#context.now();
     const waitMs =
-      this.match.rule!.rule.timeouts.responseHeaderMs ?? this.pool!.config.timeouts.responseHeaderMs;
+      this.match.rule!.rule.timeouts.responseHeaderMs ?? this.facts.pool!.config.timeouts.responseHeaderMs;
     this.#setDeadline(this.#sentAtMs + waitMs);
   }
 
@@ -304,7 +263,7 @@ export class Exchange implements UpstreamUser, Deadline {
 
   #onResponseHead(connection: UpstreamConnection, head: ResponseHead): void {
     const nowMs = this.#context.now();
-    const pool = this.pool!;
+    const pool = this.facts.pool!;
     const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
     const { status } = head;
     pool.meters.answered(status, tookMs);
@@ -315,8 +274,8 @@ export class Exchange implements UpstreamUser, Deadline {
       this.#dropConnection();
       return this.#attempt();
     }
-    this.firstByteAtMs = nowMs;
-    this.status = status;
+    this.facts.firstByteAtMs = nowMs;
+    this.facts.status = status;
     this.#responseStarted = true;
     this.#phase = 'response-body';
     this.#framing = downstreamFraming(head, this.#head.minor);
@@ -327,7 +286,7 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#session.wire.text(
       buildResponseHead(head, {
         framing: this.#framing,
-        requestId: this.requestId,
+        requestId: this.facts.requestId,
         date: this.#context.date,
         edits: filters.response,
         captures: this.match.captures,
@@ -344,23 +303,16 @@ export class Exchange implements UpstreamUser, Deadline {
 
   #mayRetryStatus(retry: { attempts: number; budget: number }): boolean {
     return (
-      this.attempts <= retry.attempts &&
-      this.#replayable &&
+      this.#attempts.count <= retry.attempts &&
+      this.#sent.replayable &&
       this.#requestReceived() &&
-      this.pool!.mayRetry(retry.budget)
+      this.facts.pool!.mayRetry(retry.budget)
     );
   }
 
   #relayBody(buffer: Buffer, start: number, end: number): void {
-    const { wire } = this.#session;
-    this.bytesOut += end - start;
-    if (this.#framing === 'chunked') {
-      wire.text(chunkPrefix(end - start));
-      wire.bytes(buffer, start, end);
-      wire.text(CHUNK_SUFFIX);
-    } else {
-      wire.bytes(buffer, start, end);
-    }
+    this.facts.bytesOut += end - start;
+    writeBody(this.#session.wire, this.#framing === 'chunked', buffer, start, end);
     this.#setDeadline(this.#context.now() + this.#streamIdleMs());
   }
 
@@ -376,7 +328,7 @@ export class Exchange implements UpstreamUser, Deadline {
     if (this.#framing === 'chunked') this.#session.wire.text(lastChunk(trailers));
     const reusable = !surplus && connection.parser.head.keepAlive && this.#requestReceived();
     this.#connection = null;
-    this.target!.end();
+    this.facts.target!.end();
     if (reusable) connection.release();
     else connection.close();
     this.#finish();
@@ -400,9 +352,9 @@ export class Exchange implements UpstreamUser, Deadline {
     const { head } = connection.parser;
     const asked = upgradeOf(this.#head);
     if (!isAskedUpgrade(asked, head.upgrade)) return this.#onUpstreamFailure('upgrade-failed', true);
-    this.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
-    this.status = 101;
-    this.firstByteAtMs = this.#context.now();
+    this.facts.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
+    this.facts.status = 101;
+    this.facts.firstByteAtMs = this.#context.now();
     this.#responseStarted = true;
     this.#context.deadlines.clear(this);
     this.#session.wire.text(buildSwitchHead(head));
@@ -417,7 +369,7 @@ export class Exchange implements UpstreamUser, Deadline {
   #onUpstreamFailure(code: FailureCode, spoke: boolean): void {
     if (spoke) {
       const nowMs = this.#context.now();
-      this.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
+      this.facts.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
     }
     const fresh = this.#connection?.reused === false;
     this.#dropConnection();
@@ -428,31 +380,27 @@ export class Exchange implements UpstreamUser, Deadline {
   }
 
   #retryOrAnswer(code: FailureCode): void {
-    this.#lastFailure = code;
+    this.#attempts.lastFailure = code;
     if (!this.#mayRetry(code)) return this.#answer(code);
-    this.pool!.meters.retried(code);
-    if (code === 'upstream-reset') {
-      // A closed pooled connection says nothing about its target: it is tried again, but not on the next corpse.
-      this.#tried.pop();
-      this.#freshOnly = true;
-    }
+    this.facts.pool!.meters.retried(code);
+    if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
     this.#attempt();
   }
 
   #mayRetry(code: FailureCode): boolean {
     const { retry } = FAILURES[code] as Failure;
     const rules = this.match.rule!.rule.retry;
-    if (retry === 'always') return this.attempts <= rules.attempts;
-    if (retry === 'never' || !this.#replayable) return false;
+    if (retry === 'always') return this.#attempts.count <= rules.attempts;
+    if (retry === 'never' || !this.#sent.replayable) return false;
     // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
-    return this.attempts <= Math.max(1, rules.attempts) && this.pool!.mayRetry(rules.budget);
+    return this.#attempts.count <= Math.max(1, rules.attempts) && this.facts.pool!.mayRetry(rules.budget);
   }
 
   /** Answers with a failure of the table; the request has not been answered before. */
   #answer(code: FailureCode): void {
     const failure: Failure = FAILURES[code];
-    this.failure = code;
-    this.status = failure.status;
+    this.facts.failure = code;
+    this.facts.status = failure.status;
     this.#dropConnection();
     this.#session.wire.text(failureAnswer(code, this.#answerParts(!failure.close)));
     this.#finish();
@@ -463,7 +411,7 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#keepAlive = mayStay && this.#session.mayKeepAlive && this.#requestReceived();
     return {
       date: this.#context.date.toString(),
-      requestId: this.requestId,
+      requestId: this.facts.requestId,
       keepAlive: this.#keepAlive,
       clientMinor: this.#head.minor,
       isHead: this.#head.method === 'HEAD',
@@ -473,7 +421,7 @@ export class Exchange implements UpstreamUser, Deadline {
   /** Max-Forwards has run out: the request is for us (RFC 9110, section 7.6.2), and TRACE would show others' fields. */
   #answerAsLast(): void {
     if (this.#head.method === 'TRACE') return this.#answer('method-unsupported');
-    this.status = 204;
+    this.facts.status = 204;
     this.#session.wire.text(optionsAnswer(this.#answerParts(true)));
     this.#finish();
   }
@@ -482,10 +430,10 @@ export class Exchange implements UpstreamUser, Deadline {
     const parts = this.#answerParts(true);
     const { action } = this.match.rule!;
     if (action.kind === 'respond') {
-      this.status = action.status;
+      this.facts.status = action.status;
       this.#session.wire.text(directAnswer(action, this.match.captures, parts));
     } else if (action.kind === 'redirect') {
-      this.status = action.status;
+      this.facts.status = action.status;
       const origin = { scheme: this.#session.scheme, port: this.#session.listenerPort };
       this.#session.wire.text(redirectAnswer(action, this.view, origin, this.match, parts));
     }
@@ -494,7 +442,7 @@ export class Exchange implements UpstreamUser, Deadline {
 
   /** The answer has begun and cannot be completed: the client must see that, so the connection is reset. */
   #cut(code: FailureCode): void {
-    this.failure = code;
+    this.facts.failure = code;
     this.#keepAlive = false;
     this.#record();
     this.#session.cut();
@@ -526,8 +474,8 @@ export class Exchange implements UpstreamUser, Deadline {
   /** The client is gone, or sent something that is no longer its request. */
   abort(code: FailureCode): void {
     if (this.#phase === 'idle') return;
-    this.failure = code;
-    if (!this.#responseStarted) this.status = FAILURES[code].status;
+    this.facts.failure = code;
+    if (!this.#responseStarted) this.facts.status = FAILURES[code].status;
     this.#dropConnection();
     this.#record();
   }
@@ -542,15 +490,15 @@ export class Exchange implements UpstreamUser, Deadline {
   #record(): void {
     this.#phase = 'idle';
     this.#context.deadlines.set(this, NEVER);
-    this.#context.recorder.record(this, this.#session, this.#context.now());
+    this.#context.recorder.record(this.facts, this.#session, this.#context.now());
   }
 
   /** The session ended a tunnel that this exchange had become. */
   onTunnelEnd(bytesIn: number, bytesOut: number, failure: FailureCode | null): void {
-    this.bytesIn += bytesIn;
-    this.bytesOut += bytesOut;
-    this.failure = failure;
-    this.target?.end();
+    this.facts.bytesIn += bytesIn;
+    this.facts.bytesOut += bytesOut;
+    this.facts.failure = failure;
+    this.facts.target?.end();
     this.#record();
   }
 
@@ -563,11 +511,11 @@ export class Exchange implements UpstreamUser, Deadline {
 
   #leaveTarget(): void {
     this.#connection = null;
-    this.target?.end();
+    this.facts.target?.end();
   }
 
   #streamIdleMs(): number {
-    return this.match.rule!.rule.timeouts.streamIdleMs ?? this.pool!.config.timeouts.streamIdleMs;
+    return this.match.rule!.rule.timeouts.streamIdleMs ?? this.facts.pool!.config.timeouts.streamIdleMs;
   }
 
   #setDeadline(dueAtMs: number): void {
@@ -579,33 +527,16 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#runtime = this.#context.runtime();
     this.#head = head;
     this.#phase = 'connecting';
-    this.startedAtMs = startedAtMs;
-    this.headAtMs = this.#context.now();
-    this.firstByteAtMs = 0;
-    this.status = 0;
-    this.attempts = 0;
-    this.connectMs = 0;
-    this.reused = false;
-    this.failure = null;
-    this.pool = null;
-    this.target = null;
-    this.bytesIn = 0;
-    this.bytesOut = 0;
-    this.match.rule = null;
-    this.view.set(head, head.path);
-    this.#tried.length = 0;
+    this.facts.reset(head, startedAtMs, this.#context.now());
     this.#connection = null;
-    this.#sendText = '';
-    this.#replayable = false;
+    this.#sent.reset();
     this.#requestComplete = false;
     this.#responseStarted = false;
     this.#framing = 'none';
     this.#sentAtMs = 0;
     this.#totalDueAtMs = NEVER;
-    this.#lastFailure = null;
-    this.#freshOnly = false;
     const foreign = client.trusted ? head.valueOf(FieldId.XRequestId) : '';
-    this.requestId =
+    this.facts.requestId =
       foreign !== '' && isAcceptableRequestId(foreign) ? foreign : this.#context.requestIds.next();
   }
 }

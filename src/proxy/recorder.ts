@@ -5,8 +5,7 @@ import type { FailureCode } from '../model/failures.ts';
 import { AccessLineBuilder, type ExchangeRecord } from '../telemetry/access-line.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { flagOf } from '../telemetry/flags.ts';
-import type { Exchange } from './exchange.ts';
-import type { ExchangeSession } from './exchange-context.ts';
+import type { ExchangeFacts } from './exchange-facts.ts';
 import type { ListenerMeters } from './meters.ts';
 
 /** A request that could not be read far enough to become an exchange. */
@@ -18,6 +17,14 @@ export interface RefusedRequest {
   /** The codec's own reason. */
   readonly detail: string;
   readonly totalMs: number;
+}
+
+/** What a record takes from the client's side. */
+export interface RecordedSession {
+  readonly listenerName: string;
+  readonly protocol: string;
+  readonly client: { readonly address: string };
+  readonly meters: ListenerMeters;
 }
 
 export class Recorder {
@@ -34,7 +41,7 @@ export class Recorder {
     this.#log = log;
   }
 
-  record(exchange: Exchange, session: ExchangeSession, nowMs: number): void {
+  record(exchange: ExchangeFacts, session: RecordedSession, nowMs: number): void {
     const { match, view, failure, status } = exchange;
     const { head } = view;
     const rule = match.rule;

@@ -1,12 +1,12 @@
 // One downstream connection of a tcp listener: picks a target, fails over along the row, then becomes a tunnel.
 
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
-import type { Member } from '../model/picker.ts';
 import { flagOf } from '../telemetry/flags.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { Listener } from './listener.ts';
 import { NOTHING } from './recorder.ts';
 import { Tunnel, type TunnelResult } from './tunnel.ts';
+import { Attempts } from './upstream/attempts.ts';
 import type { FlowFacts } from './upstream/hash-key.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { Target } from './upstream/target.ts';
@@ -15,6 +15,8 @@ import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** Targets tried before the client is given up on; every try costs at most the pool's connect timeout. */
 const ATTEMPTS = 5;
+/** What a client may say before its target is there; more waits in the kernel. */
+const EARLY_BYTES = 64 * 1024;
 
 export class TcpSession implements WireOwner, UpstreamUser {
   readonly #listener: Listener;
@@ -22,7 +24,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
   readonly #client: string;
   readonly #wire: Wire;
   readonly #startedAtMs: number;
-  readonly #tried: Member[] = [];
+  readonly #attempts = new Attempts();
   #pool: Pool | null = null;
   #target: Target | null = null;
   #connection: UpstreamConnection | null = null;
@@ -51,28 +53,16 @@ export class TcpSession implements WireOwner, UpstreamUser {
     const pool = this.#context.runtime().poolsByName.get(this.#listener.config.pool ?? '');
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
-    this.#attempt(pool.hashOf(flowOf(this.#client)));
+    this.#attempts.reset(pool, pool.hashOf(flowOf(this.#client)), true);
+    this.#attempt();
   }
 
-  #attempt(hash: number): void {
-    const pool = this.#pool!;
-    let code: FailureCode = 'no-target';
-    while (this.#tried.length < ATTEMPTS) {
-      const member = pool.picker.pick(hash, this.#tried);
-      if (member === undefined) break;
-      this.#tried.push(member);
-      const target = member.live as Target;
-      const connection = pool.connect(target, this, true);
-      if (connection === undefined) {
-        code = 'connection-limit';
-        continue;
-      }
-      this.#target = target;
-      target.begin(this.#context.now());
-      this.#connection = connection;
-      return;
-    }
-    this.#fail(code);
+  #attempt(): void {
+    const connection =
+      this.#attempts.count < ATTEMPTS ? this.#attempts.dial(this, this.#context.now()) : undefined;
+    if (connection === undefined) return this.#fail(this.#attempts.lastFailure);
+    this.#target = connection.target;
+    this.#connection = connection;
   }
 
   onUpstreamConnected(connection: UpstreamConnection): void {
@@ -90,10 +80,9 @@ export class TcpSession implements WireOwner, UpstreamUser {
 
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
     this.#leaveTarget();
-    const pool = this.#pool!;
-    pool.meters.retried(code);
-    if (this.#tried.length >= ATTEMPTS) this.#fail(code);
-    else this.#attempt(pool.hashOf(flowOf(this.#client)));
+    this.#attempts.lastFailure = code;
+    this.#pool?.meters.retried(code);
+    this.#attempt();
   }
 
   // Before the tunnel is there, the client may speak first, end its side, or leave.
@@ -101,7 +90,8 @@ export class TcpSession implements WireOwner, UpstreamUser {
   onBytes(buffer: Buffer, length: number): void {
     const bytes = Buffer.from(buffer.subarray(0, length));
     this.#early = this.#early === null ? bytes : Buffer.concat([this.#early, bytes]);
-    this.#wire.pause();
+    // A paused socket does not tell that its client has left, so a greeting alone pauses nothing.
+    if (this.#early.length >= EARLY_BYTES) this.#wire.pause();
   }
 
   onEnd(): void {
@@ -171,7 +161,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
       pool: this.#pool?.name ?? null,
       target: this.#target?.identity ?? null,
       node: this.#target?.node ?? null,
-      attempts: this.#tried.length,
+      attempts: this.#attempts.count,
       connectMs: this.#connectMs,
       totalMs,
       flag: flagOf(code),

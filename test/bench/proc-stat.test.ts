@@ -1,7 +1,9 @@
 // Tests of reading CPU times from /proc.
 
 import assert from 'node:assert/strict';
-import process from 'node:process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { type ProcessStat, parseStat, readProcesses, sumTree } from '../../bench/measure/proc-stat.ts';
 
@@ -51,7 +53,16 @@ test('a root that is gone is an error, not zero', () => {
   assert.throws(() => sumTree([stat(1, 0, 5)], 10), RangeError);
 });
 
-test('the running processes are found, this one among them', { skip: process.platform !== 'linux' }, () => {
-  const { userMs, systemMs } = sumTree(readProcesses(), process.pid);
-  assert.ok(userMs + systemMs > 0);
+test('processes are read from numbered directories, and one that ends meanwhile is passed over', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'portico-proc-'));
+  try {
+    for (const name of ['4234', '4235', 'self']) await mkdir(path.join(directory, name));
+    await writeFile(path.join(directory, '4234', 'stat'), line('node'));
+    assert.deepEqual(
+      readProcesses(directory).map(({ pid }) => pid),
+      [4234],
+    );
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });

@@ -29,8 +29,20 @@ interface Ports {
   readonly etcdPeer: number;
 }
 
+export interface ControlPlaneOptions {
+  /** What the API server listens on. Default: loopback alone. */
+  readonly bind?: string;
+  /** The address in its certificate and in the administrator's kubeconfig. Default: loopback. */
+  readonly address?: string;
+}
+
 /** Starts all three programs; `directory` must exist and is left behind for the reader of its logs. */
-export async function startControlPlane(kube: KubeBinary, directory: string): Promise<ControlPlane> {
+export async function startControlPlane(
+  kube: KubeBinary,
+  directory: string,
+  options: ControlPlaneOptions = {},
+): Promise<ControlPlane> {
+  const address = options.address ?? ADDRESS;
   const [api, etcdClient, etcdPeer] = (await findFreePorts(3, [ADDRESS])) as [number, number, number];
   const ports = { api, etcdClient, etcdPeer };
   const kubeconfig = path.join(directory, 'admin.kubeconfig');
@@ -56,8 +68,8 @@ export async function startControlPlane(kube: KubeBinary, directory: string): Pr
   };
 
   const startApiServer = async (): Promise<void> => {
-    const child = start('kube-apiserver', apiServerFlags(directory, ports));
-    await awaitReady(child, READY_LIMIT_MS, () => isApiReady(directory, api, adminToken));
+    const child = start('kube-apiserver', apiServerFlags(directory, ports, options.bind ?? ADDRESS, address));
+    await awaitReady(child, READY_LIMIT_MS, () => isApiReady(directory, address, api, adminToken));
   };
 
   const close = async (): Promise<void> => {
@@ -79,7 +91,7 @@ export async function startControlPlane(kube: KubeBinary, directory: string): Pr
     await startApiServer();
     // The certificate file that the API server made for itself holds its authority as well.
     const authority = await readFile(path.join(directory, 'pki/apiserver.crt'));
-    await writeKubeconfig(kubeconfig, `https://${ADDRESS}:${api}`, authority, adminToken, 'admin');
+    await writeKubeconfig(kubeconfig, `https://${address}:${api}`, authority, adminToken, 'admin');
     start('kube-controller-manager', [
       `--kubeconfig=${kubeconfig}`,
       '--leader-elect=false',
@@ -93,7 +105,7 @@ export async function startControlPlane(kube: KubeBinary, directory: string): Pr
 
   return {
     kubeconfig,
-    server: `https://${ADDRESS}:${api}`,
+    server: `https://${address}:${api}`,
     pids: () =>
       Object.fromEntries(
         [...children.values()].filter((c) => c.ended() === null).map((c) => [c.name, c.pid]),
@@ -106,12 +118,12 @@ export async function startControlPlane(kube: KubeBinary, directory: string): Pr
   };
 }
 
-function apiServerFlags(directory: string, ports: Ports): string[] {
+function apiServerFlags(directory: string, ports: Ports, bind: string, address: string): string[] {
   return [
     `--etcd-servers=http://${ADDRESS}:${ports.etcdClient}`,
-    `--bind-address=${ADDRESS}`,
+    `--bind-address=${bind}`,
     // Given because a machine without a default route leaves nothing to guess it from.
-    `--advertise-address=${ADDRESS}`,
+    `--advertise-address=${address}`,
     `--secure-port=${ports.api}`,
     `--cert-dir=${path.join(directory, 'pki')}`,
     '--service-cluster-ip-range=10.96.0.0/16',
@@ -155,7 +167,7 @@ export async function writeKubeconfig(
 }
 
 /** `/readyz` with the certificate checked against the file that the server wrote. */
-async function isApiReady(directory: string, port: number, token: string): Promise<boolean> {
+async function isApiReady(directory: string, host: string, port: number, token: string): Promise<boolean> {
   let ca: Buffer;
   try {
     ca = await readFile(path.join(directory, 'pki/apiserver.crt'));
@@ -166,7 +178,7 @@ async function isApiReady(directory: string, port: number, token: string): Promi
   return await new Promise((resolve) => {
     const request = https.get(
       {
-        host: ADDRESS,
+        host,
         port,
         path: '/readyz',
         ca,

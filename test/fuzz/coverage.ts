@@ -24,6 +24,8 @@ export class Coverage {
   readonly #session = new inspector.Session();
   readonly #wanted: (url: string) => boolean;
   readonly #sources = new Map<string, SourceMarks>();
+  /** What the last `take` marked. */
+  #last: { marks: SourceMarks; at: number }[] = [];
 
   /** @param wanted decides by file URL which scripts count */
   constructor(wanted: (url: string) => boolean) {
@@ -42,8 +44,15 @@ export class Coverage {
       scripts = answer.result;
     });
     let fresh = 0;
+    this.#last = [];
     for (const script of scripts) if (this.#wanted(script.url)) fresh += this.#mark(script);
     return fresh;
+  }
+
+  /** Takes back what the last `take` marked, so that its inputs can be run again one by one. */
+  forgetLast(): void {
+    for (const { marks, at } of this.#last) marks.ran[at] = 0;
+    this.#last = [];
   }
 
   /** Share of the counted code that has run, 0 to 1. */
@@ -108,6 +117,7 @@ export class Coverage {
     for (let i = least; i < most; i++) {
       if (now[i] === 1 && marks.ran[i] === 0) {
         marks.ran[i] = 1;
+        this.#last.push({ marks, at: i });
         fresh++;
       }
     }

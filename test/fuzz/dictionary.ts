@@ -177,4 +177,18 @@ export const DICTIONARY: readonly string[] = [
   'X: a\r\n b\r\n',
   ':',
   'X-A: '.padEnd(300, 'y'),
+  // Past a limit
+  `Connection: ${'a,'.repeat(33)}\r\n`,
+  'Content-Length: 99999999999999999999\r\n',
+  'X-A: 1\r\n'.repeat(10),
+  `3;${'x'.repeat(40)}\r\nabc\r\n`,
+  `0\r\nX-T: ${'y'.repeat(120)}\r\n\r\n`,
+  'HTTP/1.1 100 C\r\n\r\n'.repeat(33),
+  `/${'p'.repeat(800)}`,
+  '11111111111111\r\n',
+  ' \t ; x \t= \t"y" \t; z\r\n',
+  'https://a?',
+  'OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n',
+  '/%2F../%5C..//',
+  '/a/..',
 ];

@@ -59,7 +59,10 @@ for (const { url, start, end } of coverage.gaps()) {
   const text = source.slice(start, end).replace(/\s+/g, ' ').trim();
   if (text.length > 1) say(`  ${path.relative(ROOT, file)}:${line} ${text.slice(0, 80)}`);
 }
-if (values.save) for (const { kind, bytes } of fuzzer.kept) saveEntry(CORPUS, kind, bytes);
+if (values.save) {
+  for (const { kind, bytes } of fuzzer.kept)
+    if (fuzzer.isFirstOfItsReason(kind, bytes)) saveEntry(CORPUS, kind, bytes);
+}
 for (const { kind, bytes, error } of fuzzer.findings) {
   const name = saveEntry(FOUND, kind, bytes);
   say(

@@ -6,7 +6,7 @@ import { shrink } from './corpus.ts';
 import type { Coverage } from './coverage.ts';
 import { IndependentReader } from './llhttp.ts';
 import { createRandom, Mutator } from './mutate.ts';
-import { judge, type Kind, signatureOf, type Verdict } from './oracles.ts';
+import { judge, type Kind, reasonOf, signatureOf, type Verdict } from './oracles.ts';
 
 export interface Finding {
   readonly kind: Kind;
@@ -53,6 +53,7 @@ export class Fuzzer {
   readonly #mutator: Mutator;
   readonly #reader = new IndependentReader();
   readonly #signatures = new Set<string>();
+  readonly #reasons = new Set<string>();
   readonly #pool: Input[] = [];
 
   constructor(options: FuzzerOptions) {
@@ -67,11 +68,21 @@ export class Fuzzer {
     for (const { kind, bytes } of entries) {
       const input: Input = { kind, bytes, cuts: [bytes.length >> 1], verdict: null };
       if (this.#execute(input)) this.#pool.push(input);
-      await this.#readIndependently(input);
+      if (input.verdict === null) continue;
       this.#isNewSignature(input);
+      this.#reasons.add(reasonOf(kind, input.verdict));
+      await this.#readIndependently(input);
     }
     coverage.take();
     while (budget.mayGoOn(this.executions) && this.findings.length < MAX_FINDINGS) await this.#batch();
+  }
+
+  /** Whether nothing on disk, and nothing asked about before, ends for this reason. */
+  isFirstOfItsReason(kind: Kind, bytes: Buffer): boolean {
+    const reason = reasonOf(kind, this.#judge(kind, bytes, []));
+    if (this.#reasons.has(reason)) return false;
+    this.#reasons.add(reason);
+    return true;
   }
 
   close(): void {
@@ -85,12 +96,21 @@ export class Fuzzer {
       const input = this.#next();
       if (this.#execute(input)) inputs.push(input);
     }
-    const newCode = coverage.take() > 0;
+    if (coverage.take() > 0) this.#keepWhatRunsNewCode(inputs);
     for (const [index, input] of inputs.entries()) {
-      // Which of the batch ran the new code is no longer known: those that behave in a new way are the likely ones.
       const fresh = this.#isNewSignature(input);
-      if (fresh || (newCode && index % 4 === 0)) this.#keep(input);
+      if (fresh) this.#keep(input);
       if (fresh || index % INDEPENDENT_EVERY === 0) await this.#readIndependently(input);
+    }
+  }
+
+  /** Which of the batch ran it is found by running them again: rare after the first seconds. */
+  #keepWhatRunsNewCode(inputs: readonly Input[]): void {
+    const { coverage } = this.#options;
+    coverage.forgetLast();
+    for (const input of inputs) {
+      this.#execute(input);
+      if (coverage.take() > 0) this.#keep(input);
     }
   }
 

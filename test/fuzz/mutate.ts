@@ -27,10 +27,10 @@ export class Mutator {
     this.#random = random;
   }
 
-  /** One to eight changes to `input`; `other` lends its parts. */
+  /** One to four changes to `input`; `other` lends its parts. */
   mutate(input: Buffer, other: Buffer): Buffer {
     let bytes = input;
-    const changes = 1 << Math.floor(this.#random() * 4);
+    const changes = 1 << Math.floor(this.#random() ** 2 * 3);
     for (let i = 0; i < changes; i++) bytes = this.#change(bytes, other);
     return bytes.length > MAX_INPUT_BYTES ? bytes.subarray(0, MAX_INPUT_BYTES) : bytes;
   }
@@ -52,7 +52,7 @@ export class Mutator {
   #change(bytes: Buffer, other: Buffer): Buffer {
     const at = this.#below(bytes.length + 1);
     const word = WORDS[this.#below(WORDS.length)]!;
-    switch (this.#below(12)) {
+    switch (this.#below(16)) {
       case 0:
         return splice(bytes, at, 1, Buffer.of(this.#below(256)));
       case 1:
@@ -83,6 +83,14 @@ export class Mutator {
         const from = this.#below(other.length + 1);
         return Buffer.concat([bytes.subarray(0, at), other.subarray(from)]);
       }
+      // A body grows at its end.
+      case 11:
+      case 12:
+        return Buffer.concat([bytes, word]);
+      // A field in the head of the last message.
+      case 13:
+      case 14:
+        return splice(bytes, this.#lastHeadLine(bytes), 0, word);
       default:
         return splice(bytes, at, 1, Buffer.of((bytes[at] ?? 0) ^ (1 << this.#below(8))));
     }
@@ -92,6 +100,12 @@ export class Mutator {
   #lineStart(bytes: Buffer): number {
     const found = bytes.indexOf(LINE_FEED, this.#below(bytes.length + 1));
     return found < 0 ? (this.#below(2) === 0 ? 0 : bytes.length) : found + 1;
+  }
+
+  /** Where a field line may be put into the head that begins last. */
+  #lastHeadLine(bytes: Buffer): number {
+    const end = bytes.lastIndexOf('\r\n\r\n');
+    return end < 0 ? bytes.length : end + 2;
   }
 
   /** One to four lines that follow each other. */

@@ -8,6 +8,7 @@ import {
   type ForwardedResponse,
   forwardRequests,
   forwardResponses,
+  LIMITS,
 } from './forwarding.ts';
 
 export type Kind = 'request' | 'response';
@@ -26,7 +27,7 @@ export interface Verdict {
 /** Judges an input read whole, byte by byte and at `cuts`, and what would be sent on for it. */
 export function judge(kind: Kind, bytes: Buffer, cuts: readonly number[]): Verdict {
   const read = (at: readonly number[]): Outcome =>
-    kind === 'request' ? readRequests(bytes, at) : readResponses(bytes, at, METHODS, true);
+    kind === 'request' ? readRequests(bytes, at, LIMITS) : readResponses(bytes, at, METHODS, true, LIMITS);
   const outcome = read([]);
   const whole = JSON.stringify(outcome);
   for (const at of [Array.from({ length: bytes.length }, (_, i) => i), cuts]) {
@@ -45,11 +46,14 @@ export function judge(kind: Kind, bytes: Buffer, cuts: readonly number[]): Verdi
 
 /** What a request input is like: a new one is worth keeping even when no new code ran. */
 export function signatureOf(kind: Kind, { outcome }: Verdict): string {
-  const messages = outcome.messages.map(
-    ({ framing, ended, keepAlive, fields, dropped, trailers, body }) =>
-      `${framing}${Number(ended)}${Number(keepAlive)}${Math.min(fields.length, 4)}${Math.min(dropped.length, 1)}${trailers === '' ? 0 : 1}${body === '' ? 0 : 1}`,
-  );
-  return `${kind} ${outcome.failure} ${messages.slice(0, 3).join(' ')}`;
+  const messages = outcome.messages.map(({ framing, ended }) => `${framing}${Number(ended)}`);
+  return `${kind} ${outcome.failure} ${messages.slice(0, 2).join(' ')}`;
+}
+
+/** What a run keeps on disk: one input for each reason of refusal and each way of framing. */
+export function reasonOf(kind: Kind, { outcome }: Verdict): string {
+  const [first] = outcome.messages;
+  return `${kind} ${outcome.failure} ${first?.framing ?? '-'} ${first?.trailers === '' ? '' : 'trailers'}`;
 }
 
 function headLines(text: string): string[] {

@@ -80,7 +80,7 @@ describe('exchange', () => {
     assert.equal(
       seen,
       'GET /a?b=c HTTP/1.1\r\nHost: Example.com:8080\r\nAccept: */*\r\nX-Forwarded-For: 127.0.0.1\r\n' +
-        `X-Forwarded-Proto: http\r\nX-Forwarded-Host: Example.com:8080\r\nX-Request-Id: ${id}\r\n\r\n`,
+        `X-Forwarded-Proto: http\r\nX-Forwarded-Host: Example.com:8080\r\nVia: 1.1 portico\r\nX-Request-Id: ${id}\r\n\r\n`,
     );
     assert.match(answer, /Connection: close\r\n/);
     assert.match(answer, new RegExp(`X-Request-Id: ${id}\r\n`));

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { ListenerConfig } from '../../src/model/config.ts';
@@ -12,6 +11,8 @@ import { eventually, type RawPeer, Stage, socketsOf } from '../support/data-plan
 import { listenerConfig, type PoolShape, ROUND_ROBIN, snapshotOf } from '../support/snapshots.ts';
 
 const HOUR_MS = 3_600_000;
+/** Less than the worker takes before it stops reading. */
+const STEP = 128 * 1024;
 
 describe('tcp session', () => {
   const stage = new Stage();
@@ -46,6 +47,50 @@ describe('tcp session', () => {
     stage.plane.apply(snapshot({ targets: [server.at], ...pool }));
     const client = await stage.client('git');
     return { client, upstream: await accepted.promise };
+  }
+
+  /** The worker's own two sockets of the connection. */
+  async function ownSockets(): Promise<{ readonly down: net.Socket; readonly up: net.Socket }> {
+    const { port } = stage.servers[0]!.server.address() as net.AddressInfo;
+    const find = (): readonly net.Socket[] => [
+      ...socketsOf((socket) => socket.localPort === stage.plane.port('git')),
+      ...socketsOf((socket) => socket.remotePort === port),
+    ];
+    await eventually('both sockets', () => find().length === 2);
+    const [down, up] = find();
+    return { down: down!, up: up! };
+  }
+
+  /**
+   * Both sides have ended and the worker holds the last bytes, because the client has not read for long; resolves
+   * with the number of bytes that the target has sent.
+   */
+  async function heldLastBytes(client: RawPeer, upstream: RawPeer): Promise<number> {
+    client.socket.pause();
+    client.socket.end();
+    await upstream.until(() => upstream.ended);
+    const { down, up } = await ownSockets();
+    let size = 0;
+    while (down.writableLength === 0) {
+      upstream.socket.write(pattern(STEP, 1));
+      size += STEP;
+      await eventually('the bytes', () => up.bytesRead === size);
+    }
+    upstream.socket.end();
+    await eventually('the end', () => result('complete') === 1);
+    assert.ok(down.writableLength > 0);
+    return size;
+  }
+
+  /** A client that gets nothing: the code of its error, which may come before its connect has been told. */
+  async function turnedAway(): Promise<string | undefined> {
+    try {
+      const client = await stage.client('git');
+      await client.until(() => client.closed);
+      return client.error?.code;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code;
+    }
   }
 
   it('passes bytes both ways as they come', async () => {
@@ -125,16 +170,13 @@ describe('tcp session', () => {
       });
       socket.pause();
     }
-    const bulk = sides.map((_, index) => pattern(size, index + 1));
-    for (const [index, socket] of sides.entries()) socket.end(bulk[index]);
+    const bulk = [pattern(size, 1), pattern(size, 2)] as const;
+    client.socket.end(bulk[0]);
+    upstream.socket.end(bulk[1]);
 
-    const { port } = stage.servers[0]!.server.address() as net.AddressInfo;
-    const own = (): readonly net.Socket[] =>
-      socketsOf((socket) => socket.localPort === stage.plane.port('git') || socket.remotePort === port);
-    await eventually('both directions to stand still', () => own().every((socket) => socket.isPaused()));
-    assert.equal(own().length, 2);
-    for (const socket of own())
-      assert.ok(socket.writableLength <= 512 * 1024, `${socket.writableLength} held`);
+    const own = Object.values(await ownSockets());
+    await eventually('both directions to stand still', () => own.every((socket) => socket.isPaused()));
+    for (const socket of own) assert.ok(socket.writableLength <= 512 * 1024, `${socket.writableLength} held`);
 
     for (const socket of sides) socket.resume();
     await eventually('all bytes', () => received === 2 * size, 30_000);
@@ -149,41 +191,25 @@ describe('tcp session', () => {
   });
 
   it('gives a slow client the last bytes of a target that has closed, however long it takes', async () => {
-    const size = 12 * 1024 * 1024;
-    const server = await stage.backend((peer) => peer.socket.end(pattern(size, 1)));
-    stage.plane.apply(snapshot({ targets: [server.at] }));
-    const client = await stage.client('git');
-    // The target is done when the worker has read everything; until then the client reads, and then it stops.
-    while (result('complete') === 0) {
-      client.socket.resume();
-      await once(client.socket, 'data');
-      client.socket.pause();
-    }
-    const held = socketsOf((socket) => socket.localPort === stage.plane.port('git'))[0]!;
-    assert.ok(held.writableLength > 0, 'the worker still holds some of it');
-    for (let seconds = 0; seconds < 10; seconds += 1) {
-      await stage.plane.skip(1000);
-    }
+    const { client, upstream } = await pair();
+    const size = await heldLastBytes(client, upstream);
+    for (let seconds = 0; seconds < 10; seconds += 1) await stage.plane.skip(1000);
+    assert.equal(stage.plane.metric('portico_connections_active'), 1, 'it counts as open until it has left');
     client.socket.resume();
-    client.socket.end();
     await client.until(() => client.closed, 20_000);
     assert.equal(client.error, null);
     assert.equal(client.received.length, size);
+    await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
   });
 
   it('gives up on a client that takes nothing of the last bytes for a minute', async () => {
-    const server = await stage.backend((peer) => peer.socket.end(pattern(12 * 1024 * 1024, 1)));
-    stage.plane.apply(snapshot({ targets: [server.at] }));
-    const client = await stage.client('git');
-    while (result('complete') === 0) {
-      client.socket.resume();
-      await once(client.socket, 'data');
-      client.socket.pause();
-    }
-    for (let seconds = 0; seconds < 70; seconds += 10) {
-      await stage.plane.skip(10_000);
-    }
+    const { client, upstream } = await pair();
+    await heldLastBytes(client, upstream);
+    for (let seconds = 0; seconds < 70; seconds += 10) await stage.plane.skip(10_000);
     await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+    client.socket.resume();
+    await client.until(() => client.closed);
+    assert.equal(client.error?.code, 'ECONNRESET', 'it can tell that something is missing');
   });
 
   // Connecting -------------------------------------------------------------------------------------------------------
@@ -203,9 +229,9 @@ describe('tcp session', () => {
   it('fails over from a target that never answers, with what the client has said meanwhile', async () => {
     const hole = await BlackHole.open();
     try {
-      let seen: RawPeer | null = null;
+      const seen: RawPeer[] = [];
       const good = await stage.backend((peer) => {
-        seen = peer;
+        seen.push(peer);
       });
       const early = pattern(200_000, 7).toString('latin1');
       stage.plane.apply(
@@ -219,13 +245,12 @@ describe('tcp session', () => {
         const client = await stage.client('git');
         client.send(early);
         client.socket.end();
-        await eventually('the other target', () => seen !== null && seen.ended);
-        assert.ok(seen!.received === early, 'every early byte, in order, and the end after them');
-        seen!.socket.end('done');
-        seen = null;
+        await eventually('the other target', () => seen[round]?.ended === true);
+        assert.ok(seen[round]!.received === early, 'every early byte, in order, and the end after them');
+        seen[round]!.socket.end('done');
         await client.expect('done');
       }
-      assert.equal(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-timeout"}'), 1);
+      assert.ok(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-timeout"}') >= 1);
     } finally {
       await hole.close();
     }
@@ -235,15 +260,12 @@ describe('tcp session', () => {
     const limits = { ...listenerConfig().limits, connections: 3 };
     stage.plane.apply(snapshot({ targets: [] }, { limits }));
     for (let round = 0; round < 8; round += 1) {
-      const client = await stage.client('git');
-      await client.until(() => client.closed);
-      assert.equal(client.error?.code, 'ECONNRESET');
+      assert.equal(await turnedAway(), 'ECONNRESET');
     }
     assert.equal(result('no-target'), 8, 'more than the limit of open connections: none is left behind');
     stage.plane.apply(snapshot({ targets: [await stage.refusing()] }, { limits }, 2));
     for (let round = 0; round < 8; round += 1) {
-      const client = await stage.client('git');
-      await client.until(() => client.closed);
+      await turnedAway();
     }
     assert.equal(result('connect-refused'), 8);
     const good = await stage.backend((peer) => peer.send('good'));
@@ -282,8 +304,7 @@ describe('tcp session', () => {
       await client.until(() => client.received !== '');
     }
     assert.deepEqual([first.connections, second.connections], [2, 2]);
-    const fifth = await stage.client('git');
-    await fifth.until(() => fifth.closed);
+    assert.equal(await turnedAway(), 'ECONNRESET');
     assert.equal(result('connection-limit'), 1);
   });
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs real peer programs from Debian's packages: sshd, ssh, git, curl, haproxy, nginx, promtool.
+# Installs real peer programs from Debian's packages: sshd, ssh, git, curl, haproxy, nginx, promtool, and for the
+# world in network namespaces nft, ip, conntrack, nsenter.
 # usage: install-peers.sh [name ...]   (all of them without arguments; needs root and apt-get)
 # What is in PATH already is left alone, and no service is started.
 set -eu
@@ -17,6 +18,10 @@ package_of() {
     haproxy) echo haproxy ;;
     nginx) echo nginx-light ;;
     promtool) echo prometheus ;;
+    nft) echo nftables ;;
+    ip) echo iproute2 ;;
+    conntrack) echo conntrack ;;
+    nsenter) echo util-linux ;;
     *)
       echo "install-peers.sh: unknown peer: $1" >&2
       exit 64

@@ -6,7 +6,20 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-export const PEERS = ['sshd', 'ssh', 'ssh-keygen', 'git', 'curl', 'haproxy', 'nginx', 'promtool'] as const;
+export const PEERS = [
+  'sshd',
+  'ssh',
+  'ssh-keygen',
+  'git',
+  'curl',
+  'haproxy',
+  'nginx',
+  'promtool',
+  'nft',
+  'ip',
+  'conntrack',
+  'nsenter',
+] as const;
 export type PeerName = (typeof PEERS)[number];
 
 const INSTALLER = fileURLToPath(new URL('install-peers.sh', import.meta.url));

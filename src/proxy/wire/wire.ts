@@ -224,7 +224,8 @@ export class Wire implements Deadline {
     if (left < before) this.#progressAtMs = nowMs;
     // Bytes that took their time are lingered for once more: it begins when everything has left.
     const sent = left === 0 && (before === 0 || before === Number.POSITIVE_INFINITY);
-    if (sent || nowMs - this.#progressAtMs >= STALLED_MS) this.destroy();
+    if (sent) this.destroy();
+    else if (nowMs - this.#progressAtMs >= STALLED_MS) this.reset();
     else this.#context.deadlines.set(this, nowMs + LINGER_MS);
   }
 

@@ -1,0 +1,330 @@
+// The kubelet's part: machines that register and run kube-proxy, pods with the life that the API knows.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { runPeer } from '../../support/peers.ts';
+import { type Child, startChild, until } from '../child.ts';
+import { runProgram } from '../clients.ts';
+import { podObject, podReadyStatus, RUN_LABEL, readyCondition, type ServiceName } from '../objects.ts';
+import type { SshFixture } from '../sshd.ts';
+import type { Api } from './api.ts';
+import { type ArrivalLog, fromMonotonic } from './arrivals.ts';
+import { type Network, type NodePlace, nodeIndexOf, POD_RANGE } from './network.ts';
+
+const POD_SERVER = fileURLToPath(new URL('pod-server.ts', import.meta.url));
+const READY_LIMIT_MS = 15_000;
+export const KUBE_PROXY_PORT = 10_256;
+
+export interface KubeletContext {
+  readonly network: Network;
+  readonly api: Api;
+  readonly arrivals: ArrivalLog;
+  readonly directory: string;
+  /** The `kube` binary and a kubeconfig that kube-proxy may use. */
+  readonly kube: string;
+  readonly kubeconfig: string;
+  readonly run: string;
+  readonly ssh: SshFixture;
+  readonly curl: string;
+}
+
+/** A machine with a real kube-proxy. */
+export class Machine {
+  readonly place: NodePlace;
+  readonly #context: KubeletContext;
+  #proxy: Child | null = null;
+
+  private constructor(place: NodePlace, context: KubeletContext) {
+    this.place = place;
+    this.#context = context;
+  }
+
+  /** Its network, its Node object, and its kube-proxy, ready. */
+  static async start(context: KubeletContext, name: string, index: number): Promise<Machine> {
+    const machine = new Machine(await context.network.addNode(name, index), context);
+    await machine.register();
+    await machine.startProxy();
+    return machine;
+  }
+
+  get name(): string {
+    return this.place.name;
+  }
+
+  /** Writes the Node object as a kubelet does. */
+  async register(): Promise<void> {
+    const { name, address } = this.place;
+    await this.#context.api.create('/api/v1/nodes', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, labels: { 'kubernetes.io/hostname': name, [RUN_LABEL]: this.#context.run } },
+      status: {
+        addresses: [
+          { type: 'InternalIP', address },
+          { type: 'Hostname', address: name },
+        ],
+        conditions: [readyCondition('True')],
+      },
+    });
+  }
+
+  async unregister(): Promise<void> {
+    await this.#context.api.delete(`/api/v1/nodes/${this.name}`, 0);
+  }
+
+  async setReady(status: 'True' | 'False' | 'Unknown'): Promise<void> {
+    const patch = { status: { conditions: [readyCondition(status)] } };
+    await this.#context.api.patch(`/api/v1/nodes/${this.name}/status`, patch);
+  }
+
+  async startProxy(): Promise<void> {
+    const { network, kube, kubeconfig, directory, curl } = this.#context;
+    const [command, ...words] = network.enter(this.place.namespace);
+    this.#proxy = startChild({
+      name: `kube-proxy ${this.name}`,
+      command: command!,
+      parameters: [
+        ...words,
+        kube,
+        'kube-proxy',
+        '--proxy-mode=nftables',
+        `--hostname-override=${this.name}`,
+        `--kubeconfig=${kubeconfig}`,
+        `--cluster-cidr=${POD_RANGE}`,
+        // The limits of the machine's connection tracking are not a namespace's to set.
+        '--conntrack-max-per-core=0',
+        '--conntrack-min=0',
+        '--conntrack-tcp-timeout-established=0',
+        '--conntrack-tcp-timeout-close-wait=0',
+        `--healthz-bind-address=0.0.0.0:${KUBE_PROXY_PORT}`,
+        '--metrics-bind-address=127.0.0.1:10249',
+      ],
+      logPath: path.join(directory, `kube-proxy-${this.name}.log`),
+    });
+    const url = `http://${this.place.address}:${KUBE_PROXY_PORT}/healthz`;
+    const question = [
+      '--silent',
+      '--output',
+      '/dev/null',
+      '--max-time',
+      '1',
+      '--write-out',
+      '%{http_code}',
+      url,
+    ];
+    await until(
+      `kube-proxy on ${this.name}`,
+      READY_LIMIT_MS,
+      async () => {
+        if (this.#proxy?.ended() !== null) {
+          throw new Error(`kube-proxy on ${this.name} ended: ${this.#proxy?.ended()}`);
+        }
+        const { stdout } = await runProgram(curl, question);
+        return stdout === '200' ? true : undefined;
+      },
+      200,
+    );
+  }
+
+  async stopProxy(): Promise<void> {
+    await this.#proxy?.stop('SIGKILL');
+    this.#proxy = null;
+  }
+
+  /** Power off: its kube-proxy and its network are no more. Its pods must have been ended or lost before. */
+  async scrap(): Promise<void> {
+    await this.stopProxy();
+    await this.#context.network.removeNode(this.place);
+  }
+}
+
+let podNumber = 0;
+
+/** A pod: its object in the API, its namespace, and the program in it. */
+export class Pod {
+  readonly service: ServiceName;
+  readonly name: string;
+  readonly machine: Machine;
+  readonly #kind: 'http' | 'ssh';
+  readonly #context: KubeletContext;
+  #namespace = '';
+  #address = '';
+  #process: ChildProcess | null = null;
+  #lastLine = '';
+  readonly #connected = new Map<string, number>();
+
+  constructor(context: KubeletContext, service: ServiceName, machine: Machine, kind: 'http' | 'ssh') {
+    this.#context = context;
+    this.service = service;
+    this.machine = machine;
+    this.#kind = kind;
+    this.name = `${service.name}-${++podNumber}`;
+  }
+
+  /** Created, started, and reported ready; the endpoint slice controller does the rest. */
+  async start(): Promise<void> {
+    const { network, api } = this.#context;
+    const { namespace, address } = await network.addPod(this.machine.place);
+    this.#namespace = namespace;
+    this.#address = address;
+    await api.create(`/api/v1/namespaces/${this.service.namespace}/pods`, {
+      ...podObject(this.service, this.name, this.machine.name),
+    });
+    await (this.#kind === 'http' ? this.#startHttp() : this.#startSsh());
+    await api.patch(this.#path('/status'), podReadyStatus(address));
+  }
+
+  /** What the node controller writes when the machine has been silent for too long. */
+  async setNotReady(): Promise<void> {
+    const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'False' }));
+    await this.#context.api.patch(this.#path('/status'), { status: { conditions } });
+  }
+
+  async setReady(): Promise<void> {
+    await this.#context.api.patch(this.#path('/status'), podReadyStatus(this.#address));
+  }
+
+  /** Deleted by its owner: the grace period begins, and it serves on. */
+  async terminate(graceSeconds = 30): Promise<void> {
+    await this.#context.api.delete(this.#path(), graceSeconds);
+    if (this.#kind === 'http') this.#process?.kill('SIGTERM');
+  }
+
+  /** The grace period is over: the program ends as well as it can, the object goes, then the network. */
+  async end(): Promise<void> {
+    const child = this.#process;
+    this.#process = null;
+    if (child !== null && child.exitCode === null && child.signalCode === null) {
+      const exit = once(child, 'exit');
+      // sshd's listener ends and its sessions are left to finish.
+      child.kill(this.#kind === 'http' ? 'SIGINT' : 'SIGTERM');
+      await exit;
+    }
+    await this.#context.api.delete(this.#path(), 0);
+    if (this.#kind === 'http') await this.#context.network.removeNamespace(this.#namespace);
+  }
+
+  /** What pod garbage collection does after the machine is gone: the program died with it. */
+  async lose(): Promise<void> {
+    this.kill();
+    await this.#context.api.delete(this.#path(), 0);
+  }
+
+  /** At once and with everything that it started. */
+  kill(): void {
+    const pid = this.#process?.pid;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch (error) {
+      // All of it has ended already.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  #path(subresource = ''): string {
+    return `/api/v1/namespaces/${this.service.namespace}/pods/${this.name}${subresource}`;
+  }
+
+  async #startHttp(): Promise<void> {
+    const command = [process.execPath, POD_SERVER, this.service.name, this.name, this.machine.name, '80'];
+    const child = this.#spawn(command, 'stdout');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    readline.createInterface({ input: child.stdout! }).on('line', (line) => {
+      this.#lastLine = line;
+      if (line === '"listening"') resolve();
+      else this.#readHttp(line);
+    });
+    await Promise.race([promise, this.#failure(child)]);
+  }
+
+  #readHttp(line: string): void {
+    const [atMs, from, what] = JSON.parse(line) as [number, string, string];
+    if (what.endsWith('/_ping')) {
+      this.#context.arrivals.probes++;
+      return;
+    }
+    this.#arrived(fromMonotonic(atMs), from, what);
+  }
+
+  #arrived(atMs: number, from: string, what: string): void {
+    // Under Cluster the entry node shows as the source; under Local the source is the edge and the node is the pod's.
+    const index = nodeIndexOf(from);
+    const entry = index === null ? this.machine.name : `node-${index}`;
+    this.#context.arrivals.add({ atMs, service: this.service.name, entry, pod: this.name, what });
+  }
+
+  async #startSsh(): Promise<void> {
+    const { ssh } = this.#context;
+    const file = path.join(ssh.directory, `${this.name}.conf`);
+    await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
+    const lines = [
+      'ListenAddress 0.0.0.0:22',
+      `HostKey ${path.join(ssh.directory, 'host-key')}`,
+      `AuthorizedKeysFile ${path.join(ssh.directory, 'authorized_keys')}`,
+      `ForceCommand ${path.join(ssh.directory, 'session.sh')}`,
+      'PidFile none',
+      'AuthenticationMethods publickey',
+      'PermitRootLogin prohibit-password',
+      'UsePAM no',
+      'StrictModes no',
+      `SetEnv HOME=${ssh.directory}`,
+      'LogLevel VERBOSE',
+      'MaxStartups 200',
+      'UseDNS no',
+    ];
+    await writeFile(file, [...lines, 'PerSourcePenalties no'].join('\n'));
+    try {
+      runPeer(ssh.programs.sshd, ['-t', '-f', file]);
+    } catch {
+      // An sshd before 9.8, which has no such penalties.
+      await writeFile(file, lines.join('\n'));
+    }
+    const child = this.#spawn([ssh.programs.sshd, '-D', '-e', '-f', file], 'stderr');
+    const { promise, resolve } = Promise.withResolvers<void>();
+    readline.createInterface({ input: child.stderr! }).on('line', (line) => {
+      this.#lastLine = line;
+      if (line.startsWith('Server listening')) resolve();
+      else this.#readSsh(line);
+    });
+    await Promise.race([promise, this.#failure(child)]);
+  }
+
+  /** A session began when it connected; a probe reads the banner and leaves. */
+  #readSsh(line: string): void {
+    const connected = /^Connection from (\S+) port (\d+) /.exec(line);
+    if (connected !== null) {
+      this.#connected.set(`${connected[1]} port ${connected[2]}`, performance.now());
+      return;
+    }
+    const [client = '', from = ''] = / (\S+) port \d+/.exec(line) ?? [];
+    if (line.startsWith('Accepted publickey')) {
+      this.#arrived(this.#connected.get(client.trim()) ?? performance.now(), from, 'ssh session');
+      this.#connected.delete(client.trim());
+    } else if (/^(banner exchange|kex_exchange_identification|Connection closed)/.test(line)) {
+      this.#context.arrivals.probes++;
+      this.#connected.delete(client.trim());
+    }
+  }
+
+  /** A process group of its own: sessions outlive a listener, and `kill` must reach both. */
+  #spawn(command: readonly string[], read: 'stdout' | 'stderr'): ChildProcess {
+    const words = [...this.#context.network.enter(this.#namespace), ...command];
+    const child = spawn(words[0]!, words.slice(1), {
+      detached: true,
+      stdio: ['ignore', read === 'stdout' ? 'pipe' : 'ignore', read === 'stderr' ? 'pipe' : 'inherit'],
+    });
+    this.#process = child;
+    return child;
+  }
+
+  async #failure(child: ChildProcess): Promise<never> {
+    const [code] = (await once(child, 'exit')) as [number | null];
+    throw new Error(`${this.name} ended with ${code}: ${this.#lastLine}`);
+  }
+}

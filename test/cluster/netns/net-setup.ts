@@ -1,0 +1,143 @@
+// Builds the world: machines, services and pods, then Portico as a user runs it, then the clients.
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { requirePeers } from '../../support/peers.ts';
+import { curlClient, keepAliveClient, streamClient } from '../clients.ts';
+import { cloneClient, greetingClient, writeKnownHosts } from '../clients-ssh.ts';
+import { webSocketClient } from '../clients-websocket.ts';
+import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from '../configuration.ts';
+import { serviceObject } from '../objects.ts';
+import { Portico } from '../portico.ts';
+import { freshConnectionClient } from './fresh-client.ts';
+import { KUBE_PROXY_PORT, Machine } from './kubelet.ts';
+import { type NetWorld, NODE_PORTS } from './net-world.ts';
+
+/** Free in a namespace of its own. */
+export const EDGE_PORTS = { web: 8080, ssh: 2222, admin: 9901 };
+export const HTTP_PORT = { name: 'http', number: 80 } as const;
+const SSH_PORT = { name: 'ssh', number: 22 } as const;
+const NODES = ['node-1', 'node-2', 'node-3', 'node-4'] as const;
+
+export async function setUp(world: NetWorld): Promise<void> {
+  const { options } = world;
+  world.events.start();
+  await makeServices(world);
+  const machines = await Promise.all(
+    NODES.map((name, index) => Machine.start(options.kubelet, name, index + 1)),
+  );
+  for (const machine of machines) world.machines.set(machine.name, machine);
+  for (const node of ['node-1', 'node-2']) {
+    await Promise.all((['unicorn', 'api', 'ssh'] as const).map((key) => world.startPod(key, node)));
+  }
+  await startPortico(world);
+  await startClients(world);
+}
+
+async function makeServices(world: NetWorld): Promise<void> {
+  const { services, kubectl } = world;
+  for (const namespace of new Set(Object.values(services).map((service) => service.namespace))) {
+    await kubectl.run(['create', 'namespace', namespace]);
+  }
+  await kubectl.apply([
+    serviceObject(services.unicorn, {
+      nodePort: NODE_PORTS.unicorn,
+      port: HTTP_PORT,
+      policy: 'Cluster',
+      app: services.unicorn.name,
+    }),
+    serviceObject(services.api, {
+      nodePort: NODE_PORTS.api,
+      port: HTTP_PORT,
+      policy: 'Local',
+      app: services.api.name,
+    }),
+    serviceObject(services.ssh, {
+      nodePort: NODE_PORTS.ssh,
+      port: SSH_PORT,
+      policy: 'Local',
+      app: services.ssh.name,
+      healthCheckNodePort: NODE_PORTS.healthCheck,
+    }),
+  ]);
+}
+
+async function startPortico(world: NetWorld): Promise<void> {
+  const { options } = world;
+  const directory = world.portDirectory;
+  await mkdir(directory, { recursive: true });
+  const kubeconfig = await writePorticoKubeconfig(world.kubectl, directory);
+  await throughLoopback(kubeconfig);
+  const configuration = porticoConfiguration({
+    kubeconfig,
+    run: options.run,
+    ports: {
+      ...EDGE_PORTS,
+      healthz: KUBE_PROXY_PORT,
+      unicornNodePort: NODE_PORTS.unicorn,
+      apiNodePort: NODE_PORTS.api,
+      sshNodePort: NODE_PORTS.ssh,
+      lateNodePort: NODE_PORTS.late,
+      otherNodePort: NODE_PORTS.other,
+      healthCheck: NODE_PORTS.healthCheck,
+    },
+    directory,
+    services: world.services,
+  });
+  world.portico = new Portico({
+    directory,
+    configuration,
+    adminPort: EDGE_PORTS.admin,
+    transcript: options.transcript,
+  });
+  await world.portico.start();
+}
+
+/**
+ * Portico alone reaches the API server by loopback: what the edge's firewall does to that way befalls nobody else.
+ * The server's certificate names `localhost`.
+ */
+async function throughLoopback(file: string): Promise<void> {
+  const content = JSON.parse(await readFile(file, 'utf8')) as {
+    clusters: { cluster: Record<string, string> }[];
+  };
+  const { cluster } = content.clusters[0]!;
+  const { port } = new URL(cluster['server']!);
+  cluster['server'] = `https://127.0.0.1:${port}`;
+  cluster['tls-server-name'] = 'localhost';
+  await writeFile(file, JSON.stringify(content, null, 2), { mode: 0o600 });
+}
+
+async function startClients(world: NetWorld): Promise<void> {
+  const programs = requirePeers(['ssh', 'git', 'curl']);
+  const { ledger } = world;
+  const edge = { address: '127.0.0.1', port: EDGE_PORTS.web, host: GITHUB_HOST };
+  const sshEdge = {
+    address: '127.0.0.1',
+    port: EDGE_PORTS.ssh,
+    ssh: programs.ssh,
+    git: programs.git,
+    user: os.userInfo().username,
+    fixture: world.options.kubelet.ssh,
+    directory: path.join(world.options.directory, 'clones'),
+  };
+  world.edge = edge;
+  world.sshEdge = sshEdge;
+  await writeKnownHosts(sshEdge);
+  world.addClients(
+    keepAliveClient(ledger, 'keep-alive GET /', edge, '/', 'GET', 20),
+    keepAliveClient(ledger, 'keep-alive GET /api', edge, '/api/items', 'GET', 20),
+    keepAliveClient(ledger, 'keep-alive POST /', edge, '/', 'POST', 100),
+    keepAliveClient(ledger, 'keep-alive POST /api', edge, '/api/items', 'POST', 100),
+    freshConnectionClient(ledger, 'new connection GET /', edge, '/', 20),
+    freshConnectionClient(ledger, 'new connection GET /api', edge, '/api/items', 20),
+    curlClient(ledger, 'curl /', programs.curl, edge, '/', 300),
+    curlClient(ledger, 'curl /api', programs.curl, edge, '/api/items', 300),
+    streamClient(ledger, 'slow stream /', edge, 4),
+    webSocketClient(ledger, 'websocket /', edge, 200),
+    greetingClient(ledger, 'ssh session', sshEdge, 600),
+    cloneClient(ledger, 'git clone', sshEdge, 'project.git', 3000),
+    cloneClient(ledger, 'slow git clone', sshEdge, 'slow.git', 500),
+  );
+}

@@ -1,0 +1,16 @@
+// The steps of the run, in order; each leaves the world as it found it, so that any one can run alone.
+
+import type { NetWorld } from './net-world.ts';
+import { LEAVING_STEPS } from './steps-leaving.ts';
+import { ROLLOUT_STEPS } from './steps-rollouts.ts';
+
+export interface NetStep {
+  /** For `--only`. */
+  readonly name: string;
+  readonly title: string;
+  /** Left out of the short form. */
+  readonly longOnly?: boolean;
+  run(world: NetWorld): Promise<void>;
+}
+
+export const NET_STEPS: readonly NetStep[] = [...ROLLOUT_STEPS, ...LEAVING_STEPS];

@@ -1,0 +1,251 @@
+// The state of a run in namespaces: machines, pods, clients, and what a step can do and assert.
+
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../child.ts';
+import { type Client, type Edge, Ledger } from '../clients.ts';
+import type { SshEdge } from '../clients-ssh.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { EventWatch, isSlice, type WatchedEvent } from '../events.ts';
+import type { Kubectl, Transcript } from '../kubectl.ts';
+import type { ServiceName } from '../objects.ts';
+import type { ExpectedTarget, Portico } from '../portico.ts';
+import type { Report } from '../report.ts';
+import type { ArrivalLog } from './arrivals.ts';
+import { type KubeletContext, type Machine, Pod } from './kubelet.ts';
+import { PromiseTable } from './promises.ts';
+import type { SynWatch } from './syn-watch.ts';
+
+/** The promise for propagation is a p99 of 100 ms; one event on a shared machine needs room for its scheduler. */
+export const PROPAGATION_MS = 250;
+export const NODE_PORTS = {
+  unicorn: 30_080,
+  api: 30_081,
+  ssh: 30_022,
+  late: 30_090,
+  other: 30_091,
+  healthCheck: 30_200,
+};
+const SETTLE_LIMIT_MS = 30_000;
+
+export interface NetWorldOptions {
+  readonly directory: string;
+  readonly run: string;
+  readonly kubectl: Kubectl;
+  readonly controlPlane: ControlPlane;
+  readonly transcript: Transcript;
+  readonly report: Report;
+  readonly kubelet: KubeletContext;
+  readonly syns: SynWatch;
+  /** Steps wait for as long as life does; otherwise they use their short forms. */
+  readonly long: boolean;
+}
+
+export type ServiceKey = 'unicorn' | 'api' | 'ssh' | 'late';
+
+/** A stretch of the run, of which the clients' side is asked. */
+export interface Mark {
+  readonly atMs: number;
+  readonly failures: number;
+  readonly successes: number;
+}
+
+export class NetWorld {
+  readonly options: NetWorldOptions;
+  readonly ledger = new Ledger();
+  readonly events: EventWatch;
+  readonly table = new PromiseTable();
+  readonly services: Readonly<Record<ServiceKey, ServiceName>> = {
+    unicorn: { namespace: 'github-production', name: 'unicorn' },
+    api: { namespace: 'github-production', name: 'unicorn-api' },
+    ssh: { namespace: 'git-production', name: 'ssh' },
+    late: { namespace: 'github-production', name: 'review-lab' },
+  };
+  readonly machines = new Map<string, Machine>();
+  readonly pods: Record<ServiceKey, Pod[]> = { unicorn: [], api: [], ssh: [], late: [] };
+  /** From each event to the last new request at a node that had to be left. */
+  readonly leavingMs: number[] = [];
+  /** Set by `setUp`. */
+  portico!: Portico;
+  edge!: Edge;
+  sshEdge!: SshEdge;
+  readonly #everyPod: Pod[] = [];
+  readonly #clients: Client[] = [];
+
+  constructor(options: NetWorldOptions) {
+    this.options = options;
+    this.events = new EventWatch(options.kubectl);
+  }
+
+  get kubectl(): Kubectl {
+    return this.options.kubectl;
+  }
+
+  get report(): Report {
+    return this.options.report;
+  }
+
+  get arrivals(): ArrivalLog {
+    return this.options.kubelet.arrivals;
+  }
+
+  get portDirectory(): string {
+    return path.join(this.options.directory, 'portico');
+  }
+
+  machine(name: string): Machine {
+    const machine = this.machines.get(name);
+    if (machine === undefined) throw new Error(`no machine ${name}`);
+    return machine;
+  }
+
+  addClients(...clients: readonly Client[]): void {
+    this.#clients.push(...clients);
+  }
+
+  async stopClients(): Promise<void> {
+    await Promise.all(this.#clients.splice(0).map((client) => client.stop()));
+  }
+
+  /** Starts a pod and waits for its slice. */
+  async startPod(key: ServiceKey, node: string): Promise<Pod> {
+    const service = this.services[key];
+    const pod = new Pod(this.options.kubelet, service, this.machine(node), key === 'ssh' ? 'ssh' : 'http');
+    this.#everyPod.push(pod);
+    this.pods[key].push(pod);
+    await Promise.all([this.events.next(`${pod.name} ready`, isSlice(service, node, 'ready')), pod.start()]);
+    return pod;
+  }
+
+  podOn(key: ServiceKey, node: string): Pod {
+    const pod = this.pods[key].find((candidate) => candidate.machine.name === node);
+    if (pod === undefined) throw new Error(`no pod of ${key} on ${node}`);
+    return pod;
+  }
+
+  forget(key: ServiceKey, pod: Pod): void {
+    this.pods[key] = this.pods[key].filter((other) => other !== pod);
+  }
+
+  /** Runs something and returns when the API server told of the change. */
+  async change(
+    what: string,
+    fits: (event: WatchedEvent) => boolean,
+    command: () => Promise<unknown>,
+  ): Promise<number> {
+    const [event] = await Promise.all([this.events.next(what, fits), command()]);
+    return event.atMs;
+  }
+
+  /**
+   * The pod's grace period begins; resolves with the moment at which its slice said so.
+   * `last` when no other ready pod of the service is on the node.
+   */
+  async terminate(key: ServiceKey, pod: Pod): Promise<number> {
+    const node = pod.machine.name;
+    return await this.change(
+      `${pod.name} terminating`,
+      isSlice(this.services[key], node, 'terminating'),
+      () => pod.terminate(),
+    );
+  }
+
+  mark(): Mark {
+    return {
+      atMs: performance.now(),
+      failures: this.ledger.failures.length,
+      successes: this.ledger.successes(),
+    };
+  }
+
+  /** "0 failed of 812", or an error with the first reasons; clients that `counts` leaves out are told apart. */
+  servedSince(mark: Mark, counts: (client: string) => boolean = () => true): string {
+    const all = this.ledger.failures.slice(mark.failures);
+    const failed = all.filter((failure) => counts(failure.client));
+    const total = this.ledger.successes() - mark.successes + all.length;
+    const others = all.length - failed.length;
+    const aside = others === 0 ? '' : ` (and ${others} of others)`;
+    if (failed.length > 0) {
+      const words = failed
+        .slice(0, 4)
+        .map((f) => `+${Math.round(f.atMs - mark.atMs)} ms ${f.client}: ${f.reason}`);
+      throw new Error(`${failed.length} failed of ${total}${aside}: ${words.join('; ')}`);
+    }
+    return `0 failed of ${total}${aside}`;
+  }
+
+  /** Asserts a promise, and adds its row to the table. */
+  async promise(event: string, promise: string, measure: () => string | Promise<string>): Promise<void> {
+    let measured = '';
+    let held = false;
+    await this.report.check(`${event}: ${promise}`, async () => {
+      try {
+        measured = await measure();
+        held = true;
+        this.report.say(`        ${measured}`);
+      } catch (error) {
+        measured = (error as Error).message;
+        throw error;
+      }
+    });
+    this.table.add({ event, promise, measured, held });
+  }
+
+  /** Waits until the pool's rows are as expected; answers with the time since the event. */
+  async shown(
+    pool: string,
+    expected: Readonly<Record<string, ExpectedTarget>>,
+    eventAtMs: number,
+    limitMs = 1000,
+  ): Promise<number> {
+    const tookMs = (await this.portico.awaitTargets(pool, expected, limitMs + 2000)) - eventAtMs;
+    this.report.measured({
+      event: `${pool}: ${Object.keys(expected).join(', ')}`,
+      shownMs: tookMs,
+      lastRequestMs: null,
+    });
+    if (tookMs > limitMs) throw new Error(`${pool} shows it after ${Math.round(tookMs)} ms`);
+    return Math.max(0, tookMs);
+  }
+
+  /** When the last new request came to the node after the event, in milliseconds; throws when it was too late. */
+  async left(key: ServiceKey, node: string, eventAtMs: number, watchMs = 1500): Promise<string> {
+    await delay(Math.max(0, eventAtMs + watchMs - performance.now()));
+    const after = this.arrivals.since(this.services[key].name, node, eventAtMs);
+    const lastMs = after.reduce((last, arrival) => Math.max(last, arrival.atMs - eventAtMs), 0);
+    this.leavingMs.push(lastMs);
+    if (lastMs > PROPAGATION_MS) {
+      throw new Error(`the last new request came ${Math.round(lastMs)} ms after the event (${after.length})`);
+    }
+    return lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
+  }
+
+  /** Waits until the service gets requests by the node. */
+  async used(key: ServiceKey, node: string, limitMs = 5000): Promise<void> {
+    const since = performance.now();
+    await until(`${key} is sent to ${node}`, limitMs, () =>
+      this.arrivals.since(this.services[key].name, node, since).length > 0 ? true : undefined,
+    );
+  }
+
+  /** Everything is as at the start: every machine that is there active, and used. */
+  async settled(): Promise<void> {
+    const active = { state: 'active', lastResort: false } as const;
+    const rows = Object.fromEntries([...this.machines.keys()].map((name) => [name, active]));
+    await this.portico.awaitTargets('unicorn', rows, SETTLE_LIMIT_MS);
+  }
+
+  /** Ends everything that runs. */
+  async close(): Promise<void> {
+    await this.stopClients();
+    if (this.portico !== undefined && this.portico.ended() === null) {
+      await this.portico.drain(10_000);
+    }
+    await this.events.close();
+    await this.options.syns.close();
+    for (const pod of this.#everyPod) pod.kill();
+    for (const machine of this.machines.values()) await machine.stopProxy();
+    this.options.kubelet.api.close();
+    await this.options.controlPlane.close();
+  }
+}

@@ -1,0 +1,32 @@
+// The table that a run ends with: each event, what was promised for it, and what was measured.
+
+export interface PromiseRow {
+  readonly event: string;
+  readonly promise: string;
+  readonly measured: string;
+  readonly held: boolean;
+}
+
+export class PromiseTable {
+  readonly #rows: PromiseRow[] = [];
+
+  add(row: PromiseRow): void {
+    this.#rows.push(row);
+  }
+
+  /** As Markdown. */
+  text(): string {
+    return [
+      '| event | promise | held | measured |',
+      '| --- | --- | --- | --- |',
+      ...this.#rows.map((r) => `| ${r.event} | ${r.promise} | ${r.held ? 'yes' : 'NO'} | ${r.measured} |`),
+    ].join('\n');
+  }
+}
+
+/** `count`, median, 99th percentile and maximum of some milliseconds, in words. */
+export function spread(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => Math.round(sorted[Math.ceil((sorted.length - 1) * share)] ?? 0);
+  return `n ${sorted.length}, median ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`;
+}

@@ -1,0 +1,154 @@
+// Machines that leave: by label, by taint, by deletion, and without a word.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WatchedEvent } from '../events.ts';
+import { AUTOSCALER_TAINT, EXCLUDE_LABEL } from '../objects.ts';
+import { Machine } from './kubelet.ts';
+import type { NetStep } from './net-steps.ts';
+import { type NetWorld, NODE_PORTS, type ServiceKey } from './net-world.ts';
+import { spread } from './promises.ts';
+import { poolOf } from './steps-rollouts.ts';
+
+const LOCAL: readonly ServiceKey[] = ['api', 'ssh'];
+const ALL: readonly ServiceKey[] = ['unicorn', 'api', 'ssh'];
+
+export const isNode =
+  (name: string, fits: (event: WatchedEvent) => boolean) =>
+  (event: WatchedEvent): boolean =>
+    event.kind === 'Node' && event.object.metadata.name === name && fits(event);
+
+const KARPENTER_TAINT = 'karpenter.sh/disrupted';
+
+export const LEAVING_STEPS: readonly NetStep[] = [
+  {
+    name: 'exclude-and-delete',
+    title: 'The exclude label, then the node is deleted and switched off; another takes its place',
+    async run(world) {
+      await removeMachine(world, 'exclude label, then node deleted', 'node-2', {
+        words: ['label', 'node', 'node-2', `${EXCLUDE_LABEL}=true`],
+        seen: (event) => EXCLUDE_LABEL in (event.object.metadata.labels ?? {}),
+        state: { state: 'excluded', reasons: ['excluded-label'] },
+      });
+    },
+  },
+  {
+    name: 'autoscaler-taint',
+    title: "The cluster autoscaler's taint, then the node is gone",
+    async run(world) {
+      await removeMachine(world, 'autoscaler taint, then node gone', 'node-2', {
+        words: ['taint', 'node', 'node-2', `${AUTOSCALER_TAINT}=1:NoSchedule`],
+        seen: (event) => event.object.spec?.taints?.some((taint) => taint.key === AUTOSCALER_TAINT) === true,
+        state: { state: 'draining', reasons: ['tainted-cluster-autoscaler'] },
+      });
+    },
+  },
+  {
+    name: 'karpenter-taint',
+    title: "Karpenter's taint, then the node is gone",
+    longOnly: true,
+    async run(world) {
+      await removeMachine(world, 'Karpenter taint, then node gone', 'node-1', {
+        words: ['taint', 'node', 'node-1', `${KARPENTER_TAINT}=:NoSchedule`],
+        seen: (event) => event.object.spec?.taints?.some((taint) => taint.key === KARPENTER_TAINT) === true,
+        state: { state: 'draining', reasons: ['tainted-karpenter'] },
+      });
+    },
+  },
+];
+
+interface Announcement {
+  readonly words: readonly string[];
+  readonly seen: (event: WatchedEvent) => boolean;
+  readonly state: Parameters<NetWorld['shown']>[1][string];
+}
+
+/**
+ * What an autoscaler does: announce, evict the pods (their replacements run elsewhere first), delete the node, switch
+ * the machine off. Then a new machine under the same name brings the world back to where it was.
+ */
+async function removeMachine(
+  world: NetWorld,
+  event: string,
+  node: string,
+  announcement: Announcement,
+): Promise<void> {
+  const machine = world.machine(node);
+  const mark = world.mark();
+  const atMs = await world.change(event, isNode(node, announcement.seen), () =>
+    world.kubectl.run(announcement.words),
+  );
+  await world.promise(event, 'shown within 1 s', async () => {
+    const times = await Promise.all(
+      ALL.map((key) => world.shown(poolOf(key), { [node]: announcement.state }, atMs)),
+    );
+    return spread(times);
+  });
+  for (const key of ALL) {
+    await world.promise(`${event} (${key})`, 'no new flow after 250 ms', () =>
+      world.left(key, node, atMs, 2000),
+    );
+  }
+  await world.promise(event, 'no new connection either', () => {
+    const ports = [NODE_PORTS.unicorn, NODE_PORTS.api, NODE_PORTS.ssh];
+    const late = ports.map((port) =>
+      world.options.syns.between(machine.place.address, port, atMs + 250, atMs + 2000),
+    );
+    return `${late.flat().length} connections to its node ports from 250 ms to 2 s after, probes included`;
+  });
+
+  // Eviction: a replacement elsewhere, then the pod ends with its grace period; what is in flight finishes.
+  const evicted = ALL.flatMap((key) =>
+    world.pods[key].filter((pod) => pod.machine === machine).map((pod) => ({ key, pod })),
+  );
+  await Promise.all(evicted.map(({ key }) => world.startPod(key, 'node-3')));
+  await delay(1500);
+  await Promise.all(evicted.map(({ key, pod }) => world.terminate(key, pod)));
+  // Long enough for the slow clone and the slow stream.
+  await delay(6000);
+  for (const { key, pod } of evicted) {
+    world.forget(key, pod);
+    await pod.end();
+  }
+  await world.change(
+    'node deleted',
+    isNode(node, (e) => e.type === 'DELETED'),
+    () => machine.unregister(),
+  );
+  await delay(500);
+  world.machines.delete(node);
+  await machine.scrap();
+  await delay(2500);
+  await world.promise(event, 'no failed request, streams in flight finish', () => world.servedSince(mark));
+
+  const again = world.mark();
+  const replacement = await Machine.start(world.options.kubelet, node, machine.place.index);
+  world.machines.set(node, replacement);
+  await moveBack(world, node);
+  await world.settled();
+  await world.promise(
+    `${event}: a new machine under the same name and address`,
+    'used, no failed request',
+    async () => {
+      for (const key of ALL) await world.used(key, node);
+      return world.servedSince(again);
+    },
+  );
+}
+
+/** Pods that stand on node-3 return to the node. */
+export async function moveBack(world: NetWorld, node: string): Promise<void> {
+  const moved = ALL.flatMap((key) =>
+    world.pods[key].filter((pod) => pod.machine.name === 'node-3').map((pod) => ({ key, pod })),
+  );
+  await Promise.all(moved.map(({ key }) => world.startPod(key, node)));
+  await Promise.all(
+    moved.filter(({ key }) => LOCAL.includes(key)).map(({ key }) => world.used(key, node, 6000)),
+  );
+  await delay(1500);
+  await Promise.all(moved.map(({ key, pod }) => world.terminate(key, pod)));
+  await delay(6000);
+  for (const { key, pod } of moved) {
+    world.forget(key, pod);
+    await pod.end();
+  }
+}

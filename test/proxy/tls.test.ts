@@ -1,0 +1,231 @@
+// https listeners: which certificate a client gets, HTTP over TLS, and handshakes that never become one.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, afterEach, before, describe, it } from 'node:test';
+import tls, { type TLSSocket } from 'node:tls';
+import type { Secrets } from '../../src/model/snapshot.ts';
+import { type CertificatePair, certificateFor } from '../support/certificates.ts';
+import { answering, eventually, RawPeer, type RawServer, Stage } from '../support/data-plane.ts';
+import { listenerConfig, type PoolShape, snapshotOf } from '../support/snapshots.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const GET = 'GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n';
+
+describe('https listener', () => {
+  const stage = new Stage();
+  let fallback: CertificatePair;
+  let exact: CertificatePair;
+  let wildcard: CertificatePair;
+
+  before(async () => {
+    fallback = await certificateFor('default.example.net');
+    exact = await certificateFor('a.example.com', 'b.example.com');
+    wildcard = await certificateFor('*.example.com');
+  });
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  const listener = (connections = 1000): ReturnType<typeof listenerConfig> =>
+    listenerConfig({
+      name: 'tls',
+      protocol: 'https',
+      tls: { certificates: [] },
+      limits: { ...listenerConfig().limits, connections },
+    });
+
+  function apply(pool: PoolShape, secrets: Secrets, version = 1, connections?: number): void {
+    stage.plane.apply(snapshotOf({ version, listeners: [listener(connections)], pools: [pool] }), secrets);
+  }
+
+  const secrets = (): Secrets => ({ tls: [fallback, exact, wildcard] });
+
+  async function serve(connections?: number): Promise<RawServer> {
+    const server = await stage.backend(answering(OK));
+    apply({ targets: [server.at] }, secrets(), 1, connections);
+    return server;
+  }
+
+  async function secureClient(servername?: string): Promise<{ peer: RawPeer; socket: TLSSocket }> {
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: stage.plane.port('tls'),
+      rejectUnauthorized: false,
+      ...(servername === undefined ? {} : { servername }),
+    });
+    await once(socket, 'secureConnect');
+    const peer = new RawPeer(socket);
+    stage.clients.push(peer);
+    return { peer, socket };
+  }
+
+  async function namesFor(servername?: string): Promise<string | undefined> {
+    const { peer, socket } = await secureClient(servername);
+    const names = socket.getPeerCertificate().subjectaltname;
+    peer.destroy();
+    return names;
+  }
+
+  it('chooses the certificate by the name that the client asks for', async () => {
+    await serve();
+    const both = 'DNS:a.example.com, DNS:b.example.com';
+    assert.equal(await namesFor('a.example.com'), both, 'an exact name');
+    assert.equal(await namesFor('b.example.com'), both, 'another name of the same certificate');
+    assert.equal(await namesFor('B.Example.COM'), both, 'in any case');
+    assert.equal(await namesFor('c.example.com'), 'DNS:*.example.com', 'a wildcard');
+    assert.equal(await namesFor('a.b.example.com'), 'DNS:default.example.net', 'a wildcard is one label');
+    assert.equal(await namesFor('example.com'), 'DNS:default.example.net', 'and not none');
+    assert.equal(await namesFor('other.example.org'), 'DNS:default.example.net', 'the first is the default');
+    assert.equal(await namesFor(), 'DNS:default.example.net', 'also for clients that name nobody');
+  });
+
+  it('keeps connections alive on both sides and says https to the target', async () => {
+    let seen = '';
+    const server = await stage.backend((upstream) => {
+      upstream.socket.on('data', (chunk) => {
+        seen += chunk.toString('latin1');
+      });
+      answering(OK)(upstream);
+    });
+    apply({ targets: [server.at] }, secrets());
+    const { peer, socket } = await secureClient('a.example.com');
+    assert.equal(socket.alpnProtocol, false, 'a client that offers nothing gets nothing');
+    for (let round = 0; round < 3; round += 1) {
+      peer.send(GET);
+      await peer.expect('\r\n\r\nok');
+      peer.take();
+    }
+    assert.equal(server.connections, 1);
+    assert.match(seen, /X-Forwarded-Proto: https\r\n/);
+    assert.equal(stage.plane.metric('portico_connections_total{listener="tls"'), 1);
+  });
+
+  it('agrees on http/1.1 by ALPN', async () => {
+    await serve();
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: stage.plane.port('tls'),
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2', 'http/1.1'],
+    });
+    await once(socket, 'secureConnect');
+    assert.equal(socket.alpnProtocol, 'http/1.1');
+    stage.clients.push(new RawPeer(socket));
+  });
+
+  it('becomes a tunnel on an upgrade', async () => {
+    const server = await stage.backend((upstream) => {
+      void upstream
+        .expect('Upgrade: websocket')
+        .then(() =>
+          upstream.send(
+            'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly',
+          ),
+        )
+        .then(() => upstream.expect('from client'))
+        .then(() => upstream.send('from server'));
+    });
+    apply({ targets: [server.at] }, secrets());
+    const { peer } = await secureClient('a.example.com');
+    peer.send('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await peer.expect('early');
+    peer.send('from client');
+    await peer.expect('from server');
+    peer.socket.end();
+    await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+  });
+
+  it('streams a large answer unharmed to a slow reader', async () => {
+    const size = 6 * 1024 * 1024;
+    const server = await stage.backend((upstream) => {
+      void upstream.expect('\r\n\r\n').then(() => {
+        upstream.send(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+        upstream.socket.write(Buffer.alloc(size, 'z'));
+      });
+    });
+    apply({ targets: [server.at] }, secrets());
+    const { peer, socket } = await secureClient();
+    socket.on('data', () => {
+      socket.pause();
+      setImmediate(() => socket.resume());
+    });
+    peer.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    const all = await peer.all(20_000);
+    const body = all.slice(all.indexOf('\r\n\r\n') + 4);
+    assert.equal(body.length, size);
+    assert.match(body, /^z+$/);
+  });
+
+  it('forgets connections whose handshake fails, is cut short or never begins', async () => {
+    await serve(2);
+    const attempts = [
+      (peer: RawPeer): void => peer.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n'),
+      (peer: RawPeer): void => peer.send('\x16\x03\x01\x00\x05\x01\x00\x00'),
+      (peer: RawPeer): void => void peer.socket.end(),
+      (peer: RawPeer): void => void peer.socket.resetAndDestroy(),
+    ];
+    for (let round = 0; round < 2; round += 1) {
+      for (const [index, attempt] of attempts.entries()) {
+        const peer = await stage.client('tls');
+        attempt(peer);
+        if (index === 1) peer.socket.end();
+        await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+        peer.destroy();
+      }
+    }
+    assert.ok(
+      stage.plane.metric('portico_connections_refused_total{listener="tls",reason="tls-handshake"}') >= 2,
+    );
+    const { peer } = await secureClient();
+    peer.send(GET);
+    await peer.expect('ok');
+  });
+
+  it('uses the certificates of a new snapshot for new connections; open ones go on', async () => {
+    const server = await serve();
+    const { peer } = await secureClient('a.example.com');
+    peer.send(GET);
+    await peer.expect('ok');
+    peer.take();
+    const renewed = await certificateFor('renewed.example.com');
+    apply({ targets: [server.at] }, { tls: [renewed] }, 2);
+    assert.equal(await namesFor('a.example.com'), 'DNS:renewed.example.com');
+    assert.equal(await namesFor(), 'DNS:renewed.example.com');
+    peer.send(GET);
+    await peer.expect('ok');
+  });
+
+  it('refuses a snapshot whose key does not fit and serves on with the certificates before', async () => {
+    const server = await serve();
+    assert.throws(
+      () => apply({ targets: [server.at] }, { tls: [{ cert: exact.cert, key: fallback.key }] }, 2),
+      (error: Error) => /rejected/.test(error.message) && !error.message.includes('PRIVATE'),
+    );
+    assert.equal(await namesFor('a.example.com'), 'DNS:a.example.com, DNS:b.example.com');
+    const { peer } = await secureClient();
+    peer.send(GET);
+    await peer.expect('ok');
+  });
+
+  it('counts connections in their handshake as open when it drains', async () => {
+    await serve();
+    const raw = await stage.client('tls');
+    await eventually('the accept', () => stage.plane.metric('portico_connections_active') === 1);
+    stage.plane.worker.drain(60_000, 60_000);
+    let exited = false;
+    void stage.plane.exited.then(() => {
+      exited = true;
+    });
+    await stage.plane.skip(1000);
+    assert.equal(exited, false);
+    const socket = tls.connect({ socket: raw.socket, rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    const peer = new RawPeer(socket);
+    peer.send(GET);
+    await peer.expect('ok');
+    assert.match(peer.received, /\r\nConnection: close\r\n/);
+    socket.end();
+    assert.equal(await stage.plane.exited, 0);
+    peer.destroy();
+  });
+});
