@@ -11,7 +11,7 @@ import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { ExchangeFacts } from './exchange-facts.ts';
-import { type AnswerParts, failureAnswer, optionsAnswer } from './http/answers.ts';
+import { type AnswerParts, failureAnswer, failureBody, optionsAnswer } from './http/answers.ts';
 import { writeBody } from './http/body.ts';
 import { buildRequestHead, isAskedUpgrade, maxForwardsOf, upgradeOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
@@ -402,7 +402,9 @@ export class Exchange implements UpstreamUser, Deadline {
     this.facts.failure = code;
     this.facts.status = failure.status;
     this.#dropConnection();
-    this.#session.wire.text(failureAnswer(code, this.#answerParts(!failure.close)));
+    const parts = this.#answerParts(!failure.close);
+    this.facts.bytesOut = parts.isHead ? 0 : failureBody(code).length;
+    this.#session.wire.text(failureAnswer(code, parts));
     this.#finish();
   }
 
@@ -431,6 +433,7 @@ export class Exchange implements UpstreamUser, Deadline {
     const { action } = this.match.rule!;
     if (action.kind === 'respond') {
       this.facts.status = action.status;
+      this.facts.bytesOut = parts.isHead ? 0 : action.body.length;
       this.#session.wire.text(directAnswer(action, this.match.captures, parts));
     } else if (action.kind === 'redirect') {
       this.facts.status = action.status;

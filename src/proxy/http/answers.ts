@@ -15,10 +15,15 @@ export interface AnswerParts {
 /** Answers to failures that pass by themselves say when to come back (RFC 9110, section 10.2.3), in seconds. */
 const RETRY_AFTER = 1;
 
+/** The body of the answer to a failure; ASCII. */
+export function failureBody(code: FailureCode): string {
+  return `${FAILURES[code].text}\n`;
+}
+
 /** The whole answer to a failure, as text. */
 export function failureAnswer(code: FailureCode, parts: AnswerParts): string {
   const failure: Failure = FAILURES[code];
-  const body = `${failure.text}\n`;
+  const body = failureBody(code);
   const retryAfter = failure.status === 503 ? `Retry-After: ${RETRY_AFTER}\r\n` : '';
   return (
     `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}\r\n` +

@@ -65,7 +65,7 @@ async function makeServices(world: NetWorld): Promise<void> {
 
 async function startPortico(world: NetWorld): Promise<void> {
   const { options } = world;
-  const directory = world.portDirectory;
+  const directory = world.porticoDirectory;
   await mkdir(directory, { recursive: true });
   const kubeconfig = await writePorticoKubeconfig(world.kubectl, directory);
   await throughLoopback(kubeconfig);

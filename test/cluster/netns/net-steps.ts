@@ -1,6 +1,7 @@
 // The steps of the run, in order; each leaves the world as it found it, so that any one can run alone.
 
 import type { NetWorld } from './net-world.ts';
+import { DYING_STEPS } from './steps-dying.ts';
 import { LEAVING_STEPS } from './steps-leaving.ts';
 import { ROLLOUT_STEPS } from './steps-rollouts.ts';
 
@@ -13,4 +14,4 @@ export interface NetStep {
   run(world: NetWorld): Promise<void>;
 }
 
-export const NET_STEPS: readonly NetStep[] = [...ROLLOUT_STEPS, ...LEAVING_STEPS];
+export const NET_STEPS: readonly NetStep[] = [...ROLLOUT_STEPS, ...LEAVING_STEPS, ...DYING_STEPS];

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../child.ts';
-import { type Client, type Edge, Ledger } from '../clients.ts';
+import type { Client, Edge } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { EventWatch, isSlice, type WatchedEvent } from '../events.ts';
@@ -13,8 +13,9 @@ import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import { type KubeletContext, type Machine, Pod } from './kubelet.ts';
-import { PromiseTable } from './promises.ts';
+import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
+import { TimedLedger } from './timed-ledger.ts';
 
 /** The promise for propagation is a p99 of 100 ms; one event on a shared machine needs room for its scheduler. */
 export const PROPAGATION_MS = 250;
@@ -26,6 +27,12 @@ export const NODE_PORTS = {
   other: 30_091,
   healthCheck: 30_200,
 };
+/** Clients whose requests may be sent again: RFC 9110, section 9.2.2. */
+export const isIdempotent = (client: string): boolean =>
+  /^(keep-alive GET|new connection GET|curl)/.test(client);
+export const isLocal = (client: string): boolean => client.endsWith('/api');
+/** A conversation that goes through a machine can't outlive it, and says nothing about any other. */
+export const canMove = (client: string): boolean => !client.startsWith('websocket');
 const SETTLE_LIMIT_MS = 30_000;
 
 export interface NetWorldOptions {
@@ -52,7 +59,7 @@ export interface Mark {
 
 export class NetWorld {
   readonly options: NetWorldOptions;
-  readonly ledger = new Ledger();
+  readonly ledger = new TimedLedger();
   readonly events: EventWatch;
   readonly table = new PromiseTable();
   readonly services: Readonly<Record<ServiceKey, ServiceName>> = {
@@ -89,7 +96,7 @@ export class NetWorld {
     return this.options.kubelet.arrivals;
   }
 
-  get portDirectory(): string {
+  get porticoDirectory(): string {
     return path.join(this.options.directory, 'portico');
   }
 
@@ -172,6 +179,11 @@ export class NetWorld {
       throw new Error(`${failed.length} failed of ${total}${aside}: ${words.join('; ')}`);
     }
     return `0 failed of ${total}${aside}`;
+  }
+
+  /** How long the answers to the clients took since the mark, failed ones left out. */
+  durationsSince(mark: Mark, counts: (client: string) => boolean, untilMs = Infinity): string {
+    return spread(this.ledger.between(mark.atMs, untilMs, counts));
   }
 
   /** Asserts a promise, and adds its row to the table. */

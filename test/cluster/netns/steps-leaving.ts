@@ -118,7 +118,9 @@ async function removeMachine(
   world.machines.delete(node);
   await machine.scrap();
   await delay(2500);
-  await world.promise(event, 'no failed request, streams in flight finish', () => world.servedSince(mark));
+  await world.promise(event, 'no failed request, streams and clones in flight finish', () =>
+    world.servedSince(mark, canMove),
+  );
 
   const again = world.mark();
   const replacement = await Machine.start(world.options.kubelet, node, machine.place.index);
@@ -130,7 +132,7 @@ async function removeMachine(
     'used, no failed request',
     async () => {
       for (const key of ALL) await world.used(key, node);
-      return world.servedSince(again);
+      return world.servedSince(again, canMove);
     },
   );
 }
