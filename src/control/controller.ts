@@ -1,8 +1,7 @@
 // The controller's composition root: configuration, discovery, probes, compile and admin, driven by the supervisor.
 
 import type { Logger } from 'pino';
-import { loadConfig } from '../config/load.ts';
-import { formatProblems, type Problem } from '../config/problem.ts';
+import { formatProblems } from '../config/problem.ts';
 import type { Config } from '../model/config.ts';
 import type { Inventory } from '../model/inventory.ts';
 import type {
@@ -10,13 +9,12 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
-import type { Secrets } from '../model/snapshot.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
 import { createProcessMetrics } from '../telemetry/process-metrics.ts';
 import { type AdminServer, createAdminServer } from './admin/admin-server.ts';
-import type { ReloadOutcome } from './admin/admin-source.ts';
 import { AdminView } from './admin-view.ts';
+import { Configuration, type Loaded } from './configuration.ts';
 import { ControllerMeters } from './controller-meters.ts';
 import { createSystemClock } from './discovery/clock.ts';
 import { createDiscovery, type Discovery } from './discovery/discovery.ts';
@@ -25,7 +23,6 @@ import { createProber } from './health/probes.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
 import { scopesOf } from './scopes.ts';
-import { readSecrets } from './secrets.ts';
 import { logTargetChange } from './target-log.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
 
@@ -46,17 +43,9 @@ interface Retained {
   readonly drains: readonly { readonly cluster: string; readonly node: string | null }[];
 }
 
-/** A configuration that is in force or being tried. */
-interface Loaded {
-  readonly config: Config;
-  readonly secrets: Secrets;
-}
-
 const RETAIN_MS = 1000;
 /** How long a controller that was started again prefers the workers' snapshot to an inventory from disk. */
 const AWAIT_LIVE_MS = 3000;
-/** How long a reload waits to hear that its sockets are bound. */
-const RELOAD_PATIENCE_MS = 5000;
 const ADMIN_CLOSE_MS = 1000;
 
 export class Controller {
@@ -69,6 +58,7 @@ export class Controller {
   readonly #processMetrics = createProcessMetrics();
   readonly #publisher: Publisher;
   readonly #questions: Questions;
+  readonly #configuration: Configuration;
   readonly #engine: TargetEngine;
   readonly #view: AdminView;
   readonly #workers = new Map<string, number>();
@@ -76,16 +66,9 @@ export class Controller {
   #discovery: Discovery | null = null;
   #admin: AdminServer | null = null;
   #adminKey = '';
-  #inForce: Loaded | null = null;
-  #before: Loaded | null = null;
-  #loadedAtMs = 0;
-  #problems: readonly string[] = [];
   #draining = false;
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
-  #reloading: Promise<ReloadOutcome> | null = null;
-  /** Settles the reload that waits for its sockets; the text is what went wrong. */
-  #settleReload: ((version: number, problem: string | null) => void) | null = null;
 
   constructor(options: ControllerOptions, start: Extract<SupervisorToController, { kind: 'start' }>) {
     this.#options = options;
@@ -120,21 +103,31 @@ export class Controller {
       onTargetChange: (change) => logTargetChange(this.#log, change),
       onProbe: (spec, result) => this.#meters.probed(spec, result),
     });
+    this.#configuration = new Configuration({
+      path: options.configPath,
+      environment: options.environment,
+      clock: this.#clock,
+      log: this.#log,
+      applyAdmin: (config) => this.#applyAdmin(config),
+      force: (loaded) => this.#force(loaded),
+      version: () => this.#engine.snapshot()?.version ?? 0,
+      onLoaded: (ok) => this.#meters.reloaded(ok, this.#clock.now()),
+    });
     this.#view = new AdminView({
       engine: this.#engine,
       discovery: () => this.#discovery,
       publisher: this.#publisher,
       questions: this.#questions,
       state: () => ({
-        config: this.#inForce?.config ?? null,
+        config: this.#configuration.config,
         configPath: options.configPath,
-        loadedAtMs: this.#loadedAtMs,
-        problems: this.#problems,
+        loadedAtMs: this.#configuration.loadedAtMs,
+        problems: this.#configuration.problems,
         draining: this.#draining,
         workers: this.#workers,
       }),
       metrics: () => this.#metricsText(),
-      reload: () => this.reload(),
+      reload: () => this.#configuration.reload(),
       onDrainsChanged: () => this.#retain(),
       version: options.version,
       startedAtMs: this.#clock.now(),
@@ -150,26 +143,12 @@ export class Controller {
     this.#retainTimer = setInterval(() => this.#retain(), RETAIN_MS);
   }
 
-  /** Loads the configuration for the first time; false when there is nothing to run. */
-  async start(): Promise<boolean> {
-    const loaded = await this.#load();
-    if ('problems' in loaded) {
-      this.#options.send({ kind: 'unusable', report: formatProblems(loaded.problems, { colour: false }) });
-      return false;
-    }
-    try {
-      await this.#applyAdmin(loaded.config);
-    } catch (error) {
-      const { host, port, unixPath } = loaded.config.admin;
-      const where = unixPath === null ? `${host}:${port}` : `unix:${unixPath}`;
-      this.#options.send({
-        kind: 'unusable',
-        report: `portico: admin cannot listen on ${where}: ${textOf(error)}\n`,
-      });
-      return false;
-    }
-    this.#force(loaded);
-    return true;
+  /** Loads the configuration for the first time; tells the supervisor when there is nothing to run. */
+  async start(): Promise<void> {
+    const wrong = await this.#configuration.start();
+    if (wrong === null) return;
+    const report = typeof wrong === 'string' ? wrong : formatProblems(wrong, { colour: false });
+    this.#options.send({ kind: 'unusable', report });
   }
 
   onMessage(message: SupervisorToController): void {
@@ -177,18 +156,13 @@ export class Controller {
       case 'start':
         return;
       case 'reload':
-        void this.reload();
+        void this.#configuration.reload();
         return;
       case 'bound':
-        this.#settleReload?.(message.version, null);
+        this.#configuration.accepted(message.version);
         return;
       case 'bind-failed':
-        this.#publisher.refused(message.version);
-        this.#revert(`listener ${message.listener} cannot listen on ${message.error}`);
-        this.#settleReload?.(
-          message.version,
-          `listener ${message.listener} cannot listen on ${message.error}`,
-        );
+        this.#refused(message.version, `listener ${message.listener} cannot listen on ${message.error}`);
         return;
       case 'worker-started':
         this.#workers.set(message.worker, message.pid);
@@ -211,14 +185,6 @@ export class Controller {
     }
   }
 
-  /** Reads the configuration anew; while one reload is under way, others wait for its outcome. */
-  reload(): Promise<ReloadOutcome> {
-    this.#reloading ??= this.#reload().finally(() => {
-      this.#reloading = null;
-    });
-    return this.#reloading;
-  }
-
   async close(): Promise<void> {
     clearInterval(this.#retainTimer);
     this.#publisher.close();
@@ -227,74 +193,26 @@ export class Controller {
     this.#retain();
   }
 
-  async #reload(): Promise<ReloadOutcome> {
-    const loaded = await this.#load();
-    if ('problems' in loaded) {
-      return this.#reloadFailed(
-        loaded.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`),
-      );
-    }
-    try {
-      await this.#applyAdmin(loaded.config);
-    } catch (error) {
-      return this.#reloadFailed([`admin cannot listen: ${textOf(error)}`]);
-    }
-    const versionBefore = this.#engine.snapshot()?.version ?? 0;
-    const settled = new Promise<string | null>((resolve) => {
-      const cancel = this.#clock.after(RELOAD_PATIENCE_MS, () =>
-        resolve('the workers did not answer in time'),
-      );
-      this.#settleReload = (version, problem) => {
-        if (version <= versionBefore) return;
-        cancel();
-        resolve(problem);
-      };
-    });
-    this.#force(loaded);
-    this.#engine.flush();
-    const changed = (this.#engine.snapshot()?.version ?? 0) > versionBefore;
-    const problem = changed ? await settled : null;
-    this.#settleReload = null;
-    if (problem !== null) return this.#reloadFailed([problem]);
-    this.#log.info({ code: 'reloaded', version: this.#engine.snapshot()?.version }, 'configuration reloaded');
-    return { ok: true, version: this.#engine.snapshot()?.version ?? 0, problems: [] };
-  }
-
-  #reloadFailed(problems: readonly string[]): ReloadOutcome {
-    this.#problems = problems;
-    this.#meters.reloaded(false, this.#clock.now());
-    this.#log.error(
-      { code: 'reload-failed', problems },
-      'reload failed, the configuration before stays in force',
-    );
-    return { ok: false, version: this.#engine.snapshot()?.version ?? 0, problems };
-  }
-
-  async #load(): Promise<Loaded | { readonly problems: readonly Problem[] }> {
-    const { configPath, environment } = this.#options;
-    const result = await loadConfig(configPath, environment);
-    if ('problems' in result) return result;
-    for (const { code, file, line, column, message } of result.warnings) {
-      this.#log.warn({ code, file, line, column }, message);
-    }
-    return { config: result.config, secrets: await readSecrets(result.config) };
-  }
-
-  /** Puts a configuration in force: discovery and targets follow, and with them the next snapshot. */
-  #force(loaded: Loaded): void {
-    const { config, secrets } = loaded;
-    this.#before = this.#inForce;
-    this.#inForce = loaded;
-    this.#loadedAtMs = this.#clock.now();
-    this.#problems = [];
-    this.#meters.reloaded(true, this.#loadedAtMs);
+  /** Discovery and targets follow the configuration, and with them the next snapshot, whose version is returned. */
+  #force({ config, secrets }: Loaded): number {
     this.#options.setLogLevel(config.log.level);
     this.#options.send({ kind: 'settings', workers: config.workers });
-    this.#publisher.secrets = secrets;
+    const renewed = this.#publisher.setSecrets(secrets);
+    const before = this.#engine.snapshot();
     this.#engine.setConfig(config);
     if (this.#discovery === null) this.#startDiscovery(config);
     else this.#discovery.setClusters(config.clusters, scopesOf(config));
     this.#takeInventory(this.#discovery!.inventory(), 0);
+    this.#engine.flush();
+    const snapshot = this.#engine.snapshot();
+    // New certificates for a snapshot that is otherwise the same.
+    if (renewed && snapshot !== null && snapshot === before) this.#publisher.publish(snapshot);
+    return snapshot?.version ?? 0;
+  }
+
+  #refused(version: number, problem: string): void {
+    this.#publisher.refused(version);
+    this.#configuration.refused(version, problem);
   }
 
   /** Workers that serve are not set back to what lies on disk while the live lists are a moment away. */
@@ -304,18 +222,6 @@ export class Controller {
       this.#awaitsLive = false;
     }
     this.#engine.setInventory(inventory, receivedAtMs);
-  }
-
-  /** A configuration that the workers cannot run leaves the one before in force. */
-  #revert(reason: string): void {
-    const before = this.#before;
-    if (before === null) return;
-    this.#log.error(
-      { code: 'configuration-reverted', reason },
-      'configuration cannot be run, the one before stays',
-    );
-    this.#force(before);
-    this.#before = null;
   }
 
   #startDiscovery(config: Config): void {
@@ -355,9 +261,7 @@ export class Controller {
       case 'applied':
         return this.#publisher.applied(worker, message.version);
       case 'rejected':
-        this.#publisher.refused(message.version);
-        this.#settleReload?.(message.version, `worker cannot run it: ${message.error}`);
-        return this.#revert(message.error);
+        return this.#refused(message.version, `a worker cannot run it: ${message.error}`);
       case 'metrics':
         this.#merge.apply(worker, message.frame);
         return;
@@ -384,8 +288,6 @@ export class Controller {
     for (const { cluster, node } of retained.drains) this.#engine.drain(cluster, node);
   }
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Runs the controller in this process; the supervisor is at the other end of the IPC channel. */
 export function runController(

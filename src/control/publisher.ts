@@ -28,8 +28,11 @@ export class Publisher {
     this.#options = options;
   }
 
-  set secrets(secrets: Secrets) {
+  /** Certificates and keys for the publications to come; true when they are others than before. */
+  setSecrets(secrets: Secrets): boolean {
+    const renewed = JSON.stringify(secrets) !== JSON.stringify(this.#secrets);
     this.#secrets = secrets;
+    return renewed;
   }
 
   /** Sends at once, or when the one in flight has been acknowledged; a newer one replaces one that waits. */

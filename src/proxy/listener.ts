@@ -177,7 +177,7 @@ export class Listener {
   }
 
   #handshake(server: tls.Server, client: ClientHandle, address: string): void {
-    const options: unknown = { handle: client, allowHalfOpen: true };
+    const options: unknown = { handle: client };
     const socket = new net.Socket(options as net.SocketConstructorOpts);
     this.#handshaking.set(socket, address);
     socket.once('close', () => {
@@ -195,7 +195,6 @@ export class Listener {
       ALPNProtocols: ['http/1.1'],
       minVersion: 'TLSv1.2',
       handshakeTimeout: HANDSHAKE_MS,
-      allowHalfOpen: true,
       SNICallback: (serverName, callback) => callback(null, this.#context.secureContextFor(name, serverName)),
     });
     server.on('secureConnection', (socket: TLSSocket) => {
@@ -206,6 +205,8 @@ export class Listener {
         return;
       }
       this.#handshaking.delete(raw);
+      // Only now: a client that ends its side during the handshake has left.
+      socket.allowHalfOpen = true;
       this.#begin((owner) => Wire.secure(socket, owner, this.#context.wires), address);
     });
     server.on('tlsClientError', () => this.meters.refused('tls-handshake'));

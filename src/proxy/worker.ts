@@ -207,10 +207,16 @@ export class Worker {
     try {
       const { snapshot, secrets } = JSON.parse(text) as { snapshot: Snapshot; secrets: Secrets };
       const certificates = new Certificates(secrets);
-      this.#runtime = this.#applier.apply(snapshot);
+      const opened = this.#openListeners(snapshot);
+      try {
+        this.#runtime = this.#applier.apply(snapshot);
+      } catch (error) {
+        for (const listener of opened.values()) listener.stopAccepting();
+        throw error;
+      }
       this.#certificates = certificates;
       this.#applyAccessLog(snapshot);
-      this.#applyListeners(snapshot);
+      this.#applyListeners(snapshot, opened);
       this.#board.values[this.#slots.version] = version;
       this.#board.observe(this.#slots.apply, (now() - startedAtMs) / 1000);
       this.#tellController({ kind: 'applied', version });
@@ -226,7 +232,30 @@ export class Worker {
     }
   }
 
-  #applyListeners(snapshot: Snapshot): void {
+  /**
+   * Listens where this worker does not yet; nothing is accepted before the event loop goes on. Throws, with none of them
+   * open, when a socket is missing or cannot listen.
+   */
+  #openListeners(snapshot: Snapshot): ReadonlyMap<string, Listener> {
+    const opened = new Map<string, Listener>();
+    try {
+      for (const config of snapshot.listeners) {
+        const key = keyOf(config);
+        if (this.#listeners.has(key)) continue;
+        const handle = this.#handles.get(key);
+        if (handle === undefined) throw new Error(`no socket came for listener ${config.name}`);
+        this.#handles.delete(key);
+        const meters = new ListenerMeters(this.#board, config.name, config.protocol);
+        opened.set(key, new Listener(config, handle, meters, this.#listenerContext));
+      }
+      return opened;
+    } catch (error) {
+      for (const listener of opened.values()) listener.stopAccepting();
+      throw error;
+    }
+  }
+
+  #applyListeners(snapshot: Snapshot, opened: ReadonlyMap<string, Listener>): void {
     const wanted = new Map(snapshot.listeners.map((config) => [keyOf(config), config]));
     for (const [key, listener] of this.#listeners) {
       if (wanted.has(key)) continue;
@@ -235,19 +264,11 @@ export class Worker {
       this.#retired.add(listener);
     }
     for (const listener of this.#retired) if (listener.openConnections === 0) this.#retired.delete(listener);
-    for (const [key, config] of wanted) this.#applyListener(key, config);
+    for (const [key, listener] of opened) this.#listeners.set(key, listener);
+    for (const [key, config] of wanted) this.#applyListener(this.#listeners.get(key)!, config);
   }
 
-  #applyListener(key: string, config: ListenerConfig): void {
-    let listener = this.#listeners.get(key);
-    if (listener === undefined) {
-      const handle = this.#handles.get(key);
-      if (handle === undefined) throw new Error(`no socket came for listener ${config.name}`);
-      this.#handles.delete(key);
-      const meters = new ListenerMeters(this.#board, config.name, config.protocol);
-      listener = new Listener(config, handle, meters, this.#listenerContext);
-      this.#listeners.set(key, listener);
-    }
+  #applyListener(listener: Listener, config: ListenerConfig): void {
     listener.config = config;
     const pair = this.#certificates.defaultPair(config.name);
     if (pair !== undefined) listener.setDefaultCertificate(pair);

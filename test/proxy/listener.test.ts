@@ -9,6 +9,8 @@ import { answering, eventually, RawPeer, type RawServer, Stage, socketsOf } from
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+/** A target may take its time: these tests move the clock. */
+const PATIENT = { connectMs: 1000, responseHeaderMs: 600_000, streamIdleMs: 600_000, totalMs: 0 };
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 describe('listener', () => {
@@ -144,12 +146,12 @@ describe('listener', () => {
   it('drains: accepts nothing, answers what is in flight, tells waiting clients to leave, then exits', async () => {
     const waiting = Promise.withResolvers<RawPeer>();
     const server = await stage.backend((upstream) => {
-      void upstream.expect('\r\n\r\n').then(() => {
+      upstream.socket.on('data', () => {
         if (upstream.take().includes('/slow')) waiting.resolve(upstream);
         else upstream.send(OK);
       });
     });
-    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT }] }));
     const idle = await stage.client();
     await request(idle);
     const slow = await stage.client();
@@ -181,7 +183,7 @@ describe('listener', () => {
 
   it('drains: closes waiting connections after their time and cuts the rest at the deadline', async () => {
     const server = await stage.backend();
-    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT }] }));
     const idle = await stage.client();
     const stuck = await stage.client();
     stuck.send(GET);
@@ -205,7 +207,7 @@ describe('listener', () => {
         upstream.socket.write(Buffer.alloc(size, 'x'));
       });
     });
-    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT }] }));
     const socket = net.connect(stage.plane.port(), '127.0.0.1');
     stage.clients.push(new RawPeer(socket));
     socket.removeAllListeners('data');

@@ -51,6 +51,7 @@ describe('https listener', () => {
       host: '127.0.0.1',
       port: stage.plane.port('tls'),
       rejectUnauthorized: false,
+      allowHalfOpen: true,
       ...(servername === undefined ? {} : { servername }),
     });
     await once(socket, 'secureConnect');
@@ -123,7 +124,9 @@ describe('https listener', () => {
           ),
         )
         .then(() => upstream.expect('from client'))
-        .then(() => upstream.send('from server'));
+        .then(() => upstream.send('from server'))
+        .then(() => upstream.until(() => upstream.ended))
+        .then(() => upstream.socket.end(' and last'));
     });
     apply({ targets: [server.at] }, secrets());
     const { peer } = await secureClient('a.example.com');
@@ -132,6 +135,7 @@ describe('https listener', () => {
     peer.send('from client');
     await peer.expect('from server');
     peer.socket.end();
+    assert.match(await peer.all(), /from server and last$/);
     await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
   });
 

@@ -61,8 +61,10 @@ export class DataPlane {
       this.#tell({ kind: 'listener', address: listener }, handle);
     }
     this.#tell({ kind: 'snapshot', version: snapshot.version, text: JSON.stringify({ snapshot, secrets }) });
-    const rejected = this.said.find((message) => message.kind === 'rejected');
-    if (rejected !== undefined) throw new Error(`rejected: ${rejected.error}`);
+    const rejected = this.said.find(
+      (message) => message.kind === 'rejected' && message.version === snapshot.version,
+    );
+    if (rejected?.kind === 'rejected') throw new Error(`rejected: ${rejected.error}`);
   }
 
   #tell(message: SupervisorToWorker, handle?: unknown): void {

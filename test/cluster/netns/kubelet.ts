@@ -136,6 +136,15 @@ export class Machine {
     this.#proxy = null;
   }
 
+  /** The same machine and network, registered under another name by a kubelet and kube-proxy that were set up anew. */
+  async rename(name: string): Promise<Machine> {
+    await this.stopProxy();
+    const machine = new Machine({ ...this.place, name }, this.#context);
+    await machine.register();
+    await machine.startProxy();
+    return machine;
+  }
+
   /** Power off: its kube-proxy and its network are no more. Its pods must have been ended or lost before. */
   async scrap(): Promise<void> {
     await this.stopProxy();

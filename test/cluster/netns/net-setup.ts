@@ -13,9 +13,12 @@ import { Portico } from '../portico.ts';
 import { freshConnectionClient } from './fresh-client.ts';
 import { KUBE_PROXY_PORT, Machine } from './kubelet.ts';
 import { type NetWorld, NODE_PORTS } from './net-world.ts';
+import { makeToken } from './tokens.ts';
 
 /** Free in a namespace of its own. */
 export const EDGE_PORTS = { web: 8080, ssh: 2222, admin: 9901 };
+/** Where the front to the API server listens, for Portico alone. */
+export const FRONT_PORT = 16_443;
 export const HTTP_PORT = { name: 'http', number: 80 } as const;
 const SSH_PORT = { name: 'ssh', number: 22 } as const;
 const NODES = ['node-1', 'node-2', 'node-3', 'node-4'] as const;
@@ -68,7 +71,9 @@ async function startPortico(world: NetWorld): Promise<void> {
   const directory = world.porticoDirectory;
   await mkdir(directory, { recursive: true });
   const kubeconfig = await writePorticoKubeconfig(world.kubectl, directory);
-  await throughLoopback(kubeconfig);
+  await findAccount(world);
+  await rewriteKubeconfig(world, kubeconfig);
+  await world.startApiFront(FRONT_PORT);
   const configuration = porticoConfiguration({
     kubeconfig,
     run: options.run,
@@ -95,18 +100,32 @@ async function startPortico(world: NetWorld): Promise<void> {
 }
 
 /**
- * Portico alone reaches the API server by loopback: what the edge's firewall does to that way befalls nobody else.
- * The server's certificate names `localhost`.
+ * Portico alone reaches the API server through the front, which stands on loopback with the server's own
+ * certificate, whose name is `localhost`; its token is in a file and ends with a secret.
  */
-async function throughLoopback(file: string): Promise<void> {
+async function rewriteKubeconfig(world: NetWorld, file: string): Promise<void> {
   const content = JSON.parse(await readFile(file, 'utf8')) as {
     clusters: { cluster: Record<string, string> }[];
+    users: { user: object }[];
   };
   const { cluster } = content.clusters[0]!;
-  const { port } = new URL(cluster['server']!);
-  cluster['server'] = `https://127.0.0.1:${port}`;
+  cluster['server'] = `https://127.0.0.1:${FRONT_PORT}`;
   cluster['tls-server-name'] = 'localhost';
+  world.tokenFile = path.join(path.dirname(file), 'token');
+  await writeFile(world.tokenFile, await makeToken(world, 'portico-token-1'), { mode: 0o600 });
+  content.users[0]!.user = { tokenFile: world.tokenFile };
   await writeFile(file, JSON.stringify(content, null, 2), { mode: 0o600 });
+}
+
+/** The service account of `deploy/rbac.yaml`. */
+async function findAccount(world: NetWorld): Promise<void> {
+  const accounts = await world.kubectl.read<{ items: { metadata: { name: string; namespace: string } }[] }>(
+    'serviceaccounts',
+    '--all-namespaces',
+  );
+  const found = accounts.items.find((item) => item.metadata.name.includes('portico'));
+  if (found === undefined) throw new Error('deploy/rbac.yaml made no service account');
+  world.account = { name: found.metadata.name, namespace: found.metadata.namespace };
 }
 
 async function startClients(world: NetWorld): Promise<void> {

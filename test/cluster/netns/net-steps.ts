@@ -3,6 +3,9 @@
 import type { NetWorld } from './net-world.ts';
 import { DYING_STEPS } from './steps-dying.ts';
 import { LEAVING_STEPS } from './steps-leaving.ts';
+import { OBJECT_STEPS } from './steps-objects.ts';
+import { OUTAGE_STEPS } from './steps-outages.ts';
+import { ROLE_STEPS } from './steps-roles.ts';
 import { ROLLOUT_STEPS } from './steps-rollouts.ts';
 
 export interface NetStep {
@@ -14,4 +17,11 @@ export interface NetStep {
   run(world: NetWorld): Promise<void>;
 }
 
-export const NET_STEPS: readonly NetStep[] = [...ROLLOUT_STEPS, ...LEAVING_STEPS, ...DYING_STEPS];
+export const NET_STEPS: readonly NetStep[] = [
+  ...ROLLOUT_STEPS,
+  ...LEAVING_STEPS,
+  ...DYING_STEPS,
+  ...OBJECT_STEPS,
+  ...OUTAGE_STEPS,
+  ...ROLE_STEPS,
+];

@@ -1,7 +1,10 @@
 // The state of a run in namespaces: machines, pods, clients, and what a step can do and assert.
 
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { until } from '../child.ts';
 import type { Client, Edge } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
@@ -11,8 +14,10 @@ import type { Kubectl, Transcript } from '../kubectl.ts';
 import type { ServiceName } from '../objects.ts';
 import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
+import type { FrontMode } from './api-front.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import { type KubeletContext, type Machine, Pod } from './kubelet.ts';
+import { EDGE_ADDRESS } from './network.ts';
 import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
 import { TimedLedger } from './timed-ledger.ts';
@@ -33,6 +38,7 @@ export const isIdempotent = (client: string): boolean =>
 export const isLocal = (client: string): boolean => client.endsWith('/api');
 /** A conversation that goes through a machine can't outlive it, and says nothing about any other. */
 export const canMove = (client: string): boolean => !client.startsWith('websocket');
+const FRONT = fileURLToPath(new URL('api-front.ts', import.meta.url));
 const SETTLE_LIMIT_MS = 30_000;
 
 export interface NetWorldOptions {
@@ -76,6 +82,10 @@ export class NetWorld {
   portico!: Portico;
   edge!: Edge;
   sshEdge!: SshEdge;
+  /** Portico's token, and the account that it belongs to. */
+  tokenFile = '';
+  account = { name: '', namespace: '' };
+  #front: ChildProcess | null = null;
   readonly #everyPod: Pod[] = [];
   readonly #clients: Client[] = [];
 
@@ -104,6 +114,21 @@ export class NetWorld {
     const machine = this.machines.get(name);
     if (machine === undefined) throw new Error(`no machine ${name}`);
     return machine;
+  }
+
+  /** Starts the front through which Portico, and nobody else, reaches the API server. */
+  async startApiFront(port: number): Promise<void> {
+    const server = new URL(this.options.controlPlane.server);
+    const words = [this.options.directory, EDGE_ADDRESS, server.port, String(port)];
+    this.#front = fork(FRONT, words, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    await once(this.#front, 'message');
+  }
+
+  /** The front begins to behave otherwise; everything that is open through it is cut. */
+  async setApiFront(mode: FrontMode): Promise<void> {
+    const told = once(this.#front!, 'message');
+    this.#front!.send({ mode });
+    await told;
   }
 
   addClients(...clients: readonly Client[]): void {
@@ -257,6 +282,7 @@ export class NetWorld {
     await this.options.syns.close();
     for (const pod of this.#everyPod) pod.kill();
     for (const machine of this.machines.values()) await machine.stopProxy();
+    this.#front?.kill('SIGKILL');
     this.options.kubelet.api.close();
     await this.options.controlPlane.close();
   }

@@ -5,7 +5,7 @@ import type { WatchedEvent } from '../events.ts';
 import { AUTOSCALER_TAINT, EXCLUDE_LABEL } from '../objects.ts';
 import { Machine } from './kubelet.ts';
 import type { NetStep } from './net-steps.ts';
-import { type NetWorld, NODE_PORTS, type ServiceKey } from './net-world.ts';
+import { canMove, type NetWorld, NODE_PORTS, type ServiceKey } from './net-world.ts';
 import { spread } from './promises.ts';
 import { poolOf } from './steps-rollouts.ts';
 

@@ -1,0 +1,166 @@
+// The configuration in force: loads it, tries a new one, and keeps the one before when the new one cannot be run.
+
+import type { Logger } from 'pino';
+import { loadConfig } from '../config/load.ts';
+import type { Problem } from '../config/problem.ts';
+import type { Config } from '../model/config.ts';
+import type { Secrets } from '../model/snapshot.ts';
+import type { ReloadOutcome } from './admin/admin-source.ts';
+import type { Clock } from './discovery/clock.ts';
+import { readSecrets } from './secrets.ts';
+
+/** A configuration with the certificates and keys that it names. */
+export interface Loaded {
+  readonly config: Config;
+  readonly secrets: Secrets;
+}
+
+export interface ConfigurationOptions {
+  readonly path: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Moves the admin interface where the configuration says; rejects, having changed nothing, when it cannot. */
+  readonly applyAdmin: (config: Config) => Promise<void>;
+  /** Puts it in force and returns the version of the snapshot that carries it to the workers. */
+  readonly force: (loaded: Loaded) => number;
+  /** Version of the snapshot in force. */
+  readonly version: () => number;
+  readonly onLoaded: (ok: boolean) => void;
+}
+
+/** How long a reload waits to hear that the workers can run it. */
+const PATIENCE_MS = 5000;
+
+export class Configuration {
+  readonly #options: ConfigurationOptions;
+  #inForce: Loaded | null = null;
+  #before: Loaded | null = null;
+  #loadedAtMs = 0;
+  #problems: readonly string[] = [];
+  #reloading: Promise<ReloadOutcome> | null = null;
+  /** Settles the reload that waits for the workers; the text is what went wrong. */
+  #settle: ((version: number, problem: string | null) => void) | null = null;
+
+  constructor(options: ConfigurationOptions) {
+    this.#options = options;
+  }
+
+  get config(): Config | null {
+    return this.#inForce?.config ?? null;
+  }
+
+  get loadedAtMs(): number {
+    return this.#loadedAtMs;
+  }
+
+  /** Of the last attempt when it failed. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Loads for the first time; returns what is wrong when there is nothing to run. */
+  async start(): Promise<readonly Problem[] | string | null> {
+    const loaded = await this.#load();
+    if ('problems' in loaded) return loaded.problems;
+    try {
+      await this.#options.applyAdmin(loaded.config);
+    } catch (error) {
+      const { host, port, unixPath } = loaded.config.admin;
+      const where = unixPath === null ? `${host}:${port}` : `unix:${unixPath}`;
+      return `portico: admin cannot listen on ${where}: ${textOf(error)}\n`;
+    }
+    this.#force(loaded);
+    return null;
+  }
+
+  /** Reads the configuration anew; while one reload is under way, others wait for its outcome. */
+  reload(): Promise<ReloadOutcome> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = null;
+    });
+    return this.#reloading;
+  }
+
+  /** The supervisor or a worker has taken the snapshot of this version. */
+  accepted(version: number): void {
+    this.#settle?.(version, null);
+  }
+
+  /** Supervisor or workers cannot run it: the configuration before is put in force again. */
+  refused(version: number, problem: string): void {
+    const before = this.#before;
+    this.#before = null;
+    if (before !== null) {
+      const { log, applyAdmin } = this.#options;
+      log.error(
+        { code: 'configuration-reverted', problem },
+        'configuration cannot be run, the one before stays',
+      );
+      applyAdmin(before.config).catch((error: unknown) =>
+        log.error({ code: 'admin-unreachable', error }, 'admin interface cannot go back to its address'),
+      );
+      this.#force(before);
+      this.#before = null;
+    }
+    this.#settle?.(version, problem);
+  }
+
+  async #reload(): Promise<ReloadOutcome> {
+    const { clock, log, applyAdmin, version } = this.#options;
+    const loaded = await this.#load();
+    if ('problems' in loaded) {
+      return this.#failed(
+        loaded.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`),
+      );
+    }
+    try {
+      await applyAdmin(loaded.config);
+    } catch (error) {
+      return this.#failed([`admin cannot listen: ${textOf(error)}`]);
+    }
+    const before = version();
+    const settled = new Promise<string | null>((resolve) => {
+      const cancel = clock.after(PATIENCE_MS, () => resolve('the workers did not answer in time'));
+      this.#settle = (settledVersion, problem) => {
+        if (settledVersion <= before) return;
+        cancel();
+        resolve(problem);
+      };
+    });
+    const problem = this.#force(loaded) > before ? await settled : null;
+    this.#settle = null;
+    if (problem !== null) return this.#failed([problem]);
+    log.info({ code: 'reloaded', version: version() }, 'configuration reloaded');
+    return { ok: true, version: version(), problems: [] };
+  }
+
+  #failed(problems: readonly string[]): ReloadOutcome {
+    const { log, onLoaded, version } = this.#options;
+    this.#problems = problems;
+    onLoaded(false);
+    log.error({ code: 'reload-failed', problems }, 'reload failed, the configuration before stays in force');
+    return { ok: false, version: version(), problems };
+  }
+
+  async #load(): Promise<Loaded | { readonly problems: readonly Problem[] }> {
+    const { path, environment, log } = this.#options;
+    const result = await loadConfig(path, environment);
+    if ('problems' in result) return result;
+    for (const { code, file, line, column, message } of result.warnings) {
+      log.warn({ code, file, line, column }, message);
+    }
+    return { config: result.config, secrets: await readSecrets(result.config) };
+  }
+
+  #force(loaded: Loaded): number {
+    this.#before = this.#inForce;
+    this.#inForce = loaded;
+    this.#loadedAtMs = this.#options.clock.now();
+    this.#problems = [];
+    this.#options.onLoaded(true);
+    return this.#options.force(loaded);
+  }
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
