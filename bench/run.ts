@@ -1,6 +1,6 @@
 // `npm run bench`: Portico, http-proxy and node:http + undici under the same load, by CPU time for each request.
 
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -107,6 +107,7 @@ async function main(): Promise<void> {
   const body = fixedBody(bodyBytes);
   const backendPort = await freePort();
   const startedAt = new Date();
+  const [loadBefore = 0] = loadavg();
   const backend = startNode(otherCores, [
     fileURLToPath(new URL('./backend.ts', import.meta.url)),
     String(backendPort),
@@ -133,6 +134,7 @@ async function main(): Promise<void> {
       date: startedAt.toISOString().slice(0, 10),
       machine: describeMachine(),
       node: nodeVersion,
+      loadBefore,
       driver: driver.name,
       pinned: canPin && cores > 1,
       connections,

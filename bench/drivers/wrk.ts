@@ -1,4 +1,4 @@
-// Load by wrk, which costs a tenth of autocannon's CPU and so can keep a fast proxy busy.
+// Load by wrk, which costs far less CPU than autocannon and so can keep a fast proxy busy.
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -10,6 +10,8 @@ export interface Conditions {
   readonly date: string;
   readonly machine: string;
   readonly node: string;
+  /** Processes that wanted to run, over the minute before the first round: 0 on a machine of one's own. */
+  readonly loadBefore: number;
   readonly driver: string;
   readonly pinned: boolean;
   readonly connections: number;
@@ -65,9 +67,10 @@ function range({ min, max }: Spread, digits: number): string {
 }
 
 export function describeConditions(conditions: Conditions): readonly string[] {
-  const { date, machine, node, driver, connections, bodyBytes, rounds, secondsPerRound, pinned } = conditions;
+  const { date, machine, node, driver, loadBefore, connections, bodyBytes, rounds, secondsPerRound, pinned } =
+    conditions;
   return [
-    `${date}, ${machine}, Node ${node}.`,
+    `${date}, ${machine}, Node ${node}; load average before the run ${loadBefore.toFixed(1)}.`,
     `${driver} with ${connections} keep-alive connections, answers of ${bodyBytes} bytes, ${rounds} rounds with fresh processes, each proxy ${secondsPerRound} s in a round, in turns of one second.`,
     pinned
       ? 'The proxy and all its processes on core 0, driver and backend on the others.'

@@ -23,7 +23,12 @@ export interface ApplyContext {
 }
 
 /** Stands in until the pool that a new target belongs to is complete. */
-const NO_LEDGER: EjectionLedger = { mayEject: () => false, onEjected: () => {}, onReturned: () => {} };
+const NO_LEDGER: EjectionLedger = {
+  mayEject: () => false,
+  onEjected: () => {},
+  onReturned: () => {},
+  countConnect: () => 0,
+};
 
 /** Targets of one pool by identity; shared by all versions of the pool. */
 type TargetsOfPool = Map<string, Target>;

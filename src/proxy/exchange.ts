@@ -50,7 +50,7 @@ export class Exchange implements UpstreamUser, Deadline {
   readonly view: RequestView;
   readonly #session: ExchangeSession;
   readonly #context: ExchangeContext;
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   #runtime: Runtime;
   #head!: RequestHead;
   #phase: Phase = 'idle';
@@ -67,6 +67,7 @@ export class Exchange implements UpstreamUser, Deadline {
   constructor(session: ExchangeSession, context: ExchangeContext) {
     this.#session = session;
     this.#context = context;
+    this.#attempts = new Attempts(context);
     this.#runtime = context.runtime();
     this.facts = new ExchangeFacts(session.client.address);
     this.match = this.facts.match;
@@ -122,7 +123,7 @@ export class Exchange implements UpstreamUser, Deadline {
     pool.onRequest(this.facts.headAtMs);
     const totalMs = rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
     if (totalMs > 0) this.#totalDueAtMs = this.facts.startedAtMs + totalMs;
-    this.#attempts.reset(pool, pool.hashOf(this.view), false);
+    this.#attempts.reset(this, pool, pool.hashOf(this.view), false);
     this.#sent.replayable = IDEMPOTENT.has(this.#head.method);
     this.#attempt();
   }
@@ -134,26 +135,28 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
     this.#setDeadline(NEVER);
-    const connection = this.#attempts.dial(this, nowMs);
+    const connection = this.#attempts.dial(nowMs);
     if (connection === undefined) return this.#answer(this.#attempts.lastFailure);
+    this.facts.attempts = this.#attempts.count;
+    this.facts.target = connection.target;
+    if (connection.connected) this.onUpstreamConnected(connection);
+  }
+
+  /** The first connection that is up, pooled or new: the attempt is its from here on. */
+  onUpstreamConnected(connection: UpstreamConnection): void {
     const { facts } = this;
     facts.attempts = this.#attempts.count;
     facts.target = connection.target;
     facts.reused = connection.reused;
+    facts.connectMs = connection.reused ? 0 : connection.connectMs;
+    if (connection.reused) facts.pool!.meters.reused();
     this.#connection = connection;
-    if (!connection.connected) return;
-    facts.pool!.meters.reused();
-    facts.connectMs = 0;
     this.#send(connection);
   }
 
-  onUpstreamConnected(connection: UpstreamConnection): void {
-    this.facts.connectMs = connection.connectMs;
-    this.#send(connection);
-  }
-
-  onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
-    this.#leaveTarget();
+  onUpstreamConnectFailed(connection: UpstreamConnection, code: FailureCode): void {
+    this.facts.attempts = this.#attempts.count;
+    this.facts.target = connection.target;
     this.#retryOrAnswer(code);
   }
 
@@ -390,10 +393,10 @@ export class Exchange implements UpstreamUser, Deadline {
   #mayRetry(code: FailureCode): boolean {
     const { retry } = FAILURES[code] as Failure;
     const rules = this.match.rule!.rule.retry;
-    if (retry === 'always') return this.#attempts.count <= rules.attempts;
+    if (retry === 'always') return this.#attempts.rounds <= rules.attempts;
     if (retry === 'never' || !this.#sent.replayable) return false;
     // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
-    return this.#attempts.count <= Math.max(1, rules.attempts) && this.facts.pool!.mayRetry(rules.budget);
+    return this.#attempts.rounds <= Math.max(1, rules.attempts) && this.facts.pool!.mayRetry(rules.budget);
   }
 
   /** Answers with a failure of the table; the request has not been answered before. */
@@ -463,15 +466,21 @@ export class Exchange implements UpstreamUser, Deadline {
             : 'stream-idle';
     this.#context.turn.enter();
     try {
-      if (this.#responseStarted) {
-        this.#dropConnection();
-        this.#cut(code);
-      } else {
-        this.#answer(code);
-      }
+      this.#answerOrCut(code);
     } finally {
       this.#context.turn.leave();
     }
+  }
+
+  /** What came of the body is not valid: the client gets the answer to that unless another has begun. */
+  refuse(code: FailureCode): void {
+    if (this.#phase !== 'idle') this.#answerOrCut(code);
+  }
+
+  #answerOrCut(code: FailureCode): void {
+    if (!this.#responseStarted) return this.#answer(code);
+    this.#dropConnection();
+    this.#cut(code);
   }
 
   /** The client is gone, or sent something that is no longer its request. */
@@ -507,7 +516,7 @@ export class Exchange implements UpstreamUser, Deadline {
 
   #dropConnection(): void {
     const connection = this.#connection;
-    if (connection === null) return;
+    if (connection === null) return this.#attempts.cancel();
     this.#leaveTarget();
     connection.close();
   }

@@ -273,10 +273,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   /** Nothing of a refused message reaches a target. */
   #refuse(code: FailureCode, detail: string): void {
     if (this.#phase === 'exchange') {
-      this.#exchange.abort(code);
-      // Its answer may have begun; a second one would be taken for part of it.
-      this.wire.reset();
-      this.#ended();
+      this.#exchange.refuse(code);
       return;
     }
     const nowMs = this.#context.now();

@@ -24,7 +24,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
   readonly #client: string;
   readonly #wire: Wire;
   readonly #startedAtMs: number;
-  readonly #attempts = new Attempts();
+  readonly #attempts: Attempts;
   #pool: Pool | null = null;
   #target: Target | null = null;
   #connection: UpstreamConnection | null = null;
@@ -43,6 +43,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
   ) {
     this.#listener = listener;
     this.#context = context;
+    this.#attempts = new Attempts(context);
     this.#client = client;
     this.#startedAtMs = context.now();
     this.#wire = makeWire(this);
@@ -53,19 +54,21 @@ export class TcpSession implements WireOwner, UpstreamUser {
     const pool = this.#context.runtime().poolsByName.get(this.#listener.config.pool ?? '');
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
-    this.#attempts.reset(pool, pool.hashOf(flowOf(this.#client)), true);
+    pool.onRequest(this.#startedAtMs);
+    this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), true);
     this.#attempt();
   }
 
   #attempt(): void {
-    const connection =
-      this.#attempts.count < ATTEMPTS ? this.#attempts.dial(this, this.#context.now()) : undefined;
+    const { now } = this.#context;
+    const connection = this.#attempts.rounds < ATTEMPTS ? this.#attempts.dial(now()) : undefined;
     if (connection === undefined) return this.#fail(this.#attempts.lastFailure);
     this.#target = connection.target;
-    this.#connection = connection;
   }
 
   onUpstreamConnected(connection: UpstreamConnection): void {
+    this.#target = connection.target;
+    this.#connection = connection;
     this.#connectMs = connection.connectMs;
     const { deadlines, now } = this.#context;
     const { idleMs } = this.#listener.config.timeouts;
@@ -79,7 +82,6 @@ export class TcpSession implements WireOwner, UpstreamUser {
   }
 
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
-    this.#leaveTarget();
     this.#attempts.lastFailure = code;
     this.#pool?.meters.retried(code);
     this.#attempt();
@@ -102,6 +104,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
 
   onClose(): void {
     const connection = this.#connection;
+    this.#attempts.cancel();
     this.#leaveTarget();
     connection?.close();
     this.#record('client-aborted');

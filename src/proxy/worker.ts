@@ -27,6 +27,7 @@ import { ListenerMeters } from './meters.ts';
 import { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
+import { DirectWrites } from './wire/direct-write.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
 
@@ -71,12 +72,13 @@ export class Worker {
     this.#deadlines = new Deadlines(now);
     this.#recorder = new Recorder(wallClock);
     this.#runtime = emptyRuntime();
-    const turn = new Turn();
+    const turn = new Turn(now);
     const wires: WireContext = {
       turn,
       pool: new BufferPool(),
       deadlines: this.#deadlines,
-      now,
+      now: turn.now,
+      writes: new DirectWrites(),
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
     const responseLimits = {
@@ -104,7 +106,7 @@ export class Worker {
       secureContextFor: (listener, serverName) => this.#certificates.contextFor(listener, serverName),
       exchanges: {
         runtime: () => this.#runtime,
-        now,
+        now: turn.now,
         wallClock,
         random,
         deadlines: this.#deadlines,

@@ -12,10 +12,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { peerVersion, requirePeers } from '../support/peers.ts';
 
 export const PROXIES = ['portico', 'nginx', 'haproxy'] as const;
-export type ProxyName = (typeof PROXIES)[number];
+export type FrontName = (typeof PROXIES)[number];
 
-export interface Proxy {
-  readonly name: ProxyName;
+export interface Front {
+  readonly name: FrontName;
   readonly version: string;
   readonly port: number;
   stop(): Promise<void>;
@@ -98,7 +98,7 @@ function porticoConfiguration(port: number, admin: number, backend: number): str
 }
 
 /** Starts one proxy in front of the backend at `backend` and waits until it accepts. */
-export async function startProxy(name: ProxyName, backend: number): Promise<Proxy> {
+export async function startProxy(name: FrontName, backend: number): Promise<Front> {
   const folder = mkdtempSync(path.join(tmpdir(), `differential-${name}-`));
   const port = await freePort();
   let command: string = process.execPath;

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { Backend } from './backend.ts';
 import { compare, type Differences, type Verdicts } from './compare.ts';
 import { ID, ID_LENGTH, PAYLOADS, type Payload } from './payloads.ts';
-import { PROXIES, type Proxy, type ProxyName, startProxy } from './proxies.ts';
+import { type Front, type FrontName, PROXIES, startProxy } from './proxies.ts';
 import { RESPONSES, type ResponseCase } from './responses.ts';
 import { talk } from './talk.ts';
 import { answerVerdict, backendVerdict, clientVerdict } from './verdict.ts';
@@ -29,18 +29,18 @@ const idOf = (index: number, round: number): string =>
 
 /** One proxy with its backend. */
 class Subject {
-  readonly proxy: Proxy;
+  readonly proxy: Front;
   readonly #backend: Backend;
   readonly #answers: Map<string, ResponseCase>;
   #round = 0;
 
-  private constructor(proxy: Proxy, backend: Backend, answers: Map<string, ResponseCase>) {
+  private constructor(proxy: Front, backend: Backend, answers: Map<string, ResponseCase>) {
     this.proxy = proxy;
     this.#backend = backend;
     this.#answers = answers;
   }
 
-  static async start(name: ProxyName): Promise<Subject> {
+  static async start(name: FrontName): Promise<Subject> {
     const answers = new Map<string, ResponseCase>();
     const backend = new Backend(({ line }) => {
       const id = /\/(q\d{4}z)/.exec(line)?.[1] ?? '';
@@ -108,12 +108,12 @@ const wanted = <T extends { name: string }>(items: readonly T[]): T[] =>
   items.filter(({ name }) => name.includes(values.only));
 const known = JSON.parse(readFileSync(FILE, 'utf8')) as Differences;
 const verdicts = new Map<string, Verdicts>();
-const set = (name: string, proxy: ProxyName, verdict: string): void => {
+const set = (name: string, proxy: FrontName, verdict: string): void => {
   const row = verdicts.get(name) ?? { portico: '', nginx: '', haproxy: '' };
   row[proxy] = verdict;
   verdicts.set(name, row);
 };
-const expected = (name: string, proxy: ProxyName): string | undefined => known.differences[name]?.[proxy];
+const expected = (name: string, proxy: FrontName): string | undefined => known.differences[name]?.[proxy];
 
 const subjects = await Promise.all(PROXIES.map((name) => Subject.start(name)));
 try {

@@ -250,7 +250,7 @@ describe('tcp session', () => {
         seen[round]!.socket.end('done');
         await client.expect('done');
       }
-      assert.ok(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-timeout"}') >= 1);
+      assert.ok(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}') >= 1);
     } finally {
       await hole.close();
     }

@@ -47,13 +47,14 @@ describe('https listener', () => {
   }
 
   async function secureClient(servername?: string): Promise<{ peer: RawPeer; socket: TLSSocket }> {
-    const socket = tls.connect({
+    const options: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
       host: '127.0.0.1',
       port: stage.plane.port('tls'),
       rejectUnauthorized: false,
       allowHalfOpen: true,
       ...(servername === undefined ? {} : { servername }),
-    });
+    };
+    const socket = tls.connect(options);
     await once(socket, 'secureConnect');
     const peer = new RawPeer(socket);
     stage.clients.push(peer);

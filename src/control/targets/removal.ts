@@ -59,8 +59,11 @@ export function leave(
 
   const baseline = counted + recent.length;
   const leavingNow = doubted.length + guarded + recent.length;
-  const enough = good >= (1 - options.maxRemovedShare) * baseline;
-  const isMass = leavingNow > options.maxRemovedShare * baseline && !enough;
+  const enough = good > (1 - options.maxRemovedShare) * baseline;
+  const most = options.maxRemovedShare * baseline;
+  // Exactly the share is one target of two, a common event, as well as half of a cluster, which is not one.
+  const isHalf = leavingNow === most && leavingNow > 1 && options.maxRemovedShare < 1;
+  const isMass = (leavingNow > most || isHalf) && !enough;
   const departures = [...recent];
   for (const leaving of doubted) {
     // One that waits for its replacement goes on waiting for that: it was looked at when it left.
@@ -131,7 +134,7 @@ function describe(
 }
 
 function staysGuarded(hold: Hold, good: number, now: Now, options: LifecycleOptions): boolean {
-  const isReplaced = good >= (1 - options.maxRemovedShare) * hold.baseline;
+  const isReplaced = good > (1 - options.maxRemovedShare) * hold.baseline;
   return !isReplaced && now.monotonicMs - hold.sinceMs < options.guardMs;
 }
 

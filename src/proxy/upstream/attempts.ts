@@ -1,51 +1,94 @@
-// The attempts of one request or tcp connection: which targets were tried, and the next one to dial.
+// The attempts of one request or tcp connection: which targets were tried, and the dials that are open for it.
 
 import type { FailureCode } from '../../model/failures.ts';
 import type { Member } from '../../model/picker.ts';
+import type { Deadline } from '../deadlines.ts';
+import type { ExchangeContext } from '../exchange-context.ts';
 import type { Pool } from './pool.ts';
-import type { Target } from './target.ts';
+import { SUSPECT_MS, type Target } from './target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 
-/** Reused for every request of a client connection. */
-export class Attempts {
+/**
+ * A dial that has been silent for this long gets company, in milliseconds: a node that drops packets, and a kube-proxy
+ * whose rules still hold a dead pod, look alike and refuse nothing. Far above a connect within a data centre.
+ */
+const HEDGE_AFTER_MS = 75;
+/** Dials that may be open for one request. With every second one hanging, all of them hang once in 65,000 requests. */
+const OPEN_DIALS = 16;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/**
+ * Reused for every request of a client connection. Nothing is sent before a connection is up, so several dials for one
+ * request are safe whatever its method: the first to connect is used.
+ */
+export class Attempts implements UpstreamUser, Deadline {
+  dueAtMs = NEVER;
+  filedTick = -1;
   /** Connections used or dialled so far. */
   count = 0;
+  /** Times that `dial` has found something: what retries are limited by. */
+  rounds = 0;
   /** Why the last attempt failed; what the client is told when none is left. */
   lastFailure: FailureCode = 'no-target';
+  readonly #context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>;
+  #user!: UpstreamUser;
   #pool!: Pool;
   #hash = 0;
   #freshOnly = false;
+  #keepsSpare = false;
   readonly #tried: Member[] = [];
+  /** Tried only when nobody else is left: their last connect failed or hangs. */
+  readonly #suspects: Member[] = [];
+  readonly #dials: UpstreamConnection[] = [];
 
-  /** @param freshOnly never takes a pooled connection */
-  reset(pool: Pool, hash: number, freshOnly: boolean): void {
-    this.count = 0;
-    this.lastFailure = 'no-target';
-    this.#pool = pool;
-    this.#hash = hash;
-    this.#freshOnly = freshOnly;
-    this.#tried.length = 0;
+  constructor(context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>) {
+    this.#context = context;
   }
 
   /**
-   * A connection to the next target, which counts the flow as begun; undefined when every target was tried or is at
-   * its bound, then `lastFailure` says why.
+   * @param user is told of the connection, or of the failure of the last open dial
+   * @param freshOnly never takes a pooled connection, and keeps none that came too late
    */
-  dial(user: UpstreamUser, nowMs: number): UpstreamConnection | undefined {
-    for (;;) {
-      const member = this.#pool.picker.pick(this.#hash, this.#tried);
-      if (member === undefined) return undefined;
-      this.#tried.push(member);
-      const target = member.live as Target;
-      const connection = this.#pool.connect(target, user, this.#freshOnly);
-      if (connection === undefined) {
-        this.lastFailure = 'connection-limit';
-        continue;
-      }
-      this.count += 1;
-      target.begin(nowMs);
-      return connection;
+  reset(user: UpstreamUser, pool: Pool, hash: number, freshOnly: boolean): void {
+    this.count = 0;
+    this.rounds = 0;
+    this.lastFailure = 'no-target';
+    this.#user = user;
+    this.#pool = pool;
+    this.#hash = hash;
+    this.#freshOnly = freshOnly;
+    this.#keepsSpare = !freshOnly;
+    this.#tried.length = 0;
+    this.#suspects.length = 0;
+  }
+
+  /**
+   * A connection to the next target, which counts the flow as begun. One that is not connected belongs to the attempts
+   * until they hand over the first that is. Undefined when every target was tried or is at its bound, then
+   * `lastFailure` says why.
+   */
+  dial(nowMs: number): UpstreamConnection | undefined {
+    const connection = this.#next(nowMs);
+    if (connection === undefined) return undefined;
+    this.rounds += 1;
+    if (!connection.connected) {
+      this.#dials.push(connection);
+      this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
+    } else {
+      connection.handOver(this.#user);
     }
+    return connection;
+  }
+
+  /** Gives up the open dials: the client is gone or has been answered. */
+  cancel(): void {
+    if (this.#dials.length === 0) return;
+    this.#context.deadlines.clear(this);
+    for (const dial of this.#dials) {
+      dial.target.end();
+      dial.close();
+    }
+    this.#dials.length = 0;
   }
 
   /** A closed pooled connection says nothing about its target: it may be tried again, but not on the next corpse. */
@@ -53,4 +96,113 @@ export class Attempts {
     this.#tried.pop();
     this.#freshOnly = true;
   }
+
+  /** The path of a pooled connection has fallen silent: others of that age may have, so new ones are made from now on. */
+  avoidPooledConnections(): void {
+    this.#freshOnly = true;
+  }
+
+  onUpstreamConnected(connection: UpstreamConnection): void {
+    this.#won(connection);
+  }
+
+  onUpstreamConnectFailed(connection: UpstreamConnection, code: FailureCode): void {
+    this.#forget(connection);
+    connection.target.end();
+    this.lastFailure = code;
+    // Another dial is still open, and may connect.
+    if (this.#dials.length > 0) return;
+    this.#context.deadlines.clear(this);
+    this.#user.onUpstreamConnectFailed(connection, code);
+  }
+
+  /** The dials have been silent for a while: one more, to the next target. */
+  onDeadline(nowMs: number): void {
+    const { deadlines, turn } = this.#context;
+    for (const dial of this.#dials) dial.target.suspect(nowMs + SUSPECT_MS);
+    if (this.#dials.length >= OPEN_DIALS || !this.#pool.mayHedge()) return;
+    let connection = this.#next(nowMs);
+    if (connection === undefined) {
+      // Once more around: behind the same node another connection may lead to another pod.
+      this.#tried.length = 0;
+      connection = this.#next(nowMs);
+    }
+    if (connection === undefined) return;
+    this.#pool.meters.retried('connect-slow');
+    this.#dials.push(connection);
+    if (!connection.connected) {
+      deadlines.set(this, nowMs + HEDGE_AFTER_MS);
+      return;
+    }
+    turn.enter();
+    try {
+      this.#won(connection);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #won(connection: UpstreamConnection): void {
+    this.#forget(connection);
+    this.#context.deadlines.clear(this);
+    for (const late of this.#dials) {
+      late.target.end();
+      if (this.#keepsSpare) late.keepWhenConnected();
+      else late.close();
+    }
+    this.#dials.length = 0;
+    connection.handOver(this.#user);
+    this.#user.onUpstreamConnected(connection);
+  }
+
+  #forget(connection: UpstreamConnection): void {
+    const index = this.#dials.indexOf(connection);
+    if (index !== -1) this.#dials.splice(index, 1);
+  }
+
+  #next(nowMs: number): UpstreamConnection | undefined {
+    const { picker } = this.#pool;
+    for (;;) {
+      const member = picker.pick(this.#hash, this.#tried);
+      if (member === undefined) break;
+      this.#tried.push(member);
+      if ((member.live as Target).suspectUntilMs > nowMs && this.#passesOver(member)) continue;
+      const connection = this.#connect(member, nowMs);
+      if (connection !== undefined) return connection;
+    }
+    for (let member = this.#suspects.shift(); member !== undefined; member = this.#suspects.shift()) {
+      const connection = this.#connect(member, nowMs);
+      if (connection !== undefined) return connection;
+    }
+    return undefined;
+  }
+
+  /** Suspicion decides only while it is about a few: where it falls on half of the pool it says nothing about nodes. */
+  #passesOver(member: Member): boolean {
+    if ((this.#suspects.length + 1) * 2 > this.#pool.members.length) return false;
+    this.#suspects.push(member);
+    return true;
+  }
+
+  #connect(member: Member, nowMs: number): UpstreamConnection | undefined {
+    const target = member.live as Target;
+    const connection = this.#pool.connect(target, this, this.#freshOnly);
+    if (connection === undefined) {
+      this.lastFailure = 'connection-limit';
+      return undefined;
+    }
+    this.count += 1;
+    target.begin(nowMs);
+    return connection;
+  }
+
+  // Only a connected connection has more to say, and it has been handed over by then.
+
+  onUpstreamBytes(): void {}
+
+  onUpstreamEnd(): void {}
+
+  onUpstreamDrain(): void {}
+
+  onUpstreamClose(): void {}
 }

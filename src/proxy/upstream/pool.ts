@@ -7,6 +7,7 @@ import type { Member, Picker } from '../../model/picker.ts';
 import type { SnapshotPool } from '../../model/snapshot.ts';
 import type { PoolMeters } from '../meters.ts';
 import type { WireContext } from '../wire/wire.ts';
+import { ConnectRecord } from './connect-record.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { EjectionLedger, Target } from './target.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
@@ -22,6 +23,9 @@ export interface PoolContext {
 
 /** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
 const RETRIES_ALWAYS = 10;
+/** Dials beside one that is silent: so many in a window, or this many for each request when that is more. */
+const HEDGES_ALWAYS = 100;
+const HEDGES_PER_REQUEST = 2;
 const BUDGET_WINDOW_MS = 10_000;
 
 export class Pool implements EjectionLedger {
@@ -35,6 +39,8 @@ export class Pool implements EjectionLedger {
   #windowStartedAtMs = 0;
   #windowRequests = 0;
   #windowRetries = 0;
+  #windowHedges = 0;
+  readonly #connects = new ConnectRecord();
 
   constructor(
     config: SnapshotPool,
@@ -97,6 +103,7 @@ export class Pool implements EjectionLedger {
       this.#windowStartedAtMs = nowMs;
       this.#windowRequests = 0;
       this.#windowRetries = 0;
+      this.#windowHedges = 0;
     }
     this.#windowRequests += 1;
   }
@@ -109,6 +116,20 @@ export class Pool implements EjectionLedger {
     }
     this.#windowRetries += 1;
     return true;
+  }
+
+  /** One more dial beside a silent one: bounded, so that a pool that is slow to accept is not buried in dials. */
+  mayHedge(): boolean {
+    if (this.#windowHedges >= Math.max(HEDGES_ALWAYS, this.#windowRequests * HEDGES_PER_REQUEST))
+      return false;
+    this.#windowHedges += 1;
+    return true;
+  }
+
+  countConnect(target: Target, failed: boolean, nowMs: number): number {
+    target.connects.count(failed, nowMs);
+    this.#connects.count(failed, nowMs);
+    return failed ? this.#connects.failureShareWithout(target.connects, nowMs) : 0;
   }
 
   mayEject(): boolean {
@@ -136,7 +157,9 @@ export class Pool implements EjectionLedger {
   /** Carries the count of ejected targets over from the version before. */
   adopt(targets: Iterable<Target>): void {
     this.#ejected = 0;
+    const nowMs = this.#context.wires.now();
     for (const target of targets) {
+      this.#connects.add(target.connects, nowMs);
       target.ledger = this;
       target.ejection = this.config.ejection;
       if (target.ejected) this.#ejected += 1;

@@ -3,10 +3,14 @@
 import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import { ConnectRecord, runThatTells } from './connect-record.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Decay of the latency average: a peak is forgotten to a third after this time. */
 const LATENCY_DECAY_MS = 10_000;
+
+/** For so long after a connect that failed or was slow to come, others are dialled first, in milliseconds. */
+export const SUSPECT_MS = 1000;
 
 /** Told when a target is ejected or comes back, so that the pool can count and cap. */
 export interface EjectionLedger {
@@ -14,6 +18,8 @@ export interface EjectionLedger {
   mayEject(): boolean;
   onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void;
   onReturned(target: Target): void;
+  /** Counts a connect, and says which share of them fails at the pool's other targets, 0 to 1. */
+  countConnect(target: Target, failed: boolean, nowMs: number): number;
 }
 
 /** Outlives snapshots: keyed by pool and identity, shared by every version that names it. */
@@ -31,6 +37,9 @@ export class Target implements TargetLive, Deadline {
   open = 0;
   /** A connect has succeeded in this worker. */
   proven = false;
+  /** A connect failed or hangs: until then it is dialled after the others. 0 when nothing is held against it. */
+  suspectUntilMs = 0;
+  readonly connects = new ConnectRecord();
   /** No snapshot names it any more, or it is draining: connections are closed instead of kept. */
   retired = false;
   readonly identity: string;
@@ -70,15 +79,24 @@ export class Target implements TargetLive, Deadline {
     this.inFlight -= 1;
   }
 
-  onConnected(): void {
+  onConnected(nowMs: number): void {
     this.#connectFailures = 0;
+    this.suspectUntilMs = 0;
     this.proven = true;
+    this.ledger.countConnect(this, false, nowMs);
   }
 
   onConnectFailed(nowMs: number): void {
     this.#connectFailures += 1;
+    this.suspect(nowMs + SUSPECT_MS);
+    const elsewhere = this.ledger.countConnect(this, true, nowMs);
     const limit = this.ejection.connectFailures;
-    if (limit > 0 && this.#connectFailures >= limit) this.#eject(nowMs, 'connect-failures');
+    if (limit > 0 && this.#connectFailures >= runThatTells(limit, elsewhere))
+      this.#eject(nowMs, 'connect-failures');
+  }
+
+  suspect(untilMs: number): void {
+    this.suspectUntilMs = untilMs;
   }
 
   /** An answer arrived; `gatewayError` marks 502, 503, 504 and answers that were not HTTP. */

@@ -82,6 +82,11 @@ export class UpstreamConnection implements WireOwner, Deadline {
     return this.#phase === 'busy' || this.#phase === 'idle';
   }
 
+  /** Nobody waits for it any more: once connected it goes to the idle ones. */
+  keepWhenConnected(): void {
+    this.#user = null;
+  }
+
   /** Passes a connection in use to another user (a request that became a tunnel). */
   handOver(user: UpstreamUser): void {
     this.#user = user;
@@ -172,14 +177,19 @@ export class UpstreamConnection implements WireOwner, Deadline {
     const { turn, deadlines, now } = this.#context;
     this.#phase = 'busy';
     this.pool.meters.connections(1, 0);
-    this.connectMs = now() - this.#openedAtMs;
+    const nowMs = now();
+    this.connectMs = nowMs - this.#openedAtMs;
     deadlines.set(this, Number.POSITIVE_INFINITY);
     const first = !this.target.proven;
-    this.target.onConnected();
+    this.target.onConnected(nowMs);
     this.pool.onConnected(this.target, this.connectMs, first);
+    if (this.#user === null) {
+      this.release();
+      return;
+    }
     turn.enter();
     try {
-      this.#user?.onUpstreamConnected(this);
+      this.#user.onUpstreamConnected(this);
     } finally {
       turn.leave();
     }

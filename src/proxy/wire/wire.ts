@@ -4,6 +4,7 @@ import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import type { DirectWrites } from './direct-write.ts';
 import type { Turn } from './turn.ts';
 
 /** What a session or an upstream connection does with its socket's events. */
@@ -24,6 +25,7 @@ export interface WireContext {
   readonly pool: BufferPool;
   readonly deadlines: Deadlines;
   readonly now: () => number;
+  readonly writes: DirectWrites;
   /** The one read buffer of the worker: an event loop reads one socket at a time. */
   readonly readBuffer: Buffer;
 }
@@ -53,6 +55,11 @@ export class Wire implements Deadline {
   #buffer: Buffer | null = null;
   #used = 0;
   readonly #inFlight: Buffer[] = [];
+  /** A plain TCP socket, whose handle takes text directly. */
+  #plain = false;
+  /** Written directly and not taken by the kernel yet: each write, and their sum. */
+  readonly #directWrites: number[] = [];
+  #directBytes = 0;
   #queued = false;
   #lingering = 0;
   /** While our last bytes leave: how many were left when that was last looked at, and when they were fewer than before. */
@@ -90,6 +97,7 @@ export class Wire implements Deadline {
       (handle === null ? options : { ...options, handle }) as net.SocketConstructorOpts,
     );
     wire = new Wire(socket, owner, context);
+    wire.#plain = true;
     wire.#listen();
     return wire;
   }
@@ -112,7 +120,7 @@ export class Wire implements Deadline {
 
   /** Bytes handed over and not yet taken by the kernel. */
   get pendingBytes(): number {
-    return this.socket.writableLength + this.#text.length + this.#used;
+    return this.socket.writableLength + this.#directBytes + this.#text.length + this.#used;
   }
 
   receive(buffer: Buffer, length: number): void {
@@ -219,7 +227,7 @@ export class Wire implements Deadline {
   /** The last bytes get as long as the peer needs, as long as it takes some of them. */
   onDeadline(nowMs: number): void {
     const before = this.#left;
-    const left = this.socket.writableFinished ? 0 : this.socket.writableLength;
+    const left = this.socket.writableFinished ? 0 : this.socket.writableLength + this.#directBytes;
     this.#left = left;
     if (left < before) this.#progressAtMs = nowMs;
     // Bytes that took their time are lingered for once more: it begins when everything has left.
@@ -246,19 +254,22 @@ export class Wire implements Deadline {
         turn.leave();
       }
     });
-    socket.on('drain', () => {
-      this.congested = false;
-      turn.enter();
-      try {
-        this.#owner.onDrain();
-      } finally {
-        turn.leave();
-      }
-    });
+    socket.on('drain', () => this.#drained());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#error = error;
     });
     socket.on('close', () => this.#onClose());
+  }
+
+  #drained(): void {
+    this.congested = false;
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#owner.onDrain();
+    } finally {
+      turn.leave();
+    }
   }
 
   #onClose(): void {
@@ -293,7 +304,41 @@ export class Wire implements Deadline {
     this.#text = '';
     if (this.socket.destroyed || this.socket.writableEnded) return;
     this.bytesWritten += text.length;
-    if (!this.socket.write(text, 'latin1')) this.congested = true;
+    if (this.#plain && this.socket.writableLength === 0 && !this.socket.connecting) this.#writeDirectly(text);
+    else if (!this.socket.write(text, 'latin1')) this.congested = true;
+  }
+
+  /**
+   * Most heads and small bodies leave at once; the writable stream would cost them a state machine and a tick of the
+   * event loop (docs/decisions/0008-direct-writes.md).
+   */
+  #writeDirectly(text: string): void {
+    const outcome = this.#context.writes.write(this.socket, text, this.#onDirectWritten);
+    if (outcome === 'done') return;
+    if (outcome === 'pending') {
+      this.#directWrites.push(text.length);
+      this.#directBytes += text.length;
+      if (this.#directBytes > HIGH_WATER_BYTES) this.congested = true;
+    } else if (outcome === 'unusable') {
+      if (!this.socket.write(text, 'latin1')) this.congested = true;
+    } else {
+      this.#failWrite(outcome);
+    }
+  }
+
+  /** Writes finish in order. */
+  readonly #onDirectWritten = (status: number): void => {
+    this.#directBytes -= this.#directWrites.shift() ?? 0;
+    if (status < 0) {
+      this.#failWrite(status);
+      return;
+    }
+    // Bytes behind these went through the stream, which says itself when they have left.
+    if (this.congested && this.#directBytes === 0 && !this.socket.writableNeedDrain) this.#drained();
+  };
+
+  #failWrite(status: number): void {
+    this.socket.destroy(Object.assign(new Error('write failed'), { errno: status, code: 'EPIPE' }));
   }
 
   #flushBuffer(): void {

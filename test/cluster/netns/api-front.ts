@@ -102,7 +102,7 @@ server.on('tlsClientError', () => {});
 // A mode begins for everyone: what is open is cut, as by a server that was replaced.
 process.on('message', (message: { mode: FrontMode }) => {
   ({ mode } = message);
-  for (const socket of connections) socket.resetAndDestroy();
+  for (const socket of connections) socket.destroy();
   process.send?.({ mode });
 });
 process.on('disconnect', () => process.exit(0));

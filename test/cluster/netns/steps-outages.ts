@@ -152,7 +152,7 @@ async function setProxiesCut(world: NetWorld, cut: boolean): Promise<void> {
   const port = new URL(world.options.controlPlane.server).port;
   for (const machine of world.machines.values()) {
     const rules = cut
-      ? `table ip portico_cut { chain out { type filter hook output priority 0; tcp dport ${port} drop; } }\n`
+      ? `table ip portico_cut {\n chain out {\n type filter hook output priority 0;\n tcp dport ${port} drop\n}\n}\n`
       : 'delete table ip portico_cut\n';
     await world.options.kubelet.network.nft(machine.place.namespace, rules);
   }
@@ -160,7 +160,7 @@ async function setProxiesCut(world: NetWorld, cut: boolean): Promise<void> {
 
 async function blackHole(world: NetWorld, on: boolean): Promise<void> {
   const rules = on
-    ? `table ip portico_hole { chain out { type filter hook output priority 0; tcp dport ${FRONT_PORT} drop; tcp sport ${FRONT_PORT} drop; } }\n`
+    ? `table ip portico_hole {\n chain out {\n type filter hook output priority 0;\n tcp dport ${FRONT_PORT} drop\n tcp sport ${FRONT_PORT} drop\n}\n}\n`
     : 'delete table ip portico_hole\n';
   await world.options.kubelet.network.nft(null, rules);
 }

@@ -313,7 +313,18 @@ describe('removal guard', () => {
     life.step(moved);
     assert.deepEqual(life.shape, { 1: 'active guard', 2: 'active guard', 3: 'filling*', 4: 'filling*' });
     life.views = { 3: PROVEN };
-    assert.deepEqual(life.step(moved).shape, { 3: 'active', 4: 'filling*' });
+    const half = { 1: 'active guard', 2: 'active guard', 3: 'active', 4: 'filling*' };
+    assert.deepEqual(life.step(moved).shape, half);
+    life.views = { 3: PROVEN, 4: PROVEN };
+    assert.deepEqual(life.step(moved).shape, { 3: 'active', 4: 'active' });
+  });
+  test('half of four targets is held, one of two is not', () => {
+    const life = new Life().step({ 1: 'active', 2: 'active', 3: 'active', 4: 'active' });
+    const held = { 1: 'active', 2: 'active', 3: 'active guard', 4: 'active guard' };
+    assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, held);
+    assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, held);
+    const pair = new Life().step({ 1: 'active', 2: 'active' });
+    assert.deepEqual(pair.step({ 1: 'active' }).shape, { 1: 'active' });
   });
   test('a node that returns is active as before', () => {
     const life = new Life().step(NODES).step({}).step(NODES);

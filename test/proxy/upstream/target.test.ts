@@ -1,0 +1,298 @@
+// Passive ejection on a clock that a test moves: what ejects, for how long, how much of a pool, and the way back.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { EjectionConfig } from '../../../src/model/config.ts';
+import type { Member } from '../../../src/model/picker.ts';
+import { Deadlines, TICK_MS } from '../../../src/proxy/deadlines.ts';
+import { PoolMeters } from '../../../src/proxy/meters.ts';
+import { Pool } from '../../../src/proxy/upstream/pool.ts';
+import { type EjectionLedger, Target } from '../../../src/proxy/upstream/target.ts';
+import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { DirectWrites } from '../../../src/proxy/wire/direct-write.ts';
+import { Turn } from '../../../src/proxy/wire/turn.ts';
+import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
+import { snapshotOf } from '../../support/snapshots.ts';
+
+const DEFAULTS: EjectionConfig = {
+  connectFailures: 3,
+  gatewayErrors: 5,
+  baseMs: 5000,
+  maxMs: 60_000,
+  maxShare: 0.5,
+};
+
+/** A pool of `size` targets without anything behind them. */
+class World {
+  nowMs = 10_000;
+  readonly deadlines = new Deadlines(() => this.nowMs);
+  readonly board = new MetricsBoard();
+  readonly logged: { readonly code: string; readonly target: string; readonly forMs?: number }[] = [];
+  readonly targets: readonly Target[];
+  pool: Pool;
+
+  constructor(size: number, ejection: Partial<EjectionConfig> = {}) {
+    const config = { ...DEFAULTS, ...ejection };
+    const ledger: EjectionLedger = {
+      mayEject: () => false,
+      onEjected: () => {},
+      onReturned: () => {},
+      countConnect: () => 0,
+    };
+    this.targets = Array.from({ length: size }, (_, index) => {
+      const facts = { identity: `10.0.0.${index}:80`, address: `10.0.0.${index}`, port: 80 };
+      return new Target({ ...facts, cluster: null, node: null }, config, ledger, this.deadlines);
+    });
+    this.pool = this.next(config);
+  }
+
+  /** The pool of the next snapshot, over the same targets. */
+  next(ejection: EjectionConfig): Pool {
+    const [config] = snapshotOf({ pools: [{ targets: [], ejection }] }).pools;
+    const members = this.targets.map((live) => ({ identity: live.identity, live }) as unknown as Member);
+    const log = (fields: object): void => void this.logged.push(fields as (typeof this.logged)[number]);
+    this.pool = new Pool(
+      config!,
+      members,
+      { pick: () => undefined, checksum: '' },
+      new PoolMeters(this.board, 'p'),
+      {
+        wires: {
+          turn: new Turn(() => this.nowMs),
+          writes: new DirectWrites(),
+          pool: new BufferPool(),
+          deadlines: this.deadlines,
+          now: () => this.nowMs,
+          readBuffer: Buffer.alloc(0),
+        },
+        limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
+        random: () => 0.5,
+        log: { warn: log, info: log },
+        onProven: () => {},
+      },
+    );
+    this.pool.adopt(this.targets);
+    return this.pool;
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms;
+    this.deadlines.run();
+  }
+
+  refuse(target: Target, times = 1): void {
+    for (let count = 0; count < times; count += 1) target.onConnectFailed(this.nowMs);
+  }
+
+  fail(target: Target, times = 1): void {
+    for (let count = 0; count < times; count += 1) target.onAnswer(true, 5, this.nowMs);
+  }
+
+  get ejected(): number {
+    return this.targets.filter(({ ejected }) => ejected).length;
+  }
+
+  metric(start: string): number {
+    const { series, values } = new MetricsView(this.board);
+    return series.reduce((sum, name, index) => (name.startsWith(start) ? sum + values[index]! : sum), 0);
+  }
+}
+
+/** Counters and gauges only: every series of these has one slot. */
+class MetricsView {
+  readonly series: readonly string[];
+  readonly values: readonly number[];
+
+  constructor(board: MetricsBoard) {
+    board.invalidate();
+    const frame = board.frame();
+    const series: string[] = [];
+    const values: number[] = [];
+    let slot = 0;
+    for (const name of frame.series ?? []) {
+      series.push(name);
+      values.push(frame.values[slot]!);
+      slot += name.includes('_seconds') ? 17 : 1;
+    }
+    this.series = series;
+    this.values = values;
+  }
+}
+
+describe('passive ejection', () => {
+  it('ejects after consecutive connect failures, and only consecutive ones', () => {
+    const world = new World(4);
+    const [target] = world.targets as [Target];
+    world.refuse(target, 2);
+    target.onConnected(world.nowMs);
+    world.refuse(target, 2);
+    assert.equal(target.ejected, false);
+    world.refuse(target);
+    assert.equal(target.ejected, true);
+    assert.deepEqual(world.logged, [
+      {
+        code: 'target-ejected',
+        pool: 'pool-0',
+        target: target.identity,
+        node: null,
+        reason: 'connect-failures',
+        forMs: 5000,
+      },
+    ]);
+    assert.equal(world.metric('portico_ejections_total{pool="p"}'), 1);
+    assert.equal(world.metric('portico_ejected{pool="p"}'), 1);
+  });
+
+  it('ejects after consecutive gateway errors; one good answer clears them', () => {
+    const world = new World(4);
+    const [target] = world.targets as [Target];
+    world.fail(target, 4);
+    target.onAnswer(false, 5, world.nowMs);
+    world.fail(target, 4);
+    assert.equal(target.ejected, false);
+    world.fail(target);
+    assert.equal(target.ejected, true);
+  });
+
+  it('never ejects for latency alone', () => {
+    const world = new World(4);
+    const [target] = world.targets as [Target];
+    for (let count = 0; count < 100; count += 1) target.onAnswer(false, 60_000, world.nowMs);
+    assert.equal(target.ejected, false);
+  });
+
+  it('ejects for nothing that is switched off', () => {
+    const world = new World(4, { connectFailures: 0, gatewayErrors: 0 });
+    const [target] = world.targets as [Target];
+    world.refuse(target, 50);
+    world.fail(target, 50);
+    assert.equal(target.ejected, false);
+  });
+
+  it('comes back when its time is over, and stays out twice as long each time, up to the maximum', () => {
+    const world = new World(4);
+    const [target] = world.targets as [Target];
+    for (const expectedMs of [5000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      world.refuse(target, 3);
+      assert.equal(target.ejected, true);
+      assert.equal(world.logged.at(-1)!.forMs, expectedMs);
+      world.advance(expectedMs - 1);
+      assert.equal(target.ejected, true, `still out after ${expectedMs - 1} ms`);
+      world.advance(1 + TICK_MS);
+      assert.equal(target.ejected, false);
+      assert.equal(world.logged.at(-1)!.code, 'target-returned');
+      assert.equal(world.metric('portico_ejected{pool="p"}'), 0);
+      world.refuse(target, 2);
+      assert.equal(target.ejected, false, 'it starts with a clean record');
+      target.onConnected(world.nowMs);
+    }
+  });
+
+  it('ejects no more than its share of the pool, and makes room when one returns', () => {
+    const world = new World(5);
+    for (const target of world.targets) world.refuse(target, 3);
+    assert.equal(world.ejected, 2, 'half of five, rounded down');
+    world.advance(5000 + TICK_MS);
+    assert.equal(world.ejected, 0);
+    world.refuse(world.targets[4]!, 3);
+    assert.equal(world.targets[4]!.ejected, true);
+  });
+
+  it('ejects nobody where the share leaves no room for one', () => {
+    const world = new World(1);
+    world.refuse(world.targets[0]!, 10);
+    assert.equal(world.ejected, 0);
+  });
+
+  it('keeps to the share whatever happens in whatever order, and its count is right', () => {
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constantFrom('refuse', 'fail', 'good', 'connected', 'retire'),
+        target: fc.nat(7),
+      }),
+      fc.record({ kind: fc.constant('advance'), ms: fc.integer({ min: 1, max: 20_000 }) }),
+      fc.record({ kind: fc.constant('snapshot') }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const world = new World(8);
+        for (const action of steps) {
+          if ('target' in action) {
+            const target = world.targets[action.target]!;
+            if (action.kind === 'refuse') world.refuse(target);
+            else if (action.kind === 'fail') world.fail(target);
+            else if (action.kind === 'good') target.onAnswer(false, 1, world.nowMs);
+            else if (action.kind === 'connected') target.onConnected(world.nowMs);
+            else target.retire();
+          } else if ('ms' in action) {
+            world.advance(action.ms);
+          } else {
+            world.next(DEFAULTS);
+          }
+          assert.ok(world.ejected <= 4, 'at most half');
+          assert.equal(world.pool.mayEject(), world.ejected + 1 <= 4);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('follows the rules of a new snapshot and keeps what it has ejected', () => {
+    const world = new World(4);
+    const [first, second, third] = world.targets as [Target, Target, Target];
+    world.refuse(first, 3);
+    world.next({ ...DEFAULTS, connectFailures: 1, maxShare: 0.75 });
+    assert.equal(first.ejected, true);
+    world.refuse(second);
+    world.refuse(third);
+    assert.equal(world.ejected, 3);
+    world.refuse(world.targets[3]!);
+    assert.equal(world.ejected, 3);
+    world.advance(5000 + TICK_MS);
+    assert.equal(world.ejected, 0);
+    assert.equal(world.metric('portico_ejected{pool="p"}'), 0);
+  });
+
+  it('takes a peak of latency at once and lets it fade', () => {
+    const world = new World(1);
+    const [target] = world.targets as [Target];
+    target.onAnswer(false, 10, world.nowMs);
+    target.onAnswer(false, 500, world.nowMs);
+    assert.equal(target.latencyMs, 500);
+    target.onAnswer(false, 10, world.nowMs);
+    assert.equal(target.latencyMs, 500, 'not by one fast answer in the same moment');
+    world.nowMs += 10_000;
+    target.onAnswer(false, 10, world.nowMs);
+    assert.ok(target.latencyMs > 10 && target.latencyMs < 500 / 2, `${target.latencyMs}`);
+  });
+});
+
+describe('retry budget', () => {
+  it('always lets a quiet pool retry a little', () => {
+    const { pool } = new World(1);
+    for (let count = 0; count < 10; count += 1) assert.equal(pool.mayRetry(0.2), true);
+    assert.equal(pool.mayRetry(0.2), false);
+  });
+
+  it('lets a busy pool retry its share and counts what it refuses', () => {
+    const world = new World(1);
+    const { pool } = world;
+    for (let count = 0; count < 1000; count += 1) pool.onRequest(world.nowMs);
+    let retries = 0;
+    while (pool.mayRetry(0.2)) retries += 1;
+    assert.equal(retries, 200);
+    assert.equal(world.metric('portico_retry_budget_exhausted_total'), 1);
+  });
+
+  it('forgets retries with the requests that they belong to', () => {
+    const world = new World(1);
+    const { pool } = world;
+    pool.onRequest(world.nowMs);
+    for (let count = 0; count < 10; count += 1) pool.mayRetry(0);
+    assert.equal(pool.mayRetry(0), false);
+    world.nowMs += 10_001;
+    pool.onRequest(world.nowMs);
+    assert.equal(pool.mayRetry(0), true);
+  });
+});
