@@ -2,6 +2,7 @@
 // One process, nothing pinned; read the numbers as ratios. Run: node bench/micro/telemetry.ts
 
 import assert from 'node:assert/strict';
+import { parseArgs } from 'node:util';
 import { AccessLineBuilder, type ExchangeRecord } from '../../src/telemetry/access-line.ts';
 import { createAccessLog } from '../../src/telemetry/access-log.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
@@ -22,8 +23,13 @@ function nanoseconds(times: number, call: (index: number) => void): number {
   return results.sort((left, right) => left - right)[Math.floor(results.length / 2)]!;
 }
 
-function report(name: string, value: number): void {
-  process.stdout.write(`${name.padEnd(58)} ${value.toFixed(1).padStart(12)} ns\n`);
+const { values } = parseArgs({ options: { json: { type: 'boolean' } } });
+const results: { readonly name: string; readonly medianNs: number }[] = [];
+
+function report(name: string, medianNs: number): void {
+  results.push({ name, medianNs });
+  if (values.json) return;
+  process.stdout.write(`${name.padEnd(58)} ${medianNs.toFixed(1).padStart(12)} ns\n`);
 }
 
 const AGENT =

@@ -39,6 +39,7 @@ export class Configuration {
   #loadedAtMs = 0;
   #problems: readonly string[] = [];
   #reloading: Promise<ReloadOutcome> | null = null;
+  #boundVersion = 0;
   /** Settles the reload that waits for the workers; the text is what went wrong. */
   #settle: ((version: number, problem: string | null) => void) | null = null;
 
@@ -82,7 +83,12 @@ export class Configuration {
     return this.#reloading;
   }
 
-  /** The supervisor or a worker has taken the snapshot of this version. */
+  /** The sockets of this version are bound: from here on only a worker can refuse it. */
+  bound(version: number): void {
+    this.#boundVersion = version;
+  }
+
+  /** All workers have the snapshot of this version in force: they listen where it says. */
   accepted(version: number): void {
     this.#settle?.(version, null);
   }
@@ -121,7 +127,10 @@ export class Configuration {
     }
     const before = version();
     const settled = new Promise<string | null>((resolve) => {
-      const cancel = clock.after(PATIENCE_MS, () => resolve('the workers did not answer in time'));
+      // A worker that is busy for so long follows when it can; it is no reason to go back.
+      const cancel = clock.after(PATIENCE_MS, () =>
+        resolve(this.#boundVersion > before ? null : 'the supervisor did not answer in time'),
+      );
       this.#settle = (settledVersion, problem) => {
         if (settledVersion <= before) return;
         cancel();

@@ -52,7 +52,7 @@ export class ControllerMeters {
     const before = this.#gauges;
     this.#gauges = new Set();
     for (const counts of pools) this.#describePool(counts);
-    for (const { cluster, kinds } of clusters) {
+    for (const { cluster, kinds, syncedAtMs } of clusters) {
       for (const kind of RESOURCES) {
         const status = kinds[kind];
         const labels = { cluster, kind };
@@ -62,7 +62,8 @@ export class ControllerMeters {
         );
         this.#set(
           this.#board.gauge('portico_k8s_last_sync_timestamp_seconds', labels),
-          status.lastSyncMs / 1000,
+          // Not listed yet by this process: what it serves is as old as the inventory from disk.
+          (status.lastSyncMs > 0 ? status.lastSyncMs : syncedAtMs) / 1000,
         );
       }
     }

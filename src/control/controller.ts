@@ -83,6 +83,7 @@ export class Controller {
       onApplied: (snapshot, tookMs) => {
         if (tookMs !== null) this.#meters.eventApplied(tookMs);
         this.#log.debug({ code: 'snapshot-applied', version: snapshot.version, tookMs }, 'snapshot applied');
+        this.#configuration.accepted(snapshot.version);
       },
     });
     this.#questions = new Questions({
@@ -159,7 +160,7 @@ export class Controller {
         void this.#configuration.reload();
         return;
       case 'bound':
-        this.#configuration.accepted(message.version);
+        this.#configuration.bound(message.version);
         return;
       case 'bind-failed':
         this.#refused(message.version, `listener ${message.listener} cannot listen on ${message.error}`);
@@ -274,6 +275,8 @@ export class Controller {
 
   async #metricsText(): Promise<string> {
     this.#meters.describe(this.#engine.counts(), this.#discovery?.status() ?? []);
+    // What has been shown must not go back when this process is killed before its next report.
+    this.#retain();
     return this.#merge.text() + (await this.#processMetrics.text());
   }
 

@@ -7,6 +7,7 @@ import type { RequestIds } from './http/request-id.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
+import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Turn } from './wire/turn.ts';
 import type { Wire } from './wire/wire.ts';
@@ -45,4 +46,5 @@ export interface ExchangeContext {
   readonly date: HttpDate;
   readonly requestIds: RequestIds;
   readonly recorder: Recorder;
+  readonly silence: SilenceWatch;
 }

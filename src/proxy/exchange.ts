@@ -31,11 +31,15 @@ import { render } from './router/template.ts';
 import { actionOf, NO_POOL } from './router/weighted.ts';
 import type { Runtime } from './runtime.ts';
 import { Attempts } from './upstream/attempts.ts';
+import { SUSPECT_MS } from './upstream/target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 const NEVER = Number.POSITIVE_INFINITY;
+/** A request that may be repeated is looked after when its answer takes longer, in milliseconds, and again after. */
+const SILENT_AFTER_MS = 400;
+const SILENT_AGAIN_MS = 200;
 
 /** Which side has to act next: decides what a timeout means. */
 type Phase = 'idle' | 'connecting' | 'request' | 'response-head' | 'response-body';
@@ -63,6 +67,7 @@ export class Exchange implements UpstreamUser, Deadline {
   #attemptAtMs = 0;
   #sentAtMs = 0;
   #totalDueAtMs = NEVER;
+  #answerDueAtMs = NEVER;
 
   constructor(session: ExchangeSession, context: ExchangeContext) {
     this.#session = session;
@@ -222,7 +227,9 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#sentAtMs = this.#context.now();
     const waitMs =
       this.match.rule!.rule.timeouts.responseHeaderMs ?? this.facts.pool!.config.timeouts.responseHeaderMs;
-    this.#setDeadline(this.#sentAtMs + waitMs);
+    this.#answerDueAtMs = this.#sentAtMs + waitMs;
+    const looksAtMs = this.#sent.replayable ? this.#sentAtMs + SILENT_AFTER_MS : NEVER;
+    this.#setDeadline(Math.min(this.#answerDueAtMs, looksAtMs));
   }
 
   onUpstreamDrain(): void {
@@ -454,7 +461,30 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#session.cut();
   }
 
+  /** The path of the connection is dead: nobody has acted on the request, or will answer it. */
+  onUpstreamSilent(connection: UpstreamConnection): void {
+    if (this.#connection !== connection || this.#phase !== 'response-head') return;
+    if (!this.#mayRetry('upstream-reset')) return;
+    const { turn } = this.#context;
+    connection.target.suspect(this.#context.now() + SUSPECT_MS);
+    this.facts.pool!.meters.retried('path-silent');
+    turn.enter();
+    try {
+      this.#dropConnection();
+      this.#attempts.lastFailure = 'upstream-reset';
+      this.#attempts.avoidPooledConnections();
+      this.#attempt();
+    } finally {
+      turn.leave();
+    }
+  }
+
   onDeadline(nowMs: number): void {
+    if (this.#phase === 'response-head' && nowMs < this.#answerDueAtMs && nowMs < this.#totalDueAtMs) {
+      this.#context.silence.ask(this.#connection!, this);
+      this.#setDeadline(Math.min(this.#answerDueAtMs, nowMs + SILENT_AGAIN_MS));
+      return;
+    }
     const waitsForClient = this.#phase === 'request';
     const code: FailureCode =
       nowMs >= this.#totalDueAtMs
@@ -547,6 +577,7 @@ export class Exchange implements UpstreamUser, Deadline {
     this.#framing = 'none';
     this.#sentAtMs = 0;
     this.#totalDueAtMs = NEVER;
+    this.#answerDueAtMs = NEVER;
     const foreign = client.trusted ? head.valueOf(FieldId.XRequestId) : '';
     this.facts.requestId =
       foreign !== '' && isAcceptableRequestId(foreign) ? foreign : this.#context.requestIds.next();

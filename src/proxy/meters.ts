@@ -121,7 +121,7 @@ export class PoolMeters {
     this.#board.observe(this.#response, tookMs / 1000);
   }
 
-  retried(reason: FailureCode | 'status' | 'connect-slow'): void {
+  retried(reason: FailureCode | 'status' | 'connect-slow' | 'path-silent'): void {
     const slot = this.#board.counter('portico_retries_total', { pool: this.#pool, reason });
     this.#board.values[slot]! += 1;
   }

@@ -77,6 +77,9 @@ export class Recorder {
         reason: failure,
         userAgent: head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null,
         referer: head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null,
+        // A compiled rule never changes its names, and a target belongs to one pool for life.
+        ruleKey: rule,
+        targetKey: exchange.target,
       }),
     );
   }
@@ -124,4 +127,6 @@ export const NOTHING = {
   firstByteMs: null,
   userAgent: null,
   referer: null,
+  ruleKey: null,
+  targetKey: null,
 } as const;

@@ -26,6 +26,7 @@ import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
 import { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
+import { SilenceWatch } from './upstream/silence.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
 import { DirectWrites } from './wire/direct-write.ts';
 import { Turn } from './wire/turn.ts';
@@ -113,6 +114,7 @@ export class Worker {
         turn,
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
+        silence: new SilenceWatch(now),
         recorder: this.#recorder,
       },
     };

@@ -36,7 +36,7 @@ export class BindError extends Error {
 export type SlotSockets = ReadonlyMap<string, readonly BoundHandle[]>;
 
 export class Sockets {
-  /** By `host port` as configured; several listeners never share one. */
+  /** By address as configured; several listeners never share one. */
   readonly #bound = new Map<string, BoundHandle[]>();
 
   /**
@@ -61,18 +61,20 @@ export class Sockets {
     }
   }
 
-  /** Closes what is not among `addresses`: the workers have stopped accepting there. */
-  closeOthers(addresses: readonly ListenAddress[]): void {
+  /**
+   * Closes what is not among `addresses`, and the sockets of slots that are no more: one that nobody accepts from
+   * would still be given its share of the connections. Workers that are on their way out hold copies.
+   */
+  closeOthers(addresses: readonly ListenAddress[], slots: number): void {
     const wanted = new Set(addresses.map(keyOf));
     for (const [key, handles] of this.#bound) {
-      if (wanted.has(key)) continue;
-      for (const handle of handles) handle.close();
-      this.#bound.delete(key);
+      for (const handle of handles.splice(wanted.has(key) ? slots : 0)) handle.close();
+      if (handles.length === 0) this.#bound.delete(key);
     }
   }
 
   close(): void {
-    this.closeOthers([]);
+    this.closeOthers([], 0);
   }
 
   /** Slots beyond the first join its address; where the system cannot share an address, all take the first socket. */
@@ -92,7 +94,9 @@ export class Sockets {
   }
 }
 
-const keyOf = ({ host, port }: ListenAddress): string => `${host} ${port}`;
+/** Any port is a different one for each listener that asks for it. */
+const keyOf = ({ name, host, port }: ListenAddress): string =>
+  port === 0 ? `${host} ${port} ${name}` : `${host} ${port}`;
 
 /**
  * An address that is shared by our own slots must not be shared with a stranger of the same user, who would get a

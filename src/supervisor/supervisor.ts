@@ -156,7 +156,7 @@ export class Supervisor {
       case 'publish':
         return this.#publish(message.publication);
       case 'settings':
-        if (this.#options.workers === null) this.#wantedWorkers = message.workers;
+        this.#setWorkers(message.workers);
         return;
       case 'ask':
         for (const worker of this.#workers) {
@@ -220,7 +220,7 @@ export class Supervisor {
     for (const worker of this.#workers) {
       if (!worker.draining) this.#give(worker, before);
     }
-    this.#sockets.closeOthers(publication.listeners);
+    this.#sockets.closeOthers(publication.listeners, this.#slots());
     this.#tellController({ kind: 'bound', version: publication.version, addresses: this.#addresses() });
     this.#startMissingWorkers();
   }
@@ -254,6 +254,13 @@ export class Supervisor {
     for (const worker of current) {
       if (worker.slot >= slots) this.#drain(worker, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
     }
+  }
+
+  #setWorkers(workers: number): void {
+    if (this.#options.workers !== null || workers === this.#wantedWorkers) return;
+    this.#wantedWorkers = workers;
+    // Sockets and processes follow at once: a snapshot that is the same as before may never be published anew.
+    if (this.#publication !== null) this.#publish(this.#publication);
   }
 
   #slots(): number {

@@ -1,5 +1,6 @@
 // One exchange as one JSON line, by plain concatenation: no object is serialised while serving.
 
+import { milliseconds, plainNumber, quoted, RepeatedTexts, TextOf } from './line-text.ts';
 import { PIPE_CHUNK_BYTES } from './log-destination.ts';
 
 /** What a worker knows of an exchange (or a tcp connection) when it ends. Null where it does not apply. Times in milliseconds. */
@@ -41,6 +42,10 @@ export interface ExchangeRecord {
   readonly reason: string | null;
   readonly userAgent: string | null;
   readonly referer: string | null;
+  /** The object that `route` and `rule` always belong to: their text is made once for it. Null makes it for each line. */
+  readonly ruleKey: object | null;
+  /** The same for `pool`, `target` and `node`. */
+  readonly targetKey: object | null;
 }
 
 /** The fields of a line in their order. */
@@ -79,32 +84,6 @@ export const MAX_LINE_BYTES = PIPE_CHUNK_BYTES;
 /** Longest text of a field after escaping; together with the keys and numbers they stay below `MAX_LINE_BYTES`. */
 const LIMIT = { name: 128, id: 128, client: 64, short: 32, host: 256, path: 1024, agent: 256, referer: 256 };
 
-/** Printable ASCII without the quote and the backslash needs no escape. */
-const NEEDS_ESCAPE = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
-
-/** Pure ASCII, since control bytes and C1 codes in a header must not reach the terminal of whoever reads the log. */
-function text(value: string | null, limit: number): string {
-  if (value === null) return 'null';
-  if (value.length <= limit && !NEEDS_ESCAPE.test(value)) return `"${value}"`;
-  return `"${escapeWithin(value, limit)}"`;
-}
-
-function escapeWithin(value: string, limit: number): string {
-  let escaped = '';
-  for (let index = 0; index < value.length; index += 1) {
-    const code = value.charCodeAt(index);
-    const unit =
-      code === 0x22 || code === 0x5c
-        ? `\\${value[index]}`
-        : code >= 0x20 && code < 0x7f
-          ? value[index]!
-          : `\\u${code.toString(16).padStart(4, '0')}`;
-    if (escaped.length + unit.length > limit) return escaped;
-    escaped += unit;
-  }
-  return escaped;
-}
-
 function withoutQuery(value: string | null): string | null {
   if (value === null) return null;
   const query = value.indexOf('?');
@@ -112,23 +91,23 @@ function withoutQuery(value: string | null): string | null {
   return end < 0 ? value : value.slice(0, end);
 }
 
-/** Three decimals; what is not finite cannot stand in JSON. */
-function milliseconds(value: number | null): string {
-  return value === null ? 'null' : number(Math.round(value * 1000) / 1000);
-}
-
-function number(value: number | null): string {
-  return value === null || !Number.isFinite(value) ? 'null' : String(value);
-}
-
 /** Largest time that `Date` can print. */
 const MAX_TIME = 8.64e15;
 
-/** Builds lines; remembers the text of the current second. One for each worker. */
+/** Builds lines; remembers the text of what repeats from line to line. One for each worker. */
 export class AccessLineBuilder {
   readonly #withQuery: boolean;
   #second = Number.NaN;
   #prefix = '';
+  #listener: string | null = null;
+  #protocol = '';
+  #listenerText = '';
+  // Looking a value up costs a third of testing it for escapes and quoting it.
+  readonly #clients = new RepeatedTexts(LIMIT.client, 64);
+  readonly #hosts = new RepeatedTexts(LIMIT.host, 8);
+  readonly #agents = new RepeatedTexts(LIMIT.agent, 8);
+  readonly #rules = new TextOf();
+  readonly #targets = new TextOf();
 
   /** @param withQuery keep the query of `path`, which may hold secrets. Default false. The referer never keeps its own. */
   constructor(withQuery = false) {
@@ -137,21 +116,51 @@ export class AccessLineBuilder {
 
   /** One line with its newline: ASCII, at most `MAX_LINE_BYTES` long, fields cut where needed. Never throws. */
   line(record: ExchangeRecord): string {
+    const { path, flag, reason, referer } = record;
     return (
-      `{"ts":"${this.#timestamp(record.startedAtMs)}","id":${text(record.id, LIMIT.id)}` +
-      `,"listener":${text(record.listener, LIMIT.name)},"proto":${text(record.protocol, LIMIT.short)}` +
-      `,"client":${text(record.client, LIMIT.client)},"method":${text(record.method, LIMIT.short)}` +
-      `,"host":${text(record.host, LIMIT.host)}` +
-      `,"path":${text(this.#withQuery ? record.path : withoutQuery(record.path), LIMIT.path)}` +
-      `,"status":${number(record.status)},"bytes_in":${number(record.bytesIn)},"bytes_out":${number(record.bytesOut)}` +
-      `,"route":${text(record.route, LIMIT.name)},"rule":${text(record.rule, LIMIT.name)}` +
-      `,"pool":${text(record.pool, LIMIT.name)},"target":${text(record.target, LIMIT.name)}` +
-      `,"node":${text(record.node, LIMIT.host)},"attempts":${number(record.attempts)},"reused":${record.reused}` +
+      `{"ts":"${this.#timestamp(record.startedAtMs)}","id":${quoted(record.id, LIMIT.id)}` +
+      `${this.#ofListener(record)}${this.#clients.of(record.client)},"method":${quoted(record.method, LIMIT.short)}` +
+      `,"host":${this.#hosts.of(record.host)}` +
+      `,"path":${quoted(this.#withQuery ? path : withoutQuery(path), LIMIT.path)}` +
+      `,"status":${plainNumber(record.status)},"bytes_in":${plainNumber(record.bytesIn)}` +
+      `,"bytes_out":${plainNumber(record.bytesOut)}${this.#ofRule(record)}${this.#ofTarget(record)}` +
+      `,"attempts":${plainNumber(record.attempts)},"reused":${record.reused}` +
       `,"t_header":${milliseconds(record.headerMs)},"t_connect":${milliseconds(record.connectMs)}` +
       `,"t_ttfb":${milliseconds(record.firstByteMs)},"t_total":${milliseconds(record.totalMs)}` +
-      `,"flag":${text(record.flag, LIMIT.short)},"reason":${text(record.reason, LIMIT.short)}` +
-      `,"ua":${text(record.userAgent, LIMIT.agent)},"referer":${text(withoutQuery(record.referer), LIMIT.referer)}}\n`
+      (flag === '-' && reason === null
+        ? ',"flag":"-","reason":null'
+        : `,"flag":${quoted(flag, LIMIT.short)},"reason":${quoted(reason, LIMIT.short)}`) +
+      `,"ua":${this.#agents.of(record.userAgent)}` +
+      (referer === null
+        ? ',"referer":null}\n'
+        : `,"referer":${quoted(withoutQuery(referer), LIMIT.referer)}}\n`)
     );
+  }
+
+  /** A worker has few listeners, and most lines in a row are of the same. */
+  #ofListener({ listener, protocol }: ExchangeRecord): string {
+    if (listener !== this.#listener || protocol !== this.#protocol) {
+      this.#listener = listener;
+      this.#protocol = protocol;
+      this.#listenerText = `,"listener":${quoted(listener, LIMIT.name)},"proto":${quoted(protocol, LIMIT.short)},"client":`;
+    }
+    return this.#listenerText;
+  }
+
+  #ofRule({ route, rule, ruleKey }: ExchangeRecord): string {
+    const kept = ruleKey === null ? undefined : this.#rules.get(ruleKey);
+    if (kept !== undefined) return kept;
+    const made = `,"route":${quoted(route, LIMIT.name)},"rule":${quoted(rule, LIMIT.name)}`;
+    return ruleKey === null ? made : this.#rules.keep(ruleKey, made);
+  }
+
+  #ofTarget({ pool, target, node, targetKey }: ExchangeRecord): string {
+    const kept = targetKey === null ? undefined : this.#targets.get(targetKey);
+    if (kept !== undefined) return kept;
+    const made =
+      `,"pool":${quoted(pool, LIMIT.name)},"target":${quoted(target, LIMIT.name)}` +
+      `,"node":${quoted(node, LIMIT.host)}`;
+    return targetKey === null ? made : this.#targets.keep(targetKey, made);
   }
 
   /** RFC 3339 in UTC with milliseconds. */

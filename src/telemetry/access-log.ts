@@ -1,5 +1,6 @@
 // Writes log lines without ever making the caller wait: a bounded queue, one write at a time, and a count of what was lost.
 
+import { LineBuffers } from './line-buffers.ts';
 import {
   type LogDestination,
   type LogPath,
@@ -17,7 +18,7 @@ export type LostReason = (typeof LOST_REASONS)[number];
 export interface AccessLogOptions {
   /** `stdout`, `stderr`, `off` or an absolute path (a file, or a FIFO that exists). */
   readonly path: LogPath | 'off';
-  /** Characters held back before lines are dropped. Default 4 MiB. */
+  /** Bytes held back before lines are dropped. Default 4 MiB. Their buffers take up to a fifteenth and 384 KiB more. */
   readonly bufferBytes?: number;
   /** Told at once, synchronously, of every line that will not be written. */
   readonly lost: (reason: LostReason, lines: number) => void;
@@ -47,10 +48,8 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
   return new LineWriter(options);
 }
 
-/** Enough queued text to write at once instead of waiting for `flushMs`. */
+/** Enough queued bytes to write at once instead of waiting for `flushMs`. */
 const EAGER_BYTES = 32 * 1024;
-/** Lines are gathered into chunks that fit every destination, so that none is ever cut at a pipe. */
-const CHUNK_BYTES = 4096;
 
 class LineWriter implements AccessLog {
   readonly #path: LogPath;
@@ -61,16 +60,18 @@ class LineWriter implements AccessLog {
   readonly #flushMs: number;
   readonly #retryMs: number;
 
-  #chunks: string[] = [];
-  #first = 0;
-  #open = '';
-  /** Characters queued, those of the write under way included. */
-  #queued = 0;
-  #inFlight: Buffer | null = null;
+  /** Lines stay here until they are written, those of the write under way included. */
+  readonly #lines = new LineBuffers();
+  /** Bytes that are to be written without waiting for more. */
+  #due = 0;
   #writing = false;
   #destination: LogDestination | null = null;
+  /** Where the destination that failed last ended. */
+  #failedEnd: string | null = null;
   #broken = false;
   #closed = false;
+  /** Closed and no longer writing. */
+  #ended = false;
   #eager = false;
   #flushTimer: NodeJS.Timeout | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
@@ -92,27 +93,22 @@ class LineWriter implements AccessLog {
   }
 
   line(text: string): void {
-    if (this.#closed || this.#queued + text.length > this.#limit) {
+    if (this.#closed || this.#lines.size + text.length > this.#limit) {
       this.#lost(this.#closed ? 'closed' : this.#broken ? 'write-error' : 'buffer-full', 1);
       return;
     }
-    this.#queued += text.length;
-    if (this.#open.length + text.length > CHUNK_BYTES && this.#open !== '') {
-      this.#chunks.push(this.#open);
-      this.#open = text;
-    } else {
-      this.#open += text;
-    }
+    this.#lines.add(text);
     if (!this.#writing && !this.#eager) this.#schedule();
   }
 
   /** Soon when there is much to write, otherwise after `flushMs`: many small writes would cost more than the lines. */
   #schedule(): void {
-    if (this.#queued >= EAGER_BYTES) {
+    if (this.#destination === null) return;
+    if (this.#lines.size >= EAGER_BYTES) {
       this.#eager = true;
-      setImmediate(this.#pump);
-    } else if (this.#flushTimer === null && this.#queued > 0) {
-      this.#flushTimer = setTimeout(this.#pump, this.#flushMs);
+      setImmediate(this.#flush);
+    } else if (this.#flushTimer === null && this.#lines.size > 0) {
+      this.#flushTimer = setTimeout(this.#flush, this.#flushMs);
       this.#flushTimer.unref();
     }
   }
@@ -126,7 +122,7 @@ class LineWriter implements AccessLog {
   async close(deadlineMs: number): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#queued > 0) {
+    if (this.#lines.size > 0) {
       const drained = new Promise<void>((resolve) => {
         this.#drained = resolve;
       });
@@ -136,18 +132,25 @@ class LineWriter implements AccessLog {
       this.#drained = null;
       clearTimeout(deadline);
     }
+    this.#ended = true;
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    const left = this.#countQueued();
+    const left = this.#lines.countLines();
     if (left > 0) this.#lost('closed', left);
-    this.#chunks = [];
-    this.#open = '';
-    this.#destination?.close();
+    this.#lines.clear();
+    this.#release();
+    // A stuck write may never end: what waits for it closes what it has opened.
+    this.#onIdle?.();
+  }
+
+  #release(): void {
+    this.#destination?.close(this.#failed);
     this.#destination = null;
   }
 
   /** Opens the path and swaps it in, between two writes. */
   async #connect(): Promise<void> {
+    if (this.#ended) return;
     let destination: LogDestination;
     try {
       destination = await this.#openDestination(this.#path);
@@ -155,15 +158,17 @@ class LineWriter implements AccessLog {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    if (this.#closed && this.#drained === null) {
-      destination.close();
+    await this.#idle();
+    this.#reopenWanted = false;
+    if (this.#ended) {
+      destination.close(this.#failed);
       return;
     }
-    await this.#idle();
-    this.#destination?.close();
+    this.#release();
     this.#destination = destination;
-    this.#reopenWanted = false;
-    this.#pump();
+    // The rest of a line that an error cut may only follow its beginning; anywhere else the line starts again.
+    if (destination.end === null || destination.end !== this.#failedEnd) this.#lines.uncut();
+    this.#flush();
   }
 
   /** Waits until no write is under way and keeps the next from starting. */
@@ -171,89 +176,62 @@ class LineWriter implements AccessLog {
     if (!this.#writing) return Promise.resolve();
     this.#reopenWanted = true;
     return new Promise((resolve) => {
-      const previous = this.#onIdle;
-      this.#onIdle = () => {
-        previous?.();
-        resolve();
-      };
+      this.#onIdle = resolve;
     });
   }
-  readonly #pump = (): void => {
+
+  readonly #flush = (): void => {
     this.#eager = false;
+    this.#due = this.#lines.size;
+    this.#pump();
+  };
+
+  #pump(): void {
     if (this.#flushTimer !== null) {
       clearTimeout(this.#flushTimer);
       this.#flushTimer = null;
     }
     const destination = this.#destination;
     if (this.#writing || this.#reopenWanted || destination === null) return;
-    this.#inFlight ??= this.#take(destination.chunkBytes);
-    if (this.#inFlight === null) {
+    const chunk = this.#lines.oldest(destination.chunkBytes);
+    if (chunk === null) {
       this.#drained?.();
       return;
     }
     this.#writing = true;
-    destination.write(this.#inFlight, this.#written);
-  };
+    destination.write(chunk, this.#written);
+  }
 
   readonly #written = (bytes: number, error: Error | null): void => {
     this.#writing = false;
-    this.#queued -= bytes;
-    const chunk = this.#inFlight;
-    this.#inFlight = chunk === null || bytes >= chunk.length ? null : chunk.subarray(bytes);
-    const idle = this.#onIdle;
-    this.#onIdle = null;
-    if (error !== null) {
-      this.#destination?.close();
-      this.#destination = null;
-      this.#fail(error);
-    } else {
-      this.#broken = false;
+    if (!this.#ended) {
+      this.#lines.written(bytes);
+      this.#due = Math.max(0, this.#due - bytes);
+      if (error === null) this.#broken = false;
+      else {
+        this.#failedEnd = this.#destination?.end ?? null;
+        this.#release();
+        this.#fail(error);
+      }
     }
-    if (idle !== null) {
-      idle();
+    if (this.#onIdle !== null) {
+      this.#onIdle();
+      this.#onIdle = null;
       return;
     }
-    if (this.#closed || this.#chunks.length - this.#first > 1 || this.#inFlight !== null) this.#pump();
-    else if (this.#queued > 0) this.#schedule();
+    if (this.#closed || this.#due > 0 || this.#lines.size >= (this.#destination?.chunkBytes ?? 0))
+      this.#pump();
+    else this.#schedule();
   };
 
   #fail(error: Error): void {
     if (!this.#broken) this.#failed(error);
     this.#broken = true;
-    if (this.#destination !== null || this.#retryTimer !== null) return;
+    if (this.#ended || this.#destination !== null || this.#retryTimer !== null) return;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
       this.#opening = this.#opening.then(() => (this.#destination === null ? this.#connect() : undefined));
     }, this.#retryMs);
     this.#retryTimer.unref();
-  }
-
-  /** The oldest chunks, joined up to `bytes`. */
-  #take(bytes: number): Buffer | null {
-    let text = '';
-    while (this.#first < this.#chunks.length) {
-      const chunk = this.#chunks[this.#first]!;
-      if (text !== '' && text.length + chunk.length > bytes) break;
-      text += chunk;
-      this.#first += 1;
-    }
-    if (this.#first === this.#chunks.length) {
-      this.#chunks = [];
-      this.#first = 0;
-      if (this.#open !== '' && (text === '' || text.length + this.#open.length <= bytes)) {
-        text += this.#open;
-        this.#open = '';
-      }
-    } else if (this.#first > 1024) {
-      this.#chunks = this.#chunks.slice(this.#first);
-      this.#first = 0;
-    }
-    return text === '' ? null : Buffer.from(text, 'latin1');
-  }
-
-  #countQueued(): number {
-    const waiting = this.#inFlight === null ? '' : this.#inFlight.toString('latin1');
-    const rest = [waiting, ...this.#chunks.slice(this.#first), this.#open].join('');
-    return rest === '' ? 0 : rest.split('\n').length - (rest.endsWith('\n') ? 1 : 0);
   }
 }

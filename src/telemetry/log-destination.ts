@@ -1,26 +1,33 @@
 // Where log lines go: opens a file, pipe or standard stream so that a reader that stops never blocks this process.
 
-import { constants, fstat, open } from 'node:fs';
+import { close, constants, fstat, open, type Stats, write } from 'node:fs';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
-import { pino } from 'pino';
 
 /** Largest write to a pipe that is never mixed with another process's (PIPE_BUF, pipe(7)). */
 export const PIPE_CHUNK_BYTES = 4096;
-const FILE_CHUNK_BYTES = 256 * 1024;
+const FILE_CHUNK_BYTES = 64 * 1024;
 
 export type LogPath = 'stdout' | 'stderr' | (string & {});
 
+/** Called once: with the bytes that were written and the error that stopped it, or null. */
+export type WriteDone = (written: number, error: Error | null) => void;
+
 /** One open file, pipe or stream. One write at a time: the queue and its accounting are the caller's. */
 export interface LogDestination {
-  /** Most bytes that one `write` may carry. */
+  /** Most bytes that one `write` should carry, a single longer line excepted. */
   readonly chunkBytes: number;
   /** Whether `reopen` makes sense: a path that a rotation can have renamed. */
   readonly rotates: boolean;
-  /** Calls `done` once: with the bytes that were written and the error that stopped it, or null. */
-  write(chunk: Buffer, done: (written: number, error: Error | null) => void): void;
-  /** Frees the descriptor; while a write is under way it is left to the end of the process, since its number could be given away under the write. */
-  close(): void;
+  /**
+   * Names a file and its length when it was opened, and again after a write that failed. The rest of a line that was cut
+   * by an error may follow only in a destination with the same end. Null for pipes and streams: there no rest may follow.
+   */
+  readonly end: string | null;
+  /** `chunk` must not change until `done` is called, which `close` may prevent. */
+  write(chunk: Buffer, done: WriteDone): void;
+  /** Frees the descriptor, after the write under way. `failed` is told when closing says that a file is incomplete. */
+  close(failed: (error: Error) => void): void;
 }
 
 /** Opens a path or standard stream. Rejects when it cannot be opened now: no such directory, or a FIFO without a reader (ENXIO). */
@@ -39,7 +46,7 @@ export const openLogDestination: OpenLogDestination = async (path) => {
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
   const descriptor = await openDescriptor(path, flags, 0o640);
   const stat = await statDescriptor(descriptor);
-  return stat.isFIFO() ? pipeDestination(descriptor) : fileDestination(descriptor, true);
+  return stat.isFIFO() ? pipeDestination(descriptor) : new FileDestination(descriptor, stat, true);
 };
 
 /**
@@ -58,70 +65,117 @@ async function openStandard(descriptor: 1 | 2): Promise<LogDestination> {
     }
   }
   if (stat.isFIFO() || stat.isSocket()) return pipeDestination(descriptor);
-  return fileDestination(descriptor, false);
+  return new FileDestination(descriptor, stat, false);
 }
 
-function fileDestination(descriptor: number, owned: boolean): LogDestination {
-  const sink = pino.destination({
-    dest: descriptor,
-    sync: false,
-    maxWrite: 2 * FILE_CHUNK_BYTES,
-    contentMode: 'buffer',
-  });
-  let written = 0;
-  let pending: ((written: number, error: Error | null) => void) | null = null;
-  let failed = false;
-  const finish = (error: Error | null): void => {
-    const done = pending;
-    pending = null;
-    done?.(written, error);
+/** What a terminal says that another process made non-blocking, and some network file systems; `write` tries again after this. */
+const BUSY_MS = 100;
+
+/** Writes by the threads of libuv's pool: a file cannot be waited for by the event loop. */
+class FileDestination implements LogDestination {
+  readonly chunkBytes = FILE_CHUNK_BYTES;
+  readonly rotates: boolean;
+  end: string | null;
+  readonly #descriptor: number;
+  #chunk: Buffer | null = null;
+  #written = 0;
+  #done: WriteDone = () => {};
+  #closed: ((error: Error) => void) | null = null;
+
+  /** @param owned opened here, so closed here */
+  constructor(descriptor: number, stat: Stats, owned: boolean) {
+    this.#descriptor = descriptor;
+    this.rotates = owned;
+    this.end = endOf(stat);
+  }
+
+  write(chunk: Buffer, done: WriteDone): void {
+    this.#chunk = chunk;
+    this.#written = 0;
+    this.#done = done;
+    this.#writeRest();
+  }
+
+  /** A short write goes on at once: a rotation must not come between two parts of a line. */
+  readonly #writeRest = (): void => {
+    const chunk = this.#chunk!;
+    if (this.#closed !== null) this.#finish(null);
+    else write(this.#descriptor, chunk, this.#written, chunk.length - this.#written, null, this.#wrote);
   };
-  sink.on('write', (bytes: number) => {
-    written += bytes;
-  });
-  sink.on('drain', () => finish(null));
-  // Pino's own listener emits an error a second time: the second finds nothing pending.
-  sink.on('error', (error: Error) => {
-    failed = true;
-    finish(error);
-  });
-  return {
-    chunkBytes: FILE_CHUNK_BYTES,
-    rotates: owned,
-    write(chunk, done) {
-      written = 0;
-      pending = done;
-      // The declared type knows only strings, which would be encoded and copied three times more.
-      sink.write(chunk as unknown as string);
-    },
-    close() {
-      // Destroyed after an error, too: at the end of the process pino would otherwise try the rest again, for ever.
-      if (pending === null && (owned || failed)) sink.destroy();
-    },
+
+  readonly #wrote = (error: NodeJS.ErrnoException | null, count: number): void => {
+    const chunk = this.#chunk!;
+    if (error === null) this.#written += count;
+    if (this.#closed !== null) this.#finish(error);
+    else if (error?.code === 'EAGAIN' || error?.code === 'EBUSY')
+      setTimeout(this.#writeRest, BUSY_MS).unref();
+    else if (error !== null || count === 0) this.#fail(error ?? new Error('nothing was written'));
+    else if (this.#written < chunk.length) this.#writeRest();
+    else this.#finish(null);
   };
+
+  /** Looks how long the file is now, which tells later whether the rest of a line still belongs there. */
+  #fail(error: Error): void {
+    fstat(this.#descriptor, (unknown, stat) => {
+      this.end = unknown === null ? endOf(stat) : null;
+      this.#finish(error);
+    });
+  }
+
+  #finish(error: Error | null): void {
+    this.#chunk = null;
+    if (this.#closed !== null) this.#release(this.#closed);
+    this.#done(this.#written, error);
+  }
+
+  close(failed: (error: Error) => void): void {
+    if (this.#closed !== null) return;
+    this.#closed = failed;
+    // While a write is under way its number must not be given to something else.
+    if (this.#chunk === null) this.#release(failed);
+  }
+
+  #release(failed: (error: Error) => void): void {
+    if (!this.rotates) return;
+    // Some file systems tell only here that what they had taken is not on the disk.
+    close(this.#descriptor, (error) => {
+      if (error !== null && error !== undefined) failed(error);
+    });
+  }
 }
 
-/** Closing leaves 0 to 2 open, as libuv does, so that their numbers are never given to something else. */
+function endOf(stat: Stats): string | null {
+  return stat.isFile() ? `${stat.dev}:${stat.ino}:${stat.size}` : null;
+}
+
+/**
+ * Closing leaves 0 to 2 open, as libuv does, so that their numbers are never given to something else. An error counts a
+ * chunk as not written: up to `PIPE_CHUNK_BYTES` a pipe takes all or nothing, and who reads a socket is gone with the part.
+ */
 function pipeDestination(descriptor: number): LogDestination {
   const socket = new Socket({ fd: descriptor, readable: false, writable: true });
-  let pending: ((written: number, error: Error | null) => void) | null = null;
+  let pending: WriteDone | null = null;
   const finish = (written: number, error: Error | null): void => {
     const done = pending;
     pending = null;
     done?.(written, error);
   };
   socket.unref();
+  // A write that fails is told twice, to its callback and here: the second finds nothing pending.
   socket.on('error', (error) => finish(0, error));
   return {
     chunkBytes: PIPE_CHUNK_BYTES,
     rotates: false,
+    end: null,
     write(chunk, done) {
       pending = done;
       socket.write(chunk, (error) => {
         if (error === null || error === undefined) finish(chunk.length, null);
+        else finish(0, error);
       });
     },
     close() {
+      pending = null;
       socket.destroy();
     },
   };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { Backend } from './backend.ts';
-import { compare, type Differences, type Verdicts } from './compare.ts';
+import { compare, type Differences, fits, type Verdicts } from './compare.ts';
 import { ID, ID_LENGTH, PAYLOADS, type Payload } from './payloads.ts';
 import { type Front, type FrontName, PROXIES, startProxy } from './proxies.ts';
 import { RESPONSES, type ResponseCase } from './responses.ts';
@@ -63,13 +63,16 @@ class Subject {
       await new Promise((resolve) => setTimeout(resolve, 250));
     const mine = recorded.filter(({ raw }) => raw.includes(id));
     for (const one of mine) recorded.splice(recorded.indexOf(one), 1);
-    return `${clientVerdict(conversation)} | ${backendVerdict(mine, id)}`;
+    const client = clientVerdict(conversation);
+    // Whether a part of a refused request has left before its end was seen is a matter of time, not of reading.
+    const counted = client.startsWith('4') ? mine.filter(({ message }) => message.complete) : mine;
+    return `${client} | ${backendVerdict(counted, id)}`;
   }
 
   async answer(one: ResponseCase, quietMs: number): Promise<string> {
     const id = this.#nextId();
     this.#answers.set(id, one);
-    const ask = (line: string): string => `${line} HTTP/1.1\r\nHost: a\r\n\r\n`;
+    const ask = (line: string): string => `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
     const first = await talk(this.proxy.port, ask(`${one.method} /${id}`), quietMs);
     const next = await talk(this.proxy.port, ask('GET /next'), quietMs);
     this.#backend.recorded.length = 0;
@@ -113,7 +116,6 @@ const set = (name: string, proxy: FrontName, verdict: string): void => {
   row[proxy] = verdict;
   verdicts.set(name, row);
 };
-const expected = (name: string, proxy: FrontName): string | undefined => known.differences[name]?.[proxy];
 
 const subjects = await Promise.all(PROXIES.map((name) => Subject.start(name)));
 try {
@@ -136,7 +138,7 @@ try {
     const one = RESPONSES.find(({ name }) => name === row);
     for (const subject of subjects) {
       const { name } = subject.proxy;
-      if (expected(row, name) === verdicts.get(row)![name]) continue;
+      if (fits(known.differences[row]?.[name], verdicts.get(row)![name])) continue;
       if (values.write && verdicts.size > 50) continue;
       if (payload !== undefined) set(row, name, await subject.request(payload, PATIENT_MS));
       if (one !== undefined) set(row, name, await subject.answer(one, PATIENT_MS));

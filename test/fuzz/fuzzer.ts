@@ -104,13 +104,20 @@ export class Fuzzer {
     }
   }
 
-  /** Which of the batch ran it is found by running them again: rare after the first seconds. */
+  /** Which of the inputs ran it is found by halving: a look at the coverage costs more than an input. */
   #keepWhatRunsNewCode(inputs: readonly Input[]): void {
     const { coverage } = this.#options;
+    const [only] = inputs;
+    if (only === undefined) return;
+    if (inputs.length === 1) {
+      this.#keep(only);
+      return;
+    }
     coverage.forgetLast();
-    for (const input of inputs) {
-      this.#execute(input);
-      if (coverage.take() > 0) this.#keep(input);
+    const middle = inputs.length >> 1;
+    for (const half of [inputs.slice(0, middle), inputs.slice(middle)]) {
+      for (const input of half) this.#execute(input);
+      if (coverage.take() > 0) this.#keepWhatRunsNewCode(half);
     }
   }
 

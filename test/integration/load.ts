@@ -131,6 +131,11 @@ export class ReconnectingClient {
     this.#stopping = true;
     await this.#running;
   }
+
+  /** Ends after the request in progress, without waiting for it. */
+  destroy(): void {
+    this.#stopping = true;
+  }
 }
 
 /** An HTTP server on loopback; `/slow` waits for `release`, `/stream` sends a line whenever `tick` is called. */

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import net from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { RawPeer } from '../support/data-plane.ts';
-import { Backend, configuration, KeepAliveClient } from './load.ts';
+import { Backend, configuration, KeepAliveClient, ReconnectingClient } from './load.ts';
 import { Portico, until } from './portico.ts';
 
 const NEW_ROUTE = {
@@ -176,6 +176,25 @@ describe('reload', () => {
     await second.request();
     await client.stop();
     assert.deepEqual(client.failures, []);
+  });
+
+  it('follows the number of workers down and up, and leaves no socket behind that nobody accepts from', async () => {
+    const fresh = new ReconnectingClient(() => portico.port(), 1).run();
+    clients.push(fresh);
+    for (const workers of [1, 3]) {
+      await portico.configure(configuration(backend, { workers }));
+      assert.equal((await portico.admin('/reload', 'POST')).status, 200);
+      // The workers that are too many leave when their connections do, so only the new ones are awaited here.
+      await until(`${workers} workers`, async () => {
+        const serving = (await portico.workers()).filter(({ snapshotVersion }) => snapshotVersion > 0);
+        return workers === 3 ? serving.length >= 3 : serving.length <= 2;
+      });
+      const { connections } = fresh;
+      await until('new connections', () => fresh.connections > connections + 50);
+    }
+    await fresh.stop();
+    // What waits in the queue of a socket that is given up is lost to it: one request at a time, one at most here.
+    assert.ok(fresh.failures.length <= 1, fresh.failures.join());
   });
 
   it('closes the socket of a listener that is no longer configured and lets its connections end by themselves', async () => {

@@ -57,6 +57,7 @@ describe('roles', () => {
 
     process.kill(killed, 'SIGKILL');
     const fresh = new ReconnectingClient(() => running.port(), 3).run();
+    clients.push(fresh);
     const died = await running.logged('worker-died');
     const replaced = await running.untilServing(2, [killed]);
 
@@ -181,6 +182,7 @@ describe('roles', () => {
     const load = Array.from({ length: 4 }, (_, index) =>
       new ReconnectingClient(() => running.port(), index < 2 ? 1 : 1_000_000).run(),
     );
+    clients.push(...load);
     for (let round = 1; round <= 2; round += 1) {
       const workers = await running.untilServing();
       const answeredBefore = load.map(({ answered }) => answered);

@@ -37,6 +37,8 @@ const RECORD: ExchangeRecord = {
   reason: null,
   userAgent: 'curl/8.5.0',
   referer: 'https://example.com/a?session=1#top',
+  ruleKey: null,
+  targetKey: null,
 };
 
 const read = (record: Partial<ExchangeRecord>, builder = new AccessLineBuilder()) => {
@@ -136,6 +138,8 @@ describe('access line', () => {
       reason: nullable,
       userAgent: nullable,
       referer: nullable,
+      ruleKey: fc.constant(null),
+      targetKey: fc.constant(null),
     });
     const builder = new AccessLineBuilder(true);
     fc.assert(
@@ -149,6 +153,63 @@ describe('access line', () => {
     );
   });
 
+  it('prints the same whether or not it remembers what came before', () => {
+    const one = <T>(...values: T[]) => fc.constantFrom(...values);
+    const sources = [0, 1, 2].map((index) => ({
+      ruleKey: { index },
+      route: `route-${index}`,
+      rule: index === 0 ? null : `rule "${index}"`,
+      targetKey: { index },
+      pool: `pool-${index}`,
+      target: `10.0.0.${index}:30080`,
+      node: index === 0 ? null : `node-é${index}`,
+    }));
+    const record = fc
+      .record({
+        from: one(...sources),
+        listener: one('web', 'websecure', ''),
+        protocol: one('HTTP/1.1', 'tcp'),
+        client: one('192.0.2.1', '192.0.2.12', '2001:db8::1', ''),
+        host: one(null, 'a.example', 'b.example', '', '"'),
+        userAgent: one(null, '', 'curl/8.5.0', 'curl/8.6.0', 'x'.repeat(300), '\u0000'.repeat(100), 'é'),
+        failed: fc.boolean(),
+        keyed: fc.boolean(),
+      })
+      .map(({ from, failed, keyed, ...rest }): ExchangeRecord => {
+        const ending = failed ? { flag: 'UF', reason: 'connect-failed' } : { flag: '-', reason: null };
+        return {
+          ...RECORD,
+          ...from,
+          ...rest,
+          ...ending,
+          ...(keyed ? {} : { ruleKey: null, targetKey: null }),
+        };
+      });
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 2, maxLength: 40 }), (records) => {
+        const builder = new AccessLineBuilder();
+        for (const any of records) {
+          const fresh = new AccessLineBuilder().line({ ...any, ruleKey: null, targetKey: null });
+          assert.equal(builder.line(any), fresh);
+        }
+      }),
+    );
+  });
+
+  it('rounds times to microseconds', () => {
+    const builder = new AccessLineBuilder();
+    const check = (totalMs: number): void => {
+      assert.equal(read({ totalMs }, builder)['t_total'], Math.round(totalMs * 1000) / 1000 + 0);
+    };
+    for (const time of [
+      0, -0, 0.0004, 0.0005, 0.9996, 1, 1.5, 10.01, 999.9995, 999_999.9999, 1e6, 1e9, -3.5,
+    ]) {
+      check(time);
+    }
+    fc.assert(fc.property(fc.double({ min: 0, max: 2e6, noNaN: true }), check));
+    assert.ok(builder.line({ ...RECORD, totalMs: 12.5 }).includes('"t_total":12.5,'), 'no zeros at the end');
+  });
+
   it('has room for the worst of every field at once', () => {
     const worst = '\u0000'.repeat(70_000);
     const text = Object.fromEntries(
@@ -157,7 +218,8 @@ describe('access line', () => {
         typeof value === 'number' ? -Math.PI * 1e-300 : typeof value === 'boolean' ? false : worst,
       ]),
     ) as unknown as ExchangeRecord;
-    assert.ok(new AccessLineBuilder(true).line(text).length <= MAX_LINE_BYTES);
+    const record = { ...text, ruleKey: null, targetKey: {} };
+    assert.ok(new AccessLineBuilder(true).line(record).length <= MAX_LINE_BYTES);
   });
 });
 

@@ -11,6 +11,7 @@ import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from '../co
 import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
 import { freshConnectionClient } from './fresh-client.ts';
+import { HaproxyPeers } from './haproxy.ts';
 import { KUBE_PROXY_PORT, Machine } from './kubelet.ts';
 import { type NetWorld, NODE_PORTS } from './net-world.ts';
 import { makeToken } from './tokens.ts';
@@ -35,6 +36,10 @@ export async function setUp(world: NetWorld): Promise<void> {
     await Promise.all((['unicorn', 'api', 'ssh'] as const).map((key) => world.startPod(key, node)));
   }
   await startPortico(world);
+  if (options.peers) {
+    const nodes = [...world.machines.values()].map((machine) => machine.place.address);
+    world.haproxy = await HaproxyPeers.start(options.directory, nodes, NODE_PORTS, GITHUB_HOST);
+  }
   await startClients(world);
 }
 
@@ -55,6 +60,8 @@ async function makeServices(world: NetWorld): Promise<void> {
       port: HTTP_PORT,
       policy: 'Local',
       app: services.api.name,
+      // Of its own accord a NodePort service has none; HAProxy by hand has nothing better to go by.
+      ...(world.options.peers ? { healthCheckNodePort: NODE_PORTS.apiHealthCheck } : {}),
     }),
     serviceObject(services.ssh, {
       nodePort: NODE_PORTS.ssh,

@@ -16,6 +16,7 @@ import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
 import type { FrontMode } from './api-front.ts';
 import type { ArrivalLog } from './arrivals.ts';
+import type { HaproxyPeers } from './haproxy.ts';
 import { type KubeletContext, type Machine, Pod } from './kubelet.ts';
 import { EDGE_ADDRESS } from './network.ts';
 import { PromiseTable, spread } from './promises.ts';
@@ -31,6 +32,7 @@ export const NODE_PORTS = {
   late: 30_090,
   other: 30_091,
   healthCheck: 30_200,
+  apiHealthCheck: 30_201,
 };
 /** Clients whose requests may be sent again: RFC 9110, section 9.2.2. */
 export const isIdempotent = (client: string): boolean =>
@@ -52,6 +54,8 @@ export interface NetWorldOptions {
   readonly syns: SynWatch;
   /** Steps wait for as long as life does; otherwise they use their short forms. */
   readonly long: boolean;
+  /** HAProxy runs beside, asked by clients of its own. */
+  readonly peers: boolean;
 }
 
 export type ServiceKey = 'unicorn' | 'api' | 'ssh' | 'late';
@@ -67,7 +71,11 @@ export class NetWorld {
   readonly options: NetWorldOptions;
   readonly ledger = new TimedLedger();
   readonly events: EventWatch;
-  readonly table = new PromiseTable();
+  readonly table: PromiseTable;
+  /** Null without `--peers`. */
+  haproxy: HaproxyPeers | null = null;
+  /** What the peers' clients saw in the stretch that was last asked about. */
+  #peersSaw: readonly string[] = [];
   readonly services: Readonly<Record<ServiceKey, ServiceName>> = {
     unicorn: { namespace: 'github-production', name: 'unicorn' },
     api: { namespace: 'github-production', name: 'unicorn-api' },
@@ -92,6 +100,7 @@ export class NetWorld {
   constructor(options: NetWorldOptions) {
     this.options = options;
     this.events = new EventWatch(options.kubectl);
+    this.table = new PromiseTable(options.peers ? ['HAProxy by hand', 'HAProxy static'] : []);
   }
 
   get kubectl(): Kubectl {
@@ -192,6 +201,7 @@ export class NetWorld {
 
   /** "0 failed of 812", or an error with the first reasons; clients that `counts` leaves out are told apart. */
   servedSince(mark: Mark, counts: (client: string) => boolean = () => true): string {
+    this.#peersSaw = this.#askPeers(mark);
     const all = this.ledger.failures.slice(mark.failures);
     const failed = all.filter((failure) => counts(failure.client));
     const total = this.ledger.successes() - mark.successes + all.length;
@@ -206,6 +216,13 @@ export class NetWorld {
     return `0 failed of ${total}${aside}`;
   }
 
+  #askPeers(mark: Mark): readonly string[] {
+    return (this.haproxy?.peers ?? []).map(({ ledger }) => {
+      const failed = ledger.failures.filter((failure) => failure.atMs >= mark.atMs).length;
+      return `${failed} failed of ${failed + ledger.between(mark.atMs, Infinity, () => true).length}`;
+    });
+  }
+
   /** How long the answers to the clients took since the mark, failed ones left out. */
   durationsSince(mark: Mark, counts: (client: string) => boolean, untilMs = Infinity): string {
     return spread(this.ledger.between(mark.atMs, untilMs, counts));
@@ -215,6 +232,7 @@ export class NetWorld {
   async promise(event: string, promise: string, measure: () => string | Promise<string>): Promise<void> {
     let measured = '';
     let held = false;
+    this.#peersSaw = [];
     await this.report.check(`${event}: ${promise}`, async () => {
       try {
         measured = await measure();
@@ -225,7 +243,8 @@ export class NetWorld {
         throw error;
       }
     });
-    this.table.add({ event, promise, measured, held });
+    const peers = this.table.peers.map((_, index) => this.#peersSaw[index] ?? '');
+    this.table.add({ event, promise, measured, held, peers });
   }
 
   /** Waits until the pool's rows are as expected; answers with the time since the event. */
@@ -275,6 +294,7 @@ export class NetWorld {
   /** Ends everything that runs. */
   async close(): Promise<void> {
     await this.stopClients();
+    await this.haproxy?.close();
     if (this.portico !== undefined && this.portico.ended() === null) {
       await this.portico.drain(10_000);
     }

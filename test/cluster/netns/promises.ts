@@ -5,10 +5,19 @@ export interface PromiseRow {
   readonly promise: string;
   readonly measured: string;
   readonly held: boolean;
+  /** What the peers' clients saw in the same time, in the order of `PromiseTable.peers`. */
+  readonly peers: readonly string[];
 }
 
 export class PromiseTable {
   readonly #rows: PromiseRow[] = [];
+
+  /** Names of the peers; their columns come last. */
+  readonly peers: readonly string[];
+
+  constructor(peers: readonly string[]) {
+    this.peers = peers;
+  }
 
   add(row: PromiseRow): void {
     this.#rows.push(row);
@@ -16,10 +25,12 @@ export class PromiseTable {
 
   /** As Markdown. */
   text(): string {
+    const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+    const heads = ['event', 'promise', 'held', 'measured', ...this.peers];
     return [
-      '| event | promise | held | measured |',
-      '| --- | --- | --- | --- |',
-      ...this.#rows.map((r) => `| ${r.event} | ${r.promise} | ${r.held ? 'yes' : 'NO'} | ${r.measured} |`),
+      line(heads),
+      line(heads.map(() => '---')),
+      ...this.#rows.map((r) => line([r.event, r.promise, r.held ? 'yes' : 'NO', r.measured, ...r.peers])),
     ].join('\n');
   }
 }

@@ -38,6 +38,7 @@ const HELP = `usage: node test/cluster/netns/scenario.ts [options]
   --only NAME[,NAME]   run these steps alone
   --list               print the steps and end
   --long               outages of full length, and the steps that the short form leaves out
+  --peers              run HAProxy beside, asked by clients of its own
   --table FILE         write the table of promises to FILE (Markdown)
   --keep               leave the run's directory (logs, configuration) behind even after a good run
 
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
       only: { type: 'string' },
       list: { type: 'boolean', default: false },
       long: { type: 'boolean', default: false },
+      peers: { type: 'boolean', default: false },
       table: { type: 'string' },
       keep: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -80,7 +82,8 @@ async function main(): Promise<number> {
   const steps = NET_STEPS.filter((step) =>
     wanted === undefined ? values.long || step.longOnly !== true : wanted.includes(step.name),
   );
-  return await runInside(run, steps, values.long, values.table ?? null, values.keep);
+  const { long, peers, keep } = values;
+  return await runInside(run, steps, { long, peers, keep, tableFile: values.table ?? null });
 }
 
 /** Makes the edge's namespace, runs this program in it, and takes away whatever it leaves behind. */
@@ -127,18 +130,20 @@ function findPrograms(): Readonly<Record<(typeof PROGRAMS)[number], string>> {
   }
 }
 
-async function runInside(
-  run: string,
-  steps: readonly NetStep[],
-  long: boolean,
-  tableFile: string | null,
-  keep: boolean,
-): Promise<number> {
+interface RunOptions {
+  readonly long: boolean;
+  readonly peers: boolean;
+  readonly keep: boolean;
+  readonly tableFile: string | null;
+}
+
+async function runInside(run: string, steps: readonly NetStep[], options: RunOptions): Promise<number> {
+  const { long, keep, tableFile } = options;
   const programs = findPrograms();
   const startedAt = performance.now();
   const directory = await mkdtemp(path.join(os.tmpdir(), 'portico-netns-'));
   const report = new Report(say);
-  const world = await makeWorld(run, directory, report, programs, long);
+  const world = await makeWorld(run, directory, report, programs, options);
   const limitMs = long ? LONG_LIMIT_MS : SHORT_LIMIT_MS;
   const end = (why: string): void => {
     say(`FAIL  ${why}`);
@@ -176,7 +181,7 @@ async function makeWorld(
   directory: string,
   report: Report,
   programs: ReturnType<typeof findPrograms>,
-  long: boolean,
+  options: RunOptions,
 ): Promise<NetWorld> {
   const kube = await buildKube(say);
   const network = new Network(programs, run);
@@ -206,7 +211,8 @@ async function makeWorld(
     report,
     kubelet,
     syns: new SynWatch(programs.conntrack),
-    long,
+    long: options.long,
+    peers: options.peers,
   });
 }
 

@@ -107,7 +107,7 @@ export const OUTAGE_STEPS: readonly NetStep[] = [
   ...(
     [
       ['empty', 'empty lists', ['empty-list', 'expired']],
-      ['half', 'lists with half of the objects missing', ['expired']],
+      ['half', 'a list with half of the nodes missing', ['expired']],
       ['garbage', 'garbage', ['bad-list', 'bad-line']],
       ['slow', 'very slow', ['connection']],
       ['gone-list', '410 in the list', ['expired']],
@@ -201,7 +201,8 @@ async function staleness(world: NetWorld): Promise<string> {
   const up = /^portico_k8s_watch_up\{[^\n]*\} (\S+)$/m.exec(body)?.[1];
   if (last === undefined) throw new Error('no metric tells when the cluster was last in sync');
   const ageS = Date.now() / 1000 - Number(last);
-  if (ageS < 5) throw new Error(`the last sync is said to be ${ageS.toFixed(1)} s ago`);
+  if (ageS < 5 || ageS > 3600) throw new Error(`the last sync is said to be ${ageS.toFixed(1)} s ago`);
+  if (up !== '0') throw new Error(`watch up is ${up}`);
   return `the last sync was ${ageS.toFixed(0)} s ago, watch up ${up}`;
 }
 

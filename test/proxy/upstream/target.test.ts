@@ -58,14 +58,8 @@ class World {
       { pick: () => undefined, checksum: '' },
       new PoolMeters(this.board, 'p'),
       {
-        wires: {
-          turn: new Turn(() => this.nowMs),
-          writes: new DirectWrites(),
-          pool: new BufferPool(),
-          deadlines: this.deadlines,
-          now: () => this.nowMs,
-          readBuffer: Buffer.alloc(0),
-        },
+        // All that a pool without connections asks of it.
+        wires: { now: () => this.nowMs } as unknown as WireContext,
         limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
         random: () => 0.5,
         log: { warn: log, info: log },
@@ -191,12 +185,29 @@ describe('passive ejection', () => {
 
   it('ejects no more than its share of the pool, and makes room when one returns', () => {
     const world = new World(5);
-    for (const target of world.targets) world.refuse(target, 3);
+    for (const target of world.targets) world.fail(target, 5);
     assert.equal(world.ejected, 2, 'half of five, rounded down');
     world.advance(5000 + TICK_MS);
     assert.equal(world.ejected, 0);
-    world.refuse(world.targets[4]!, 3);
+    world.fail(world.targets[4]!, 5);
     assert.equal(world.targets[4]!.ejected, true);
+  });
+
+  it('wants a longer run of connect failures where connects fail at the other targets, too', () => {
+    const world = new World(8);
+    const [target, ...others] = world.targets as [Target, ...Target[]];
+    // Every second connect hangs, whatever the target: the path behind them is at fault.
+    for (let round = 0; round < 20; round += 1) {
+      for (const other of others) {
+        if (round % 2 === 0) other.onConnectFailed(world.nowMs);
+        else other.onConnected(world.nowMs);
+      }
+    }
+    assert.equal(world.ejected, 0);
+    world.refuse(target, 10);
+    assert.equal(target.ejected, false, 'ten in a row happen once in a thousand times');
+    world.refuse(target, 20);
+    assert.equal(target.ejected, true, 'thirty do not');
   });
 
   it('ejects nobody where the share leaves no room for one', () => {
@@ -241,13 +252,13 @@ describe('passive ejection', () => {
   it('follows the rules of a new snapshot and keeps what it has ejected', () => {
     const world = new World(4);
     const [first, second, third] = world.targets as [Target, Target, Target];
-    world.refuse(first, 3);
-    world.next({ ...DEFAULTS, connectFailures: 1, maxShare: 0.75 });
+    world.fail(first, 5);
+    world.next({ ...DEFAULTS, gatewayErrors: 1, maxShare: 0.75 });
     assert.equal(first.ejected, true);
-    world.refuse(second);
-    world.refuse(third);
+    world.fail(second);
+    world.fail(third);
     assert.equal(world.ejected, 3);
-    world.refuse(world.targets[3]!);
+    world.fail(world.targets[3]!);
     assert.equal(world.ejected, 3);
     world.advance(5000 + TICK_MS);
     assert.equal(world.ejected, 0);

@@ -1,0 +1,127 @@
+// Finds connections whose path has died: the kernel holds bytes for them that the other side never acknowledged.
+
+import { readFile } from 'node:fs/promises';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+/** Told that nothing reaches the other end of the connection. */
+export interface SilenceUser {
+  onUpstreamSilent(connection: UpstreamConnection): void;
+}
+
+/** The kernel's table of sockets, as text; rejects where there is none. */
+export type ReadSockets = (family: 'ipv4' | 'ipv6') => Promise<string>;
+
+/** Between two looks at the table, in milliseconds. */
+const LOOK_EVERY_MS = 200;
+/** A machine with very many sockets looks less often: a look may take this share of the time. */
+const SHARE_OF_TIME = 0.05;
+const ESTABLISHED = '01';
+
+/** Linux tells every socket's unacknowledged bytes and retransmissions (proc(5), `/proc/net/tcp`). */
+export const readProcSockets: ReadSockets = async (family) =>
+  await readFile(family === 'ipv4' ? '/proc/self/net/tcp' : '/proc/self/net/tcp6', 'latin1');
+
+/**
+ * A slow application acknowledges the request at once; a dead machine never does. So a request that waits long may be
+ * sent elsewhere exactly when its path is dead, and a slow endpoint is never asked twice. Node cannot set
+ * TCP_USER_TIMEOUT, which would tell the same. Where the table cannot be read nothing is ever silent.
+ */
+export class SilenceWatch {
+  readonly #now: () => number;
+  readonly #read: ReadSockets;
+  readonly #asked = new Map<UpstreamConnection, SilenceUser>();
+  #looking = false;
+  #nextLookAtMs = 0;
+  #usable = true;
+
+  constructor(now: () => number, read: ReadSockets = readProcSockets) {
+    this.#now = now;
+    this.#read = read;
+  }
+
+  /** Looks at the connection soon; `user` hears of it only when its path is dead. Ask again to look again. */
+  ask(connection: UpstreamConnection, user: SilenceUser): void {
+    if (!this.#usable) return;
+    this.#asked.set(connection, user);
+    if (!this.#looking && this.#now() >= this.#nextLookAtMs) void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    const startedAtMs = this.#now();
+    const asked = [...this.#asked];
+    this.#asked.clear();
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      const sockets = asked.filter(([connection]) => familyOf(connection) === family);
+      const table = sockets.length === 0 ? '' : await this.#table(family);
+      for (const [connection, user] of sockets) {
+        if (isUnheard(table, connection.wire.socket)) user.onUpstreamSilent(connection);
+      }
+    }
+    const endedAtMs = this.#now();
+    this.#nextLookAtMs = endedAtMs + Math.max(LOOK_EVERY_MS, (endedAtMs - startedAtMs) / SHARE_OF_TIME);
+    this.#looking = false;
+  }
+
+  async #table(family: 'ipv4' | 'ipv6'): Promise<string> {
+    try {
+      return await this.#read(family);
+    } catch {
+      // Not Linux, or no /proc: waiting requests wait for as long as their timeouts say.
+      this.#usable = false;
+      return '';
+    }
+  }
+}
+
+function familyOf(connection: UpstreamConnection): 'ipv4' | 'ipv6' | undefined {
+  const address = connection.wire.socket.remoteAddress;
+  if (address === undefined) return undefined;
+  return address.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+/** What a socket is known by in the table. */
+export interface SocketEnds {
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** True when the table says that the socket's bytes were sent again and still are not acknowledged. */
+export function isUnheard(table: string, ends: SocketEnds): boolean {
+  const { localPort, remoteAddress, remotePort } = ends;
+  if (localPort === undefined || remoteAddress === undefined || remotePort === undefined) return false;
+  const remote = remoteAddress.includes(':') ? hexOfIpv6(remoteAddress) : hexOfIpv4(remoteAddress);
+  const key = `:${hex(localPort, 4)} ${remote}:${hex(remotePort, 4)} ${ESTABLISHED} `;
+  const at = table.indexOf(key);
+  if (at === -1) return false;
+  // tx_queue:rx_queue tr:tm->when retrnsmt
+  const rest = table.slice(at + key.length, at + key.length + 40);
+  const [, queued, again] = /^([\dA-F]{8}):[\dA-F]{8} [\dA-F]{2}:[\dA-F]{8} ([\dA-F]{8})/.exec(rest) ?? [];
+  return queued !== undefined && Number.parseInt(queued, 16) > 0 && Number.parseInt(again!, 16) > 0;
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).toUpperCase().padStart(digits, '0');
+}
+
+/** The kernel prints 32-bit words in the machine's own order, which is little-endian wherever Node runs. */
+function hexOfIpv4(address: string): string {
+  return address
+    .split('.')
+    .reverse()
+    .map((part) => hex(Number(part), 2))
+    .join('');
+}
+
+function hexOfIpv6(address: string): string {
+  const [head = '', tail] = address.split('%')[0]!.split('::');
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
+  const digits = [...before, ...Array<string>(zeros).fill('0'), ...after]
+    .map((group) => group.toUpperCase().padStart(4, '0'))
+    .join('');
+  return digits.replaceAll(/(..)(..)(..)(..)/g, '$4$3$2$1');
+}

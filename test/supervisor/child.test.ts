@@ -1,0 +1,93 @@
+// One child process: messages in order, its end told once, and the pause before another is started.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { Backoff, Child } from '../../src/supervisor/child.ts';
+
+describe('child', () => {
+  let directory: string;
+  let entry: string;
+  before(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'portico-child-'));
+    entry = path.join(directory, 'echo.mjs');
+    await writeFile(
+      entry,
+      `process.on('message', (message) => {
+        if (message.exit !== undefined) process.exit(message.exit);
+        process.send({ ...message, argument: process.argv[2] });
+      });`,
+    );
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  interface Told {
+    readonly child: Child;
+    readonly messages: unknown[];
+    readonly message: Promise<unknown>;
+    readonly exit: Promise<string>;
+  }
+
+  function start(): Told {
+    const messages: unknown[] = [];
+    const message = Promise.withResolvers<unknown>();
+    const exit = Promise.withResolvers<string>();
+    const child = new Child({
+      role: 'worker',
+      name: 'worker-1',
+      slot: 0,
+      entry,
+      args: ['hello'],
+      execArgv: [],
+      log: pino({ level: 'silent' }),
+      onMessage: (_child, received) => {
+        messages.push(received);
+        if (messages.length === 3) message.resolve(messages);
+      },
+      onExit: (_child, reason) => exit.resolve(reason),
+    });
+    return { child, messages, message: message.promise, exit: exit.promise };
+  }
+
+  it('passes messages both ways in order, typed arrays as they are', async () => {
+    const { child, messages, message, exit } = start();
+    for (let number = 1; number <= 3; number += 1) child.send({ number, values: Float64Array.of(number) });
+    await message;
+    assert.deepEqual(
+      messages,
+      [1, 2, 3].map((number) => ({ number, values: Float64Array.of(number), argument: 'hello' })),
+    );
+    assert.ok(child.pid > 0 && !child.exited);
+    child.send({ exit: 3 });
+    assert.equal(await exit, 'exit-3');
+    assert.equal(child.exited, true);
+    child.send({ number: 4 });
+    child.kill('SIGTERM');
+  });
+
+  it('says by which signal it ended', async () => {
+    const { child, exit } = start();
+    child.kill('SIGKILL');
+    assert.equal(await exit, 'SIGKILL');
+  });
+});
+
+describe('restart back-off', () => {
+  it('starts the first time at once, then waits twice as long each time, up to the cap', () => {
+    const backoff = new Backoff(100, 1000);
+    assert.deepEqual(
+      Array.from({ length: 7 }, () => backoff.next(50)),
+      [0, 100, 200, 400, 800, 1000, 1000],
+    );
+  });
+
+  it('forgets after a long life', () => {
+    const backoff = new Backoff(100, 1000);
+    for (let count = 0; count < 5; count += 1) backoff.next(50);
+    assert.equal(backoff.next(1001), 0);
+    assert.equal(backoff.next(50), 100);
+  });
+});
