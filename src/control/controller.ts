@@ -63,6 +63,8 @@ export class Controller {
   readonly #view: AdminView;
   readonly #workers = new Map<string, number>();
   readonly #retainTimer: NodeJS.Timeout;
+  /** Workers whose end an earlier controller has counted: the supervisor tells of them again. */
+  #counted: ReadonlySet<string> = new Set();
   #discovery: Discovery | null = null;
   #admin: AdminServer | null = null;
   #adminKey = '';
@@ -172,6 +174,7 @@ export class Controller {
       case 'worker-said':
         return this.#onWorker(message.worker, message.message);
       case 'process-exited':
+        if (message.role === 'worker' && this.#counted.has(message.worker)) return;
         if (message.reason !== 'drained') this.#meters.processReplaced(message.role, message.reason);
         if (message.role === 'worker') {
           this.#workers.delete(message.worker);
@@ -288,6 +291,7 @@ export class Controller {
   #restore(retained: Retained | null): void {
     if (retained === null) return;
     this.#merge.restore(retained.metrics);
+    this.#counted = new Set(retained.metrics.folded);
     for (const { cluster, node } of retained.drains) this.#engine.drain(cluster, node);
   }
 }
@@ -327,7 +331,8 @@ export function runController(
     });
   });
   // The supervisor decides; a signal to the whole group must not end the controller before the workers.
-  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  // Node would answer SIGUSR1 by opening a debugger.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {});
   process.on('SIGTERM', () => void leave(0));
   process.on('disconnect', () => void leave(0));
   process.on('uncaughtException', (error) => {

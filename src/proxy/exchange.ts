@@ -481,7 +481,7 @@ export class Exchange implements UpstreamUser, Deadline {
 
   onDeadline(nowMs: number): void {
     if (this.#phase === 'response-head' && nowMs < this.#answerDueAtMs && nowMs < this.#totalDueAtMs) {
-      this.#context.silence.ask(this.#connection!, this);
+      this.#context.silence.ask(this.#connection!, this, this.#sentAtMs);
       this.#setDeadline(Math.min(this.#answerDueAtMs, nowMs + SILENT_AGAIN_MS));
       return;
     }

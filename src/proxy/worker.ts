@@ -354,7 +354,9 @@ export function runWorker(log: Logger): void {
   });
   process.on('message', (message, handle) => worker.onMessage(message as SupervisorToWorker, handle));
   // The supervisor decides when to stop; a signal sent to the whole group must not end a drain early.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
+  // Node would answer SIGUSR1 by opening a debugger.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
+    process.on(signal, () => {});
   process.on('disconnect', () => worker.drain(0, ORPHAN_DRAIN_MS));
   process.on('uncaughtException', (error) => {
     log.fatal({ code: 'internal', error, text: FAILURES.internal.text }, 'worker failed');

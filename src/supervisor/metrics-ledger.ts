@@ -1,11 +1,14 @@
-// The last numbers of every worker, so that one that dies while no controller runs is still counted.
+// The last numbers of every worker, so that one that dies while no controller listens is still counted.
 
 import type { MetricsMessage, SupervisorToController } from '../model/messages.ts';
 
+/** More workers than these do not end while one controller dies and the next one starts. */
+const EXITS_KEPT = 32;
+
 export class MetricsLedger {
   readonly #last = new Map<string, MetricsMessage>();
-  /** Told to the next controller: the numbers of workers that are gone, and why they went. */
-  readonly #untold: SupervisorToController[] = [];
+  /** The latest exits, oldest first: what to tell of each. */
+  readonly #exits: (readonly SupervisorToController[])[] = [];
 
   /** Keeps the newest values with the newest series list. */
   keep(worker: string, frame: MetricsMessage): void {
@@ -13,19 +16,23 @@ export class MetricsLedger {
     this.#last.set(worker, { ...frame, series });
   }
 
-  /** @param told whether a controller heard of the exit; otherwise the next one will */
-  exited(worker: string, reason: string, told: boolean): void {
+  exited(worker: string, reason: string): void {
     const frame = this.#last.get(worker);
     this.#last.delete(worker);
-    if (told) return;
-    if (frame !== undefined) {
-      this.#untold.push({ kind: 'worker-said', worker, message: { kind: 'metrics', frame } });
-    }
-    this.#untold.push({ kind: 'process-exited', role: 'worker', worker, reason });
+    const exit: SupervisorToController = { kind: 'process-exited', role: 'worker', worker, reason };
+    this.#exits.push(
+      frame === undefined
+        ? [exit]
+        : [{ kind: 'worker-said', worker, message: { kind: 'metrics', frame } }, exit],
+    );
+    if (this.#exits.length > EXITS_KEPT) this.#exits.shift();
   }
 
-  /** What a new controller has to hear first. */
-  takeUntold(): readonly SupervisorToController[] {
-    return this.#untold.splice(0);
+  /**
+   * What a new controller has to hear first. The one before may have died with the news unread, and nothing tells that
+   * from here: so each is told all of it, and leaves out what the one before had counted and handed on.
+   */
+  exits(): readonly SupervisorToController[] {
+    return this.#exits.flat();
   }
 }

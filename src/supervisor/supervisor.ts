@@ -144,7 +144,7 @@ export class Supervisor {
       retained: this.#retained,
       version: this.#publication?.version ?? 0,
     });
-    for (const message of this.#ledger.takeUntold()) this.#tellController(message);
+    for (const message of this.#ledger.exits()) this.#tellController(message);
     for (const worker of this.#workers) {
       this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
       this.#tell(worker, { kind: 'report-anew' });
@@ -328,7 +328,7 @@ export class Supervisor {
     this.#workers.delete(worker);
     const expected = worker.draining && reason === 'exit-0';
     const why = expected ? 'drained' : reason;
-    this.#ledger.exited(worker.name, why, this.#controller !== null);
+    this.#ledger.exited(worker.name, why);
     this.#tellController({ kind: 'process-exited', role: 'worker', worker: worker.name, reason: why });
     if (this.#stopping) return this.#finishWhenDrained();
     const predecessor = this.#successors.get(worker);

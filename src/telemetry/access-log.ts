@@ -168,6 +168,7 @@ class LineWriter implements AccessLog {
     this.#destination = destination;
     // The rest of a line that an error cut may only follow its beginning; anywhere else the line starts again.
     if (destination.end === null || destination.end !== this.#failedEnd) this.#lines.uncut();
+    if (!this.#lines.isCut) destination.startLine();
     this.#flush();
   }
 

@@ -6,13 +6,10 @@ const BUFFER_BYTES = 64 * 1024;
 const SPARES_AT_MOST = 4;
 const LINE_FEED = 10;
 
-/** Node's own method behind `write(text, at, 'latin1')`, which tests its parameters on every line. */
-type Latin1Writer = Buffer & { latin1Write(text: string, at: number): number };
-
-const NOTHING = Buffer.alloc(0) as Latin1Writer;
+const NOTHING = Buffer.alloc(0);
 
 interface Filled {
-  readonly bytes: Latin1Writer;
+  readonly bytes: Buffer;
   readonly end: number;
 }
 
@@ -20,8 +17,8 @@ interface Filled {
 export class LineBuffers {
   /** Full buffers before the one that is filled. */
   readonly #full: Filled[] = [];
-  readonly #spares: Latin1Writer[] = [];
-  #last: Latin1Writer = NOTHING;
+  readonly #spares: Buffer[] = [];
+  #last: Buffer = NOTHING;
   #lastEnd = 0;
   /** Bytes of the oldest buffer that are written. */
   #head = 0;
@@ -36,7 +33,7 @@ export class LineBuffers {
   add(text: string): void {
     if (this.#lastEnd + text.length > this.#last.length) this.#turnOver(text.length);
     // Also while the bytes before `#lastEnd` are being written: no other thread looks beyond them.
-    this.#lastEnd += this.#last.latin1Write(text, this.#lastEnd);
+    this.#lastEnd += this.#last.write(text, this.#lastEnd, 'latin1');
     this.#size += text.length;
   }
 
@@ -44,7 +41,7 @@ export class LineBuffers {
     if (this.#lastEnd > 0) this.#full.push({ bytes: this.#last, end: this.#lastEnd });
     this.#last =
       (needed <= BUFFER_BYTES ? this.#spares.pop() : undefined) ??
-      (Buffer.allocUnsafeSlow(Math.max(needed, BUFFER_BYTES)) as Latin1Writer);
+      Buffer.allocUnsafeSlow(Math.max(needed, BUFFER_BYTES));
     this.#lastEnd = 0;
   }
 

@@ -1,6 +1,7 @@
 // Where log lines go: opens a file, pipe or standard stream so that a reader that stops never blocks this process.
 
 import { close, constants, fstat, open, type Stats, write } from 'node:fs';
+import { open as openHandle } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { promisify } from 'node:util';
 
@@ -24,6 +25,8 @@ export interface LogDestination {
    * by an error may follow only in a destination with the same end. Null for pipes and streams: there no rest may follow.
    */
   readonly end: string | null;
+  /** Says that the next chunk starts a line: where a file ends in the middle of one, a newline is written before it. */
+  startLine(): void;
   /** `chunk` must not change until `done` is called, which `close` may prevent. */
   write(chunk: Buffer, done: WriteDone): void;
   /** Frees the descriptor, after the write under way. `failed` is told when closing says that a file is incomplete. */
@@ -46,7 +49,9 @@ export const openLogDestination: OpenLogDestination = async (path) => {
     constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
   const descriptor = await openDescriptor(path, flags, 0o640);
   const stat = await statDescriptor(descriptor);
-  return stat.isFIFO() ? pipeDestination(descriptor) : new FileDestination(descriptor, stat, true);
+  return stat.isFIFO()
+    ? pipeDestination(descriptor)
+    : new FileDestination(descriptor, stat, await endsWithinLine(path, stat));
 };
 
 /**
@@ -65,7 +70,7 @@ async function openStandard(descriptor: 1 | 2): Promise<LogDestination> {
     }
   }
   if (stat.isFIFO() || stat.isSocket()) return pipeDestination(descriptor);
-  return new FileDestination(descriptor, stat, false);
+  return new FileDestination(descriptor, stat, null);
 }
 
 /** What a terminal says that another process made non-blocking, and some network file systems; `write` tries again after this. */
@@ -81,20 +86,35 @@ class FileDestination implements LogDestination {
   #written = 0;
   #done: WriteDone = () => {};
   #closed: ((error: Error) => void) | null = null;
+  readonly #withinLine: boolean;
+  #newlineFirst = false;
 
-  /** @param owned opened here, so closed here */
-  constructor(descriptor: number, stat: Stats, owned: boolean) {
+  /** @param withinLine whether the file ends in the middle of a line; null for a descriptor that was there and stays open */
+  constructor(descriptor: number, stat: Stats, withinLine: boolean | null) {
     this.#descriptor = descriptor;
-    this.rotates = owned;
+    this.rotates = withinLine !== null;
     this.end = endOf(stat);
+    this.#withinLine = withinLine === true;
+  }
+
+  startLine(): void {
+    this.#newlineFirst = this.#withinLine;
   }
 
   write(chunk: Buffer, done: WriteDone): void {
     this.#chunk = chunk;
     this.#written = 0;
     this.#done = done;
-    this.#writeRest();
+    if (this.#newlineFirst) write(this.#descriptor, NEWLINE, 0, 1, null, this.#wroteNewline);
+    else this.#writeRest();
   }
+
+  /** When it fails, the destination that is opened next looks again. */
+  readonly #wroteNewline = (error: Error | null): void => {
+    this.#newlineFirst = false;
+    if (error === null) this.#writeRest();
+    else this.#fail(error);
+  };
 
   /** A short write goes on at once: a rotation must not come between two parts of a line. */
   readonly #writeRest = (): void => {
@@ -144,6 +164,24 @@ class FileDestination implements LogDestination {
   }
 }
 
+const NEWLINE = Buffer.from('\n');
+
+/**
+ * Whether somebody, who was killed or whose disk was full, has left a part of a line at the end. While another process is
+ * writing it may seem so, and an empty line comes into the file.
+ */
+async function endsWithinLine(path: string, stat: Stats): Promise<boolean> {
+  if (!stat.isFile() || stat.size === 0) return false;
+  try {
+    await using file = await openHandle(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(1), 0, 1, stat.size - 1);
+    return bytesRead === 1 && buffer[0] !== NEWLINE[0];
+  } catch {
+    // It may be allowed to be written only: then its end cannot be known, and is as good as always.
+    return false;
+  }
+}
+
 function endOf(stat: Stats): string | null {
   return stat.isFile() ? `${stat.dev}:${stat.ino}:${stat.size}` : null;
 }
@@ -167,6 +205,7 @@ function pipeDestination(descriptor: number): LogDestination {
     chunkBytes: PIPE_CHUNK_BYTES,
     rotates: false,
     end: null,
+    startLine() {},
     write(chunk, done) {
       pending = done;
       socket.write(chunk, (error) => {

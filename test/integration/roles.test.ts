@@ -132,8 +132,10 @@ describe('roles', () => {
       async () => (await running.metric('portico_http_requests_total')) === answered,
     );
 
-    process.kill(await running.controller(), 'SIGKILL');
+    // The worker first: its end is told to a controller that dies with the news unread.
+    const controller = await running.controller();
     process.kill(killed, 'SIGKILL');
+    process.kill(controller, 'SIGKILL');
     await running.logged('controller-died');
     await running.logged('worker-died');
     await running.untilServing();
@@ -141,6 +143,7 @@ describe('roles', () => {
       'the whole count again',
       async () => (await running.metric('portico_http_requests_total')) === answered,
     );
+    assert.equal(await running.metric('portico_worker_restarts_total', { role: 'worker' }), 1);
   });
 
   it('counts every request of both workers exactly once, those of drained workers included', async () => {

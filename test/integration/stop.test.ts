@@ -149,6 +149,8 @@ describe('start and stop', () => {
     await until('lines in the file', async () => (await lines(file)).length === 6);
     await rename(file, `${file}.1`);
     portico.signal('SIGUSR1');
+    // What rotates logs may well signal the whole group; Node's own answer to SIGUSR1 is to open a debugger.
+    for (const pid of await portico.processes()) process.kill(pid, 'SIGUSR1');
     await until('a new file', async () => (await lines(file).catch(() => null)) !== null);
     await requests();
     await until('lines in both files', async () => {
@@ -161,6 +163,7 @@ describe('start and stop', () => {
       (line) => (JSON.parse(line) as { id: string }).id,
     );
     assert.deepEqual(logged.sort(), ids.sort());
+    assert.equal(portico.text, '', 'nobody says anything beside the log');
   });
 });
 

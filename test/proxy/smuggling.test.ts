@@ -2,8 +2,8 @@
 // that made each attack work. The harm is shown on the backend alone first, then that it does not get through.
 
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
-import { DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
+import { after, afterEach, describe, it } from 'node:test';
+import { assertNoSocketLeft, DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
 /** How a lenient backend finds the end of a request. */
@@ -163,6 +163,7 @@ describe('request smuggling', () => {
     plane = null;
     for (const server of servers.splice(0)) await server.close();
   });
+  after(assertNoSocketLeft);
 
   /** A backend that records every byte and answers each head that it can see. */
   async function front(): Promise<{

@@ -1,4 +1,4 @@
-// What a worker had counted when it ended: told to the controller that follows, once, and not to one that heard it.
+// What workers had counted when they ended: told to every controller that follows.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -17,8 +17,8 @@ describe('metrics ledger', () => {
     ledger.keep('worker-1', frame(1, ['a'], 1));
     ledger.keep('worker-1', frame(2, ['a', 'b'], 2, 3));
     ledger.keep('worker-1', frame(2, null, 5, 8));
-    ledger.exited('worker-1', 'SIGKILL', false);
-    assert.deepEqual(ledger.takeUntold(), [
+    ledger.exited('worker-1', 'SIGKILL');
+    assert.deepEqual(ledger.exits(), [
       {
         kind: 'worker-said',
         worker: 'worker-1',
@@ -26,21 +26,22 @@ describe('metrics ledger', () => {
       },
       { kind: 'process-exited', role: 'worker', worker: 'worker-1', reason: 'SIGKILL' },
     ]);
-    assert.deepEqual(ledger.takeUntold(), []);
+    assert.equal(ledger.exits().length, 2, 'to the controller after that one, too');
   });
 
   it('tells the exit of a worker that never reported', () => {
     const ledger = new MetricsLedger();
-    ledger.exited('worker-2', 'exit-1', false);
-    assert.deepEqual(ledger.takeUntold(), [
+    ledger.exited('worker-2', 'exit-1');
+    assert.deepEqual(ledger.exits(), [
       { kind: 'process-exited', role: 'worker', worker: 'worker-2', reason: 'exit-1' },
     ]);
   });
 
-  it('keeps nothing of a worker whose exit was heard', () => {
+  it('keeps the latest exits only', () => {
     const ledger = new MetricsLedger();
-    ledger.keep('worker-1', frame(1, ['a'], 1));
-    ledger.exited('worker-1', 'SIGKILL', true);
-    assert.deepEqual(ledger.takeUntold(), []);
+    for (let number = 1; number <= 100; number += 1) ledger.exited(`worker-${number}`, 'exit-1');
+    const told = ledger.exits().map((message) => ('worker' in message ? message.worker : ''));
+    assert.equal(told.length, 32);
+    assert.equal(told.at(-1), 'worker-100');
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -45,22 +45,26 @@ class TroubledPath {
     const endOf = (): string => `${file}:${files[file]!.length}`;
     this.open += 1;
     let end = endOf();
+    let newline = '';
     return {
       chunkBytes: 4096,
       rotates: true,
       get end() {
         return end;
       },
+      startLine: () => {
+        if (/[^\n]$/.test(files[file]!)) newline = '\n';
+      },
       write: (chunk, done) => {
         setImmediate(() => {
           const trouble = this.#troubles.shift() ?? null;
           const count = trouble === null ? chunk.length : Math.floor(chunk.length * trouble.share);
-          files[file] += chunk.toString('latin1', 0, count);
+          files[file] += newline + chunk.toString('latin1', 0, count);
+          newline = '';
           end = endOf();
           if (trouble?.after === 'rotated' && file === files.length - 1) this.rotate();
           if (trouble?.after === 'other-writer') files[file] += '{"other":true}\n';
-          if (trouble !== null && count > 0 && chunk[count - 1] !== 10 && trouble.after !== 'nothing')
-            this.cuts += 1;
+          if (trouble !== null && count > 0 && chunk[count - 1] !== 10) this.cuts += 1;
           done(count, trouble === null ? null : Object.assign(new Error('trouble'), { code: 'EIO' }));
         });
       },
@@ -138,6 +142,17 @@ describe('access log in trouble', () => {
     );
   });
 
+  it('starts a new line behind a part that somebody has left', async () => {
+    const path = join(directory, 'left.log');
+    await writeFile(path, '{"n":0}\n{"n":1,"pa');
+    for (const index of [2, 3]) {
+      const log = createAccessLog({ path, lost: assert.fail });
+      log.line(line(index));
+      await log.close(5000);
+    }
+    assert.equal(await readFile(path, 'latin1'), `{"n":0}\n{"n":1,"pa\n${line(2)}${line(3)}`);
+  });
+
   it('goes on in the middle of a line where the file still ends there', async () => {
     const path = new TroubledPath([{ share: 0.5, after: 'nothing' }]);
     const log = createAccessLog({
@@ -177,6 +192,7 @@ describe('access log in trouble', () => {
           chunkBytes: 4096,
           rotates: true,
           end: null,
+          startLine: () => {},
           write: () => {},
           close: () => {
             closed += 1;

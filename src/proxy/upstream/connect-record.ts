@@ -6,6 +6,8 @@ const HALF_LIFE_MS = 10_000;
 const CHANCE = 1e-6;
 /** With fewer recent connects than this there is no share to speak of. */
 const ENOUGH = 8;
+/** What silence is doubted by: it counts as one failure elsewhere in this many connects, beside those that were seen. */
+const DOUBT = 8;
 /** A share of failures near 1 would ask for a run without end. */
 const LONGEST_RUN = 100;
 
@@ -28,12 +30,16 @@ export class ConnectRecord {
     this.#failed += other.#failed;
   }
 
-  /** Share of failures in this record without the part, 0 to 1; 0 while too few are known. */
-  failureShareWithout(part: ConnectRecord, nowMs: number): number {
+  /**
+   * Share of failures in this record without the part, 0 to 1; 0 while too few are known.
+   * @param silent no answer came at all, which may be a dead pod's doing: then a little is always held against the pool
+   */
+  failureShareWithout(part: ConnectRecord, silent: boolean, nowMs: number): number {
     this.#fade(nowMs);
     part.#fade(nowMs);
     const failed = Math.max(0, this.#failed - part.#failed);
     const total = failed + Math.max(0, this.#succeeded - part.#succeeded);
+    if (silent) return (failed + 1) / (total + DOUBT);
     return total < ENOUGH ? 0 : failed / total;
   }
 

@@ -9,7 +9,7 @@ import type { PoolMeters } from '../meters.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { ConnectRecord } from './connect-record.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
-import type { EjectionLedger, Target } from './target.ts';
+import type { ConnectOutcome, EjectionLedger, Target } from './target.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
 
 export interface PoolContext {
@@ -126,10 +126,11 @@ export class Pool implements EjectionLedger {
     return true;
   }
 
-  countConnect(target: Target, failed: boolean, nowMs: number): number {
+  countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number {
+    const failed = outcome !== 'connected';
     target.connects.count(failed, nowMs);
     this.#connects.count(failed, nowMs);
-    return failed ? this.#connects.failureShareWithout(target.connects, nowMs) : 0;
+    return failed ? this.#connects.failureShareWithout(target.connects, outcome === 'silent', nowMs) : 0;
   }
 
   mayEject(): boolean {

@@ -15,7 +15,14 @@ export type ReadSockets = (family: 'ipv4' | 'ipv6') => Promise<string>;
 const LOOK_EVERY_MS = 200;
 /** A machine with very many sockets looks less often: a look may take this share of the time. */
 const SHARE_OF_TIME = 0.05;
+/**
+ * Bytes that were sent so long ago and are not acknowledged need no second sending to be believed: after a time of
+ * load the kernel may wait for seconds before it sends anything again. In milliseconds.
+ */
+const LONG_UNHEARD_MS = 800;
 const ESTABLISHED = '01';
+/** The timer that runs while something is on its way; another one runs while the other side reads nothing. */
+const RETRANSMIT = '01';
 
 /** Linux tells every socket's unacknowledged bytes and retransmissions (proc(5), `/proc/net/tcp`). */
 export const readProcSockets: ReadSockets = async (family) =>
@@ -29,7 +36,7 @@ export const readProcSockets: ReadSockets = async (family) =>
 export class SilenceWatch {
   readonly #now: () => number;
   readonly #read: ReadSockets;
-  readonly #asked = new Map<UpstreamConnection, SilenceUser>();
+  readonly #asked = new Map<UpstreamConnection, { readonly user: SilenceUser; readonly sentAtMs: number }>();
   #looking = false;
   #nextLookAtMs = 0;
   #usable = true;
@@ -39,10 +46,13 @@ export class SilenceWatch {
     this.#read = read;
   }
 
-  /** Looks at the connection soon; `user` hears of it only when its path is dead. Ask again to look again. */
-  ask(connection: UpstreamConnection, user: SilenceUser): void {
+  /**
+   * Looks at the connection soon; `user` hears of it only when its path is dead. Ask again to look again.
+   * @param sentAtMs when the last byte was sent
+   */
+  ask(connection: UpstreamConnection, user: SilenceUser, sentAtMs: number): void {
     if (!this.#usable) return;
-    this.#asked.set(connection, user);
+    this.#asked.set(connection, { user, sentAtMs });
     if (!this.#looking && this.#now() >= this.#nextLookAtMs) void this.#look();
   }
 
@@ -54,8 +64,9 @@ export class SilenceWatch {
     for (const family of ['ipv4', 'ipv6'] as const) {
       const sockets = asked.filter(([connection]) => familyOf(connection) === family);
       const table = sockets.length === 0 ? '' : await this.#table(family);
-      for (const [connection, user] of sockets) {
-        if (isUnheard(table, connection.wire.socket)) user.onUpstreamSilent(connection);
+      for (const [connection, { user, sentAtMs }] of sockets) {
+        const isLong = startedAtMs - sentAtMs >= LONG_UNHEARD_MS;
+        if (isUnheard(table, connection.wire.socket, isLong)) user.onUpstreamSilent(connection);
       }
     }
     const endedAtMs = this.#now();
@@ -87,8 +98,11 @@ export interface SocketEnds {
   readonly remotePort?: number | undefined;
 }
 
-/** True when the table says that the socket's bytes were sent again and still are not acknowledged. */
-export function isUnheard(table: string, ends: SocketEnds): boolean {
+/**
+ * True when the table says that the socket's bytes were sent again and still are not acknowledged.
+ * @param once that they were sent is enough, as long as they are not acknowledged
+ */
+export function isUnheard(table: string, ends: SocketEnds, once = false): boolean {
   const { localPort, remoteAddress, remotePort } = ends;
   if (localPort === undefined || remoteAddress === undefined || remotePort === undefined) return false;
   const remote = remoteAddress.includes(':') ? hexOfIpv6(remoteAddress) : hexOfIpv4(remoteAddress);
@@ -97,8 +111,10 @@ export function isUnheard(table: string, ends: SocketEnds): boolean {
   if (at === -1) return false;
   // tx_queue:rx_queue tr:tm->when retrnsmt
   const rest = table.slice(at + key.length, at + key.length + 40);
-  const [, queued, again] = /^([\dA-F]{8}):[\dA-F]{8} [\dA-F]{2}:[\dA-F]{8} ([\dA-F]{8})/.exec(rest) ?? [];
-  return queued !== undefined && Number.parseInt(queued, 16) > 0 && Number.parseInt(again!, 16) > 0;
+  const [, queued, timer, again] =
+    /^([\dA-F]{8}):[\dA-F]{8} ([\dA-F]{2}):[\dA-F]{8} ([\dA-F]{8})/.exec(rest) ?? [];
+  if (queued === undefined || Number.parseInt(queued, 16) === 0) return false;
+  return Number.parseInt(again!, 16) > 0 || (once && timer === RETRANSMIT);
 }
 
 function hex(value: number, digits: number): string {

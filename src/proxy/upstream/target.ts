@@ -12,6 +12,9 @@ const LATENCY_DECAY_MS = 10_000;
 /** For so long after a connect that failed or was slow to come, others are dialled first, in milliseconds. */
 export const SUSPECT_MS = 1000;
 
+/** `silent`: nothing came back in time, so that it is not known who failed. */
+export type ConnectOutcome = 'connected' | 'refused' | 'silent';
+
 /** Told when a target is ejected or comes back, so that the pool can count and cap. */
 export interface EjectionLedger {
   /** True when one more may be ejected (the cap on the ejected share). */
@@ -19,7 +22,7 @@ export interface EjectionLedger {
   onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void;
   onReturned(target: Target): void;
   /** Counts a connect, and says which share of them fails at the pool's other targets, 0 to 1. */
-  countConnect(target: Target, failed: boolean, nowMs: number): number;
+  countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number;
 }
 
 /** Outlives snapshots: keyed by pool and identity, shared by every version that names it. */
@@ -83,13 +86,13 @@ export class Target implements TargetLive, Deadline {
     this.#connectFailures = 0;
     this.suspectUntilMs = 0;
     this.proven = true;
-    this.ledger.countConnect(this, false, nowMs);
+    this.ledger.countConnect(this, 'connected', nowMs);
   }
 
-  onConnectFailed(nowMs: number): void {
+  onConnectFailed(nowMs: number, outcome: 'refused' | 'silent' = 'refused'): void {
     this.#connectFailures += 1;
     this.suspect(nowMs + SUSPECT_MS);
-    const elsewhere = this.ledger.countConnect(this, true, nowMs);
+    const elsewhere = this.ledger.countConnect(this, outcome, nowMs);
     const limit = this.ejection.connectFailures;
     if (limit > 0 && this.#connectFailures >= runThatTells(limit, elsewhere))
       this.#eject(nowMs, 'connect-failures');

@@ -200,7 +200,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
     this.#user = null;
     this.#closed();
     this.wire.destroy();
-    this.target.onConnectFailed(this.#context.now());
+    this.target.onConnectFailed(this.#context.now(), code === 'connect-refused' ? 'refused' : 'silent');
     this.pool.onConnectFailed(code);
     const { turn } = this.#context;
     turn.enter();

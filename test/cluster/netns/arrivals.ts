@@ -10,6 +10,8 @@ export interface Arrival {
   readonly entry: string;
   readonly pod: string;
   readonly what: string;
+  /** The balancer that sent it: `portico`, or a peer's name. */
+  readonly by: string;
 }
 
 /** From CLOCK_MONOTONIC, which all processes share, to `performance.now()` of this one. */
@@ -31,7 +33,9 @@ export class ArrivalLog {
     return this.#arrivals.length;
   }
 
-  since(service: string, entry: string, atMs: number): readonly Arrival[] {
-    return this.#arrivals.filter((a) => a.service === service && a.entry === entry && a.atMs >= atMs);
+  since(service: string, entry: string, atMs: number, by = 'portico'): readonly Arrival[] {
+    return this.#arrivals.filter(
+      (a) => a.service === service && a.entry === entry && a.atMs >= atMs && a.by === by,
+    );
   }
 }

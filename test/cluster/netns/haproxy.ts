@@ -6,7 +6,7 @@ import { requirePeers } from '../../support/peers.ts';
 import { awaitReady, type Child, startChild } from '../child.ts';
 import { type Client, type Edge, keepAliveClient } from '../clients.ts';
 import { freshConnectionClient } from './fresh-client.ts';
-import { KUBE_PROXY_PORT } from './kubelet.ts';
+import { KUBE_PROXY_PORT } from './machine.ts';
 import { TimedLedger } from './timed-ledger.ts';
 
 export interface PeerPorts {
@@ -98,10 +98,12 @@ defaults
   retries 3
 frontend hand
   bind 127.0.0.1:${FRONTENDS[0].port}
+  http-request set-header X-Balancer '${FRONTENDS[0].name}'
   use_backend hand-api if { path_beg /api }
   default_backend hand-unicorn
 frontend static
   bind 127.0.0.1:${FRONTENDS[1].port}
+  http-request set-header X-Balancer '${FRONTENDS[1].name}'
   use_backend static-api if { path_beg /api }
   default_backend static-unicorn
 backend hand-api

@@ -12,7 +12,7 @@ import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
 import { freshConnectionClient } from './fresh-client.ts';
 import { HaproxyPeers } from './haproxy.ts';
-import { KUBE_PROXY_PORT, Machine } from './kubelet.ts';
+import { KUBE_PROXY_PORT, Machine } from './machine.ts';
 import { type NetWorld, NODE_PORTS } from './net-world.ts';
 import { makeToken } from './tokens.ts';
 

@@ -17,8 +17,9 @@ import type { Report } from '../report.ts';
 import type { FrontMode } from './api-front.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import type { HaproxyPeers } from './haproxy.ts';
-import { type KubeletContext, type Machine, Pod } from './kubelet.ts';
+import type { KubeletContext, Machine } from './machine.ts';
 import { EDGE_ADDRESS } from './network.ts';
+import { Pod } from './pod.ts';
 import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
 import { TimedLedger } from './timed-ledger.ts';
@@ -34,13 +35,9 @@ export const NODE_PORTS = {
   healthCheck: 30_200,
   apiHealthCheck: 30_201,
 };
-/** Clients whose requests may be sent again: RFC 9110, section 9.2.2. */
-export const isIdempotent = (client: string): boolean =>
-  /^(keep-alive GET|new connection GET|curl)/.test(client);
-export const isLocal = (client: string): boolean => client.endsWith('/api');
-/** A conversation that goes through a machine can't outlive it, and says nothing about any other. */
-export const canMove = (client: string): boolean => !client.startsWith('websocket');
 const FRONT = fileURLToPath(new URL('api-front.ts', import.meta.url));
+/** After an outage of the API server the endpoint slice controller needs its time, too. */
+const EVENT_LIMIT_MS = 60_000;
 const SETTLE_LIMIT_MS = 30_000;
 
 export interface NetWorldOptions {
@@ -154,7 +151,10 @@ export class NetWorld {
     const pod = new Pod(this.options.kubelet, service, this.machine(node), key === 'ssh' ? 'ssh' : 'http');
     this.#everyPod.push(pod);
     this.pods[key].push(pod);
-    await Promise.all([this.events.next(`${pod.name} ready`, isSlice(service, node, 'ready')), pod.start()]);
+    await Promise.all([
+      this.events.next(`${pod.name} ready`, isSlice(service, node, 'ready'), EVENT_LIMIT_MS),
+      pod.start(),
+    ]);
     return pod;
   }
 
@@ -174,7 +174,7 @@ export class NetWorld {
     fits: (event: WatchedEvent) => boolean,
     command: () => Promise<unknown>,
   ): Promise<number> {
-    const [event] = await Promise.all([this.events.next(what, fits), command()]);
+    const [event] = await Promise.all([this.events.next(what, fits, EVENT_LIMIT_MS), command()]);
     return event.atMs;
   }
 
@@ -267,6 +267,10 @@ export class NetWorld {
   /** When the last new request came to the node after the event, in milliseconds; throws when it was too late. */
   async left(key: ServiceKey, node: string, eventAtMs: number, watchMs = 1500): Promise<string> {
     await delay(Math.max(0, eventAtMs + watchMs - performance.now()));
+    this.#peersSaw =
+      key === 'ssh'
+        ? []
+        : (this.haproxy?.peers ?? []).map(({ name }) => this.#lastOf(name, key, node, eventAtMs));
     const after = this.arrivals.since(this.services[key].name, node, eventAtMs);
     const lastMs = after.reduce((last, arrival) => Math.max(last, arrival.atMs - eventAtMs), 0);
     this.leavingMs.push(lastMs);
@@ -274,6 +278,11 @@ export class NetWorld {
       throw new Error(`the last new request came ${Math.round(lastMs)} ms after the event (${after.length})`);
     }
     return lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
+  }
+
+  #lastOf(by: string, key: ServiceKey, node: string, eventAtMs: number): string {
+    const last = this.arrivals.since(this.services[key].name, node, eventAtMs, by).at(-1);
+    return last === undefined ? 'no new request' : `last after ${Math.round(last.atMs - eventAtMs)} ms`;
   }
 
   /** Waits until the service gets requests by the node. */

@@ -22,7 +22,8 @@ const server = http.createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }
 function tell(request: http.IncomingMessage): void {
   const atMs = Number(process.hrtime.bigint() / 1000n) / 1000;
   const what = `${request.method} ${request.url}`;
-  process.stdout.write(`${JSON.stringify([atMs, request.socket.remoteAddress, what])}\n`);
+  const by = request.headers['x-balancer'] ?? 'portico';
+  process.stdout.write(`${JSON.stringify([atMs, request.socket.remoteAddress, what, by])}\n`);
 }
 
 async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {

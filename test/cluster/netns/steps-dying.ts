@@ -2,8 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isIdempotent, isLocal } from './client-kinds.ts';
 import type { NetStep } from './net-steps.ts';
-import { isIdempotent, isLocal, type Mark, type NetWorld } from './net-world.ts';
+import type { Mark, NetWorld } from './net-world.ts';
 
 /** How long the API is wrong about the machine: 50 s in life. */
 const UNKNOWN_MS = { short: 15_000, long: 50_000 };

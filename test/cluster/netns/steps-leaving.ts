@@ -3,9 +3,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WatchedEvent } from '../events.ts';
 import { AUTOSCALER_TAINT, EXCLUDE_LABEL } from '../objects.ts';
-import { Machine } from './kubelet.ts';
+import { canMove } from './client-kinds.ts';
+import { Machine } from './machine.ts';
 import type { NetStep } from './net-steps.ts';
-import { canMove, type NetWorld, NODE_PORTS, type ServiceKey } from './net-world.ts';
+import { type NetWorld, NODE_PORTS, type ServiceKey } from './net-world.ts';
 import { spread } from './promises.ts';
 import { poolOf } from './steps-rollouts.ts';
 

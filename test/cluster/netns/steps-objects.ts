@@ -5,10 +5,11 @@ import { until } from '../child.ts';
 import { REVIEW_HOST } from '../configuration.ts';
 import { isService } from '../events.ts';
 import { serviceObject } from '../objects.ts';
+import { canMove } from './client-kinds.ts';
 import { once } from './fresh-client.ts';
 import { HTTP_PORT } from './net-setup.ts';
 import type { NetStep } from './net-steps.ts';
-import { canMove, type NetWorld, NODE_PORTS } from './net-world.ts';
+import { type NetWorld, NODE_PORTS } from './net-world.ts';
 import { isNode } from './steps-leaving.ts';
 
 const FOLLOW_MS = 1000;

@@ -26,6 +26,12 @@ describe('the socket table of the kernel', () => {
     assert.equal(isUnheard('', ENDS), false);
     assert.equal(isUnheard(row(KEY, '01', '0000004E', '00000001'), { localPort: 40_000 }), false);
   });
+  it('believes long silence before anything was sent again, but not of a side that reads nothing', () => {
+    const sent = row(KEY, '01', '0000004E', '00000000');
+    assert.equal(isUnheard(sent, ENDS, true), true);
+    assert.equal(isUnheard(sent.replace(' 01:00000014', ' 04:00000014'), ENDS, true), false);
+    assert.equal(isUnheard(row(KEY, '01', '00000000', '00000000'), ENDS, true), false);
+  });
   it('knows IPv6 addresses, short and long', () => {
     const key = '00000000000000000000000001000000:9C40 B80D0120000000000000000001000000:7580';
     const table = row(key, '01', '0000004E', '00000002');
@@ -64,8 +70,8 @@ describe('looking for dead paths', () => {
       },
     );
     const user = { onUpstreamSilent: (silent: UpstreamConnection): unknown => told.push(silent) };
-    watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) });
-    watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) });
+    watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) }, 0);
+    watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) }, 0);
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(reads, 1);
     assert.deepEqual(told, [connection]);
@@ -81,10 +87,10 @@ describe('looking for dead paths', () => {
       },
     );
     const user = { onUpstreamSilent: (): void => assert.fail('nothing is known') };
-    watch.ask(connection, user);
+    watch.ask(connection, user, 0);
     await new Promise((resolve) => setImmediate(resolve));
     nowMs = 10_000;
-    watch.ask(connection, user);
+    watch.ask(connection, user, 0);
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(reads, 1);
   });

@@ -9,9 +9,7 @@ import { Deadlines, TICK_MS } from '../../../src/proxy/deadlines.ts';
 import { PoolMeters } from '../../../src/proxy/meters.ts';
 import { Pool } from '../../../src/proxy/upstream/pool.ts';
 import { type EjectionLedger, Target } from '../../../src/proxy/upstream/target.ts';
-import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
-import { DirectWrites } from '../../../src/proxy/wire/direct-write.ts';
-import { Turn } from '../../../src/proxy/wire/turn.ts';
+import type { WireContext } from '../../../src/proxy/wire/wire.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
 

@@ -1,4 +1,4 @@
-// The kubelet's part: machines that register and run kube-proxy, pods with the life that the API knows.
+// A pod of the world: its object in the API, its namespace, the program in it, and the end that Kubernetes gives it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,149 +8,12 @@ import process from 'node:process';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { runPeer } from '../../support/peers.ts';
-import { type Child, startChild, until } from '../child.ts';
-import { runProgram } from '../clients.ts';
-import { podObject, podReadyStatus, RUN_LABEL, readyCondition, type ServiceName } from '../objects.ts';
-import type { SshFixture } from '../sshd.ts';
-import type { Api } from './api.ts';
-import { type ArrivalLog, fromMonotonic } from './arrivals.ts';
-import { type Network, type NodePlace, nodeIndexOf, POD_RANGE } from './network.ts';
+import { podObject, podReadyStatus, type ServiceName } from '../objects.ts';
+import { fromMonotonic } from './arrivals.ts';
+import type { KubeletContext, Machine } from './machine.ts';
+import { nodeIndexOf } from './network.ts';
 
 const POD_SERVER = fileURLToPath(new URL('pod-server.ts', import.meta.url));
-const READY_LIMIT_MS = 15_000;
-export const KUBE_PROXY_PORT = 10_256;
-
-export interface KubeletContext {
-  readonly network: Network;
-  readonly api: Api;
-  readonly arrivals: ArrivalLog;
-  readonly directory: string;
-  /** The `kube` binary and a kubeconfig that kube-proxy may use. */
-  readonly kube: string;
-  readonly kubeconfig: string;
-  readonly run: string;
-  readonly ssh: SshFixture;
-  readonly curl: string;
-}
-
-/** A machine with a real kube-proxy. */
-export class Machine {
-  readonly place: NodePlace;
-  readonly #context: KubeletContext;
-  #proxy: Child | null = null;
-
-  private constructor(place: NodePlace, context: KubeletContext) {
-    this.place = place;
-    this.#context = context;
-  }
-
-  /** Its network, its Node object, and its kube-proxy, ready. */
-  static async start(context: KubeletContext, name: string, index: number): Promise<Machine> {
-    const machine = new Machine(await context.network.addNode(name, index), context);
-    await machine.register();
-    await machine.startProxy();
-    return machine;
-  }
-
-  get name(): string {
-    return this.place.name;
-  }
-
-  /** Writes the Node object as a kubelet does. */
-  async register(): Promise<void> {
-    const { name, address } = this.place;
-    await this.#context.api.create('/api/v1/nodes', {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name, labels: { 'kubernetes.io/hostname': name, [RUN_LABEL]: this.#context.run } },
-      status: {
-        addresses: [
-          { type: 'InternalIP', address },
-          { type: 'Hostname', address: name },
-        ],
-        conditions: [readyCondition('True')],
-      },
-    });
-  }
-
-  async unregister(): Promise<void> {
-    await this.#context.api.delete(`/api/v1/nodes/${this.name}`, 0);
-  }
-
-  async setReady(status: 'True' | 'False' | 'Unknown'): Promise<void> {
-    const patch = { status: { conditions: [readyCondition(status)] } };
-    await this.#context.api.patch(`/api/v1/nodes/${this.name}/status`, patch);
-  }
-
-  async startProxy(): Promise<void> {
-    const { network, kube, kubeconfig, directory, curl } = this.#context;
-    const [command, ...words] = network.enter(this.place.namespace);
-    this.#proxy = startChild({
-      name: `kube-proxy ${this.name}`,
-      command: command!,
-      parameters: [
-        ...words,
-        kube,
-        'kube-proxy',
-        '--proxy-mode=nftables',
-        `--hostname-override=${this.name}`,
-        `--kubeconfig=${kubeconfig}`,
-        `--cluster-cidr=${POD_RANGE}`,
-        // The limits of the machine's connection tracking are not a namespace's to set.
-        '--conntrack-max-per-core=0',
-        '--conntrack-min=0',
-        '--conntrack-tcp-timeout-established=0',
-        '--conntrack-tcp-timeout-close-wait=0',
-        `--healthz-bind-address=0.0.0.0:${KUBE_PROXY_PORT}`,
-        '--metrics-bind-address=127.0.0.1:10249',
-      ],
-      logPath: path.join(directory, `kube-proxy-${this.name}.log`),
-    });
-    const url = `http://${this.place.address}:${KUBE_PROXY_PORT}/healthz`;
-    const question = [
-      '--silent',
-      '--output',
-      '/dev/null',
-      '--max-time',
-      '1',
-      '--write-out',
-      '%{http_code}',
-      url,
-    ];
-    await until(
-      `kube-proxy on ${this.name}`,
-      READY_LIMIT_MS,
-      async () => {
-        if (this.#proxy?.ended() !== null) {
-          throw new Error(`kube-proxy on ${this.name} ended: ${this.#proxy?.ended()}`);
-        }
-        const { stdout } = await runProgram(curl, question);
-        return stdout === '200' ? true : undefined;
-      },
-      200,
-    );
-  }
-
-  async stopProxy(): Promise<void> {
-    await this.#proxy?.stop('SIGKILL');
-    this.#proxy = null;
-  }
-
-  /** The same machine and network, registered under another name by a kubelet and kube-proxy that were set up anew. */
-  async rename(name: string): Promise<Machine> {
-    await this.stopProxy();
-    const machine = new Machine({ ...this.place, name }, this.#context);
-    await machine.register();
-    await machine.startProxy();
-    return machine;
-  }
-
-  /** Power off: its kube-proxy and its network are no more. Its pods must have been ended or lost before. */
-  async scrap(): Promise<void> {
-    await this.stopProxy();
-    await this.#context.network.removeNode(this.place);
-  }
-}
 
 let podNumber = 0;
 
@@ -253,19 +116,19 @@ export class Pod {
   }
 
   #readHttp(line: string): void {
-    const [atMs, from, what] = JSON.parse(line) as [number, string, string];
+    const [atMs, from, what, by] = JSON.parse(line) as [number, string, string, string];
     if (what.endsWith('/_ping')) {
       this.#context.arrivals.probes++;
       return;
     }
-    this.#arrived(fromMonotonic(atMs), from, what);
+    this.#arrived(fromMonotonic(atMs), from, what, by);
   }
 
-  #arrived(atMs: number, from: string, what: string): void {
+  #arrived(atMs: number, from: string, what: string, by = 'portico'): void {
     // Under Cluster the entry node shows as the source; under Local the source is the edge and the node is the pod's.
     const index = nodeIndexOf(from);
     const entry = index === null ? this.machine.name : `node-${index}`;
-    this.#context.arrivals.add({ atMs, service: this.service.name, entry, pod: this.name, what });
+    this.#context.arrivals.add({ atMs, service: this.service.name, entry, pod: this.name, what, by });
   }
 
   async #startSsh(): Promise<void> {

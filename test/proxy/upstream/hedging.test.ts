@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { ConnectRecord, runThatTells } from '../../../src/proxy/upstream/connect-record.ts';
+import { BlackHole } from '../../support/black-hole.ts';
+import { answering, DataPlane, RawPeer, RawServer } from '../../support/data-plane.ts';
+import { snapshotOf } from '../../support/snapshots.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
+const POST = 'POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi';
+/** Far below the connect timeout of the pool, which is 5 s in these tests. */
+const SOON_MS = 1000;
+const TIMEOUTS = { connectMs: 5000, responseHeaderMs: 5000, streamIdleMs: 5000, totalMs: 0 };
+
+describe('a second connection in time', () => {
+  let plane: DataPlane;
+  let hole: BlackHole;
+  let good: RawServer;
+  const clients: RawPeer[] = [];
+
+  beforeEach(async () => {
+    plane = new DataPlane();
+    hole = await BlackHole.open();
+    good = await new RawServer(answering(OK)).listen();
+    plane.apply(snapshotOf({ pools: [{ targets: [hole.at, good.at], timeouts: TIMEOUTS }] }));
+  });
+
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.destroy();
+    await plane.close();
+    await good.close();
+    await hole.close();
+  });
+
+  after(async () => {
+    await setImmediate();
+    await setImmediate();
+  });
+
+  async function ask(): Promise<number> {
+    const client = await RawPeer.connect(plane.port());
+    clients.push(client);
+    const startedAt = performance.now();
+    client.send(POST);
+    await client.expect('\r\n\r\nok', SOON_MS);
+    return performance.now() - startedAt;
+  }
+
+  it('goes to the next target while the first is silent, whatever the method, and sends the request once', async () => {
+    for (let round = 0; round < 2; round += 1) await ask();
+    assert.ok(plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}') >= 1);
+    assert.equal(plane.metric('portico_upstream_connect_failures_total'), 0);
+    assert.equal(good.connections, 2);
+  });
+
+  it('asks others first once a connect has been slow to come', async () => {
+    // Round robin begins anywhere: one of the first two goes to the silent target.
+    await ask();
+    await ask();
+    const hedges = plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}');
+    for (let round = 0; round < 6; round += 1) await ask();
+    assert.equal(plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}'), hedges);
+  });
+
+  it('gives its dials up when the client leaves', async () => {
+    plane.apply(snapshotOf({ version: 2, pools: [{ targets: [hole.at], timeouts: TIMEOUTS }] }));
+    const client = await RawPeer.connect(plane.port());
+    client.send(POST);
+    await setImmediate();
+    client.destroy();
+    // `afterEach` would hang on a dial that nobody owns.
+    await setImmediate();
+  });
+});
+
+describe('what connects say about a target', () => {
+  it('asks for the configured run of failures while others connect', () => {
+    assert.equal(runThatTells(3, 0), 3);
+    assert.equal(runThatTells(3, 0.001), 3);
+  });
+  it('asks for a longer run the more often others fail, up to a bound', () => {
+    assert.equal(runThatTells(3, 0.5), 20);
+    assert.ok(runThatTells(3, 1 / 3) < runThatTells(3, 1 / 2));
+    assert.equal(runThatTells(3, 0.99), 100);
+    assert.equal(runThatTells(3, 1), 100);
+  });
+  it('knows the share of failures without the target in question, and forgets', () => {
+    const pool = new ConnectRecord();
+    const target = new ConnectRecord();
+    for (let count = 0; count < 20; count += 1) {
+      target.count(true, 0);
+      pool.count(true, 0);
+      pool.count(false, 0);
+    }
+    assert.equal(pool.failureShareWithout(target, false, 0), 0);
+    for (let count = 0; count < 20; count += 1) pool.count(true, 0);
+    assert.equal(pool.failureShareWithout(target, false, 0), 0.5);
+    assert.equal(pool.failureShareWithout(target, false, 60_000), 0, 'too few are left to speak of a share');
+  });
+  it('doubts silence: with little known elsewhere it takes a longer run than a refusal', () => {
+    const pool = new ConnectRecord();
+    const target = new ConnectRecord();
+    assert.equal(runThatTells(3, pool.failureShareWithout(target, false, 0)), 3);
+    assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 7);
+    for (let count = 0; count < 1000; count += 1) pool.count(false, 0);
+    assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 3);
+  });
+  it('carries over to the next version of a pool', () => {
+    const target = new ConnectRecord();
+    for (let count = 0; count < 16; count += 1) target.count(count % 2 === 0, 0);
+    const pool = new ConnectRecord();
+    pool.add(target, 0);
+    assert.equal(pool.failureShareWithout(new ConnectRecord(), false, 0), 0.5);
+  });
+});
