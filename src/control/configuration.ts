@@ -60,10 +60,19 @@ export class Configuration {
     return this.#problems;
   }
 
-  /** Loads for the first time; returns what is wrong when there is nothing to run. */
-  async start(): Promise<readonly Problem[] | string | null> {
-    const loaded = await this.#load();
-    if ('problems' in loaded) return loaded.problems;
+  /**
+   * Loads for the first time; returns what is wrong when there is nothing to run.
+   * @param kept what was in force in an earlier controller: used when the file is broken now
+   */
+  async start(kept: Loaded | null): Promise<readonly Problem[] | string | null> {
+    const read = await this.#load();
+    const isBroken = 'problems' in read;
+    if (isBroken) {
+      if (kept === null) return read.problems;
+      this.#failed(placesOf(read.problems));
+    }
+    const loaded = isBroken ? kept! : read;
+    const problems = this.#problems;
     try {
       await this.#options.applyAdmin(loaded.config);
     } catch (error) {
@@ -71,7 +80,8 @@ export class Configuration {
       const where = unixPath === null ? `${host}:${port}` : `unix:${unixPath}`;
       return `portico: admin cannot listen on ${where}: ${textOf(error)}\n`;
     }
-    this.#force(loaded);
+    this.#force(loaded, !isBroken);
+    this.#problems = problems;
     return null;
   }
 
@@ -106,7 +116,7 @@ export class Configuration {
       applyAdmin(before.config).catch((error: unknown) =>
         log.error({ code: 'admin-unreachable', error }, 'admin interface cannot go back to its address'),
       );
-      this.#force(before);
+      this.#force(before, false);
       this.#before = null;
     }
     this.#settle?.(version, problem);
@@ -116,9 +126,7 @@ export class Configuration {
     const { clock, log, applyAdmin, version } = this.#options;
     const loaded = await this.#load();
     if ('problems' in loaded) {
-      return this.#failed(
-        loaded.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`),
-      );
+      return this.#failed(placesOf(loaded.problems));
     }
     try {
       await applyAdmin(loaded.config);
@@ -137,7 +145,7 @@ export class Configuration {
         resolve(problem);
       };
     });
-    const problem = this.#force(loaded) > before ? await settled : null;
+    const problem = this.#force(loaded, true) > before ? await settled : null;
     this.#settle = null;
     if (problem !== null) return this.#failed([problem]);
     log.info({ code: 'reloaded', version: version() }, 'configuration reloaded');
@@ -162,14 +170,18 @@ export class Configuration {
     return { config: result.config, secrets: await readSecrets(result.config) };
   }
 
-  #force(loaded: Loaded): number {
+  /** @param isNew read from the file just now */
+  #force(loaded: Loaded, isNew: boolean): number {
     this.#before = this.#inForce;
     this.#inForce = loaded;
-    this.#loadedAtMs = this.#options.clock.now();
+    if (isNew) this.#loadedAtMs = this.#options.clock.now();
     this.#problems = [];
-    this.#options.onLoaded(true);
+    if (isNew) this.#options.onLoaded(true);
     return this.#options.force(loaded);
   }
 }
+
+const placesOf = (problems: readonly Problem[]): readonly string[] =>
+  problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -147,8 +147,8 @@ export class Controller {
   }
 
   /** Loads the configuration for the first time; tells the supervisor when there is nothing to run. */
-  async start(): Promise<void> {
-    const wrong = await this.#configuration.start();
+  async start(kept: Loaded | null): Promise<void> {
+    const wrong = await this.#configuration.start(kept);
     if (wrong === null) return;
     const report = typeof wrong === 'string' ? wrong : formatProblems(wrong, { colour: false });
     this.#options.send({ kind: 'unusable', report });
@@ -198,7 +198,9 @@ export class Controller {
   }
 
   /** Discovery and targets follow the configuration, and with them the next snapshot, whose version is returned. */
-  #force({ config, secrets }: Loaded): number {
+  #force(loaded: Loaded): number {
+    const { config, secrets } = loaded;
+    this.#options.send({ kind: 'keep-configuration', configuration: loaded });
     this.#options.setLogLevel(config.log.level);
     this.#options.send({ kind: 'settings', workers: config.workers });
     const renewed = this.#publisher.setSecrets(secrets);
@@ -325,7 +327,7 @@ export function runController(
       },
       message,
     );
-    controller.start().catch((error: unknown) => {
+    controller.start(message.configuration as Loaded | null).catch((error: unknown) => {
       log.fatal({ code: 'internal', error }, 'controller failed to start');
       process.exit(1);
     });

@@ -21,6 +21,8 @@ export class Publisher {
   readonly #acknowledged = new Map<string, number>();
   #secrets: Secrets = {};
   #inFlight: Snapshot | null = null;
+  /** The newest that was sent and is not in force everywhere yet, also when it is not waited for any more. */
+  #unsettled: Snapshot | null = null;
   #waiting: Snapshot | null = null;
   #cancelPatience: (() => void) | null = null;
 
@@ -38,7 +40,7 @@ export class Publisher {
   /** Sends at once, or when the one in flight has been acknowledged; a newer one replaces one that waits. */
   publish(snapshot: Snapshot): void {
     if (this.#inFlight === null) this.#send(snapshot);
-    else this.#waiting = this.#withEarlierEvent(snapshot);
+    else this.#waiting = earlierEvent(snapshot, this.#waiting?.eventAtMs ?? 0);
   }
 
   workerStarted(worker: string): void {
@@ -57,6 +59,7 @@ export class Publisher {
 
   /** The supervisor or a worker would not take it: nothing more is waited for. */
   refused(version: number): void {
+    if (this.#unsettled?.version === version) this.#unsettled = null;
     if (this.#inFlight?.version === version) this.#next();
   }
 
@@ -73,15 +76,9 @@ export class Publisher {
     this.#cancelPatience?.();
   }
 
-  /** An event counts from when it was received, also when its own snapshot was never sent. */
-  #withEarlierEvent(snapshot: Snapshot): Snapshot {
-    const before = this.#waiting?.eventAtMs ?? 0;
-    if (before === 0 || (snapshot.eventAtMs !== 0 && snapshot.eventAtMs <= before)) return snapshot;
-    return { ...snapshot, eventAtMs: before };
-  }
-
   #send(snapshot: Snapshot): void {
     this.#inFlight = snapshot;
+    this.#unsettled = this.#unsettled === null ? snapshot : earlierEvent(snapshot, this.#unsettled.eventAtMs);
     this.#cancelPatience = this.#options.after(PATIENCE_MS, () => this.#next());
     this.#options.send({
       version: snapshot.version,
@@ -91,12 +88,13 @@ export class Publisher {
   }
 
   #settle(): void {
-    const snapshot = this.#inFlight;
+    const snapshot = this.#unsettled;
     if (snapshot === null || this.#acknowledged.size === 0) return;
     for (const version of this.#acknowledged.values()) if (version < snapshot.version) return;
     const { now, onApplied } = this.#options;
+    this.#unsettled = null;
     onApplied(snapshot, snapshot.eventAtMs === 0 ? null : now() - snapshot.eventAtMs);
-    this.#next();
+    if (this.#inFlight !== null) this.#next();
   }
 
   #next(): void {
@@ -107,4 +105,10 @@ export class Publisher {
     this.#waiting = null;
     if (waiting !== null) this.#send(waiting);
   }
+}
+
+/** An event counts from when it was received, also when its own snapshot was never sent or is not in force yet. */
+function earlierEvent(snapshot: Snapshot, beforeAtMs: number): Snapshot {
+  if (beforeAtMs === 0 || (snapshot.eventAtMs !== 0 && snapshot.eventAtMs <= beforeAtMs)) return snapshot;
+  return { ...snapshot, eventAtMs: beforeAtMs };
 }

@@ -36,11 +36,18 @@ export type ControllerToSupervisor =
       readonly id: number;
       readonly question: WorkerQuestion;
     }
+  /** The configuration in force with its secrets, for a controller that is started while the file is broken. */
+  | { readonly kind: 'keep-configuration'; readonly configuration: unknown }
   /** Totals of workers that are gone, kept for the next controller. */
   | { readonly kind: 'retain'; readonly state: unknown };
 
 export type SupervisorToController =
-  | { readonly kind: 'start'; readonly retained: unknown; readonly version: number }
+  | {
+      readonly kind: 'start';
+      readonly retained: unknown;
+      readonly configuration: unknown;
+      readonly version: number;
+    }
   | { readonly kind: 'reload' }
   | { readonly kind: 'bound'; readonly version: number; readonly addresses: readonly BoundAddress[] }
   /** An address could not be bound: the publication was dropped and the one before serves on. */

@@ -211,7 +211,7 @@ export class Worker {
     try {
       const { snapshot, secrets } = JSON.parse(text) as { snapshot: Snapshot; secrets: Secrets };
       const certificates = new Certificates(secrets);
-      const opened = this.#openListeners(snapshot);
+      const opened = this.#draining ? NO_LISTENERS : this.#openListeners(snapshot);
       try {
         this.#runtime = this.#applier.apply(snapshot);
       } catch (error) {
@@ -220,7 +220,7 @@ export class Worker {
       }
       this.#certificates = certificates;
       this.#applyAccessLog(snapshot);
-      this.#applyListeners(snapshot, opened);
+      if (!this.#draining) this.#applyListeners(snapshot, opened);
       this.#board.values[this.#slots.version] = version;
       this.#board.observe(this.#slots.apply, (now() - startedAtMs) / 1000);
       this.#tellController({ kind: 'applied', version });
@@ -311,6 +311,9 @@ export class Worker {
     this.#environment.send({ kind: 'to-controller', message });
   }
 }
+
+/** A worker that drains follows the snapshots for the connections that it has, and listens nowhere. */
+const NO_LISTENERS: ReadonlyMap<string, Listener> = new Map();
 
 /** A listener whose name, address or protocol changes is another listener. */
 function keyOf(address: Pick<ListenAddress, 'name' | 'host' | 'port' | 'protocol'>): string {

@@ -49,6 +49,7 @@ export class Supervisor {
   #publication: Publication | null = null;
   #handles: SlotSockets = new Map();
   #retained: unknown = null;
+  #configuration: unknown = null;
   #wantedWorkers = 0;
   #workerCount = 0;
   #stopping = false;
@@ -142,6 +143,7 @@ export class Supervisor {
     this.#tellController({
       kind: 'start',
       retained: this.#retained,
+      configuration: this.#configuration,
       version: this.#publication?.version ?? 0,
     });
     for (const message of this.#ledger.exits()) this.#tellController(message);
@@ -163,6 +165,9 @@ export class Supervisor {
           if (message.worker !== null && message.worker !== worker.name) continue;
           this.#tell(worker, { kind: 'ask', id: message.id, question: message.question });
         }
+        return;
+      case 'keep-configuration':
+        this.#configuration = message.configuration;
         return;
       case 'retain':
         this.#retained = message.state;
@@ -217,9 +222,7 @@ export class Supervisor {
     this.#publication = publication;
     this.#handles = handles;
     for (const address of this.#addresses()) this.#logListening(address, before);
-    for (const worker of this.#workers) {
-      if (!worker.draining) this.#give(worker, before);
-    }
+    for (const worker of this.#workers) this.#give(worker, before);
     this.#sockets.closeOthers(publication.listeners, this.#slots());
     this.#tellController({ kind: 'bound', version: publication.version, addresses: this.#addresses() });
     this.#startMissingWorkers();
@@ -287,10 +290,10 @@ export class Supervisor {
     return worker;
   }
 
-  /** Sockets that the worker has not got yet, then the publication. */
+  /** Sockets that the worker has not got yet, then the publication. One that drains still needs the targets of today. */
   #give(worker: Child, before: Publication | null): void {
     const publication = this.#publication!;
-    for (const address of publication.listeners) {
+    for (const address of worker.draining ? [] : publication.listeners) {
       const known = before?.listeners.some(
         ({ name, host, port, protocol }) =>
           name === address.name &&

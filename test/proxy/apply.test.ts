@@ -268,6 +268,18 @@ describe('apply', () => {
     });
   }
 
+  it('is followed by a worker that drains, for the connections that it still has', async () => {
+    const before = await stage.backend(named('before'));
+    const after = await stage.backend(named('after'));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [before.at] }] }));
+    const peer = await stage.client();
+    assert.equal(await request(peer), 'before');
+    stage.plane.worker.drain(60_000, 60_000);
+    stage.plane.apply(snapshotOf({ version: 2, pools: [{ targets: [after.at] }] }));
+    assert.deepEqual(said('applied').at(-1), { kind: 'applied', version: 2 });
+    assert.equal(await request(peer), 'after');
+  });
+
   it('rejects a text that is no snapshot', async () => {
     stage.plane.worker.onMessage({ kind: 'snapshot', version: 1, text: '{"snapshot":' }, null);
     assert.equal(said('rejected').length, 1);

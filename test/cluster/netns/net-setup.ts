@@ -11,6 +11,7 @@ import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from '../co
 import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
 import { freshConnectionClient } from './fresh-client.ts';
+import { ApiFront } from './front-control.ts';
 import { HaproxyPeers } from './haproxy.ts';
 import { KUBE_PROXY_PORT, Machine } from './machine.ts';
 import { type NetWorld, NODE_PORTS } from './net-world.ts';
@@ -80,7 +81,7 @@ async function startPortico(world: NetWorld): Promise<void> {
   const kubeconfig = await writePorticoKubeconfig(world.kubectl, directory);
   await findAccount(world);
   await rewriteKubeconfig(world, kubeconfig);
-  await world.startApiFront(FRONT_PORT);
+  world.front = await ApiFront.start(options.controlPlane.server, options.directory, FRONT_PORT);
   const configuration = porticoConfiguration({
     kubeconfig,
     run: options.run,

@@ -1,10 +1,7 @@
 // The state of a run in namespaces: machines, pods, clients, and what a step can do and assert.
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { until } from '../child.ts';
 import type { Client, Edge } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
@@ -14,11 +11,10 @@ import type { Kubectl, Transcript } from '../kubectl.ts';
 import type { ServiceName } from '../objects.ts';
 import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
-import type { FrontMode } from './api-front.ts';
 import type { ArrivalLog } from './arrivals.ts';
+import type { ApiFront } from './front-control.ts';
 import type { HaproxyPeers } from './haproxy.ts';
 import type { KubeletContext, Machine } from './machine.ts';
-import { EDGE_ADDRESS } from './network.ts';
 import { Pod } from './pod.ts';
 import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
@@ -35,7 +31,6 @@ export const NODE_PORTS = {
   healthCheck: 30_200,
   apiHealthCheck: 30_201,
 };
-const FRONT = fileURLToPath(new URL('api-front.ts', import.meta.url));
 /** After an outage of the API server the endpoint slice controller needs its time, too. */
 const EVENT_LIMIT_MS = 60_000;
 const SETTLE_LIMIT_MS = 30_000;
@@ -86,11 +81,11 @@ export class NetWorld {
   /** Set by `setUp`. */
   portico!: Portico;
   edge!: Edge;
+  front!: ApiFront;
   sshEdge!: SshEdge;
   /** Portico's token, and the account that it belongs to. */
   tokenFile = '';
   account = { name: '', namespace: '' };
-  #front: ChildProcess | null = null;
   readonly #everyPod: Pod[] = [];
   readonly #clients: Client[] = [];
 
@@ -120,21 +115,6 @@ export class NetWorld {
     const machine = this.machines.get(name);
     if (machine === undefined) throw new Error(`no machine ${name}`);
     return machine;
-  }
-
-  /** Starts the front through which Portico, and nobody else, reaches the API server. */
-  async startApiFront(port: number): Promise<void> {
-    const server = new URL(this.options.controlPlane.server);
-    const words = [this.options.directory, EDGE_ADDRESS, server.port, String(port)];
-    this.#front = fork(FRONT, words, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-    await once(this.#front, 'message');
-  }
-
-  /** The front begins to behave otherwise; everything that is open through it is cut. */
-  async setApiFront(mode: FrontMode): Promise<void> {
-    const told = once(this.#front!, 'message');
-    this.#front!.send({ mode });
-    await told;
   }
 
   addClients(...clients: readonly Client[]): void {
@@ -311,7 +291,7 @@ export class NetWorld {
     await this.options.syns.close();
     for (const pod of this.#everyPod) pod.kill();
     for (const machine of this.machines.values()) await machine.stopProxy();
-    this.#front?.kill('SIGKILL');
+    this.front?.close();
     this.options.kubelet.api.close();
     await this.options.controlPlane.close();
   }

@@ -261,7 +261,7 @@ async function illApi(
   await world.settled();
   const mark: Mark = world.mark();
   const before = await activeNodes(world);
-  await world.setApiFront(mode);
+  await world.front.set(mode);
   let worst = '';
   const endAt = performance.now() + (world.options.long ? 15_000 : 6000);
   while (performance.now() < endAt) {
@@ -269,7 +269,7 @@ async function illApi(
     if (now !== before) worst = now;
     await delay(100);
   }
-  await world.setApiFront('pass');
+  await world.front.set('pass');
   await world.promise(
     `API server: ${words}`,
     'no target lost, counted, recovery by itself, 0 failed',

@@ -99,7 +99,7 @@ async function rotateToken(world: NetWorld): Promise<void> {
   await world.kubectl.run(['delete', 'secret', 'portico-token-1', '-n', world.account.namespace]);
   // The API server keeps a token it has accepted for 10 s.
   await delay(11_000);
-  await world.setApiFront('pass');
+  await world.front.set('pass');
   await world.promise(
     'token file rotated, old token revoked',
     'no gap beyond the back-off, no secret in the log',
