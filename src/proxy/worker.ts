@@ -66,6 +66,8 @@ export class Worker {
   #reportTimer: NodeJS.Timeout | null = null;
   #drainTimer: NodeJS.Timeout | null = null;
   #draining = false;
+  #drainIdleAtMs = Number.POSITIVE_INFINITY;
+  #drainDueAtMs = Number.POSITIVE_INFINITY;
 
   constructor(environment: WorkerEnvironment) {
     const { now, wallClock, random, log } = environment;
@@ -165,8 +167,12 @@ export class Worker {
   /**
    * Stops accepting, waits for what is in flight, and exits. Connections that wait for a request are closed after
    * `idleMs` (until then each gets `Connection: close` with its next answer); what is left after `deadlineMs` is cut.
+   * Asked again it can only become shorter: a worker that was replaced has an hour, and less when everything stops.
    */
   drain(idleMs: number, deadlineMs: number): void {
+    const nowMs = this.#environment.now();
+    this.#drainIdleAtMs = Math.min(this.#drainIdleAtMs, nowMs + idleMs);
+    this.#drainDueAtMs = Math.min(this.#drainDueAtMs, nowMs + deadlineMs);
     if (this.#draining) return;
     this.#draining = true;
     for (const listener of this.#listeners.values()) listener.stopAccepting();
@@ -175,12 +181,11 @@ export class Worker {
       for (const listener of listeners) listener.shutdown();
       void this.#leave();
     };
-    const begunAtMs = this.#environment.now();
     this.#drainTimer = setInterval(() => {
-      const forMs = this.#environment.now() - begunAtMs;
-      if (forMs >= idleMs) for (const listener of listeners) listener.closeIdle();
+      const atMs = this.#environment.now();
+      if (atMs >= this.#drainIdleAtMs) for (const listener of listeners) listener.closeIdle();
       const open = listeners.reduce((sum, listener) => sum + listener.openConnections, 0);
-      if (open === 0 || forMs >= deadlineMs) leave();
+      if (open === 0 || atMs >= this.#drainDueAtMs) leave();
     }, 50);
   }
 

@@ -36,6 +36,8 @@ export class Target implements TargetLive, Deadline {
   filedTick = -1;
   /** Last in, first out: the warmest connection is used first and surplus ones age out. */
   readonly idle: UpstreamConnection[] = [];
+  /** Dials that nobody waits for any more: idle connections, once they are connected. */
+  readonly spare = new Set<UpstreamConnection>();
   /** Open connections, connecting ones included. */
   open = 0;
   /** A connect has succeeded in this worker. */
@@ -141,6 +143,7 @@ export class Target implements TargetLive, Deadline {
 
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
+    for (const connection of this.spare) connection.close();
   }
 
   #eject(nowMs: number, reason: 'connect-failures' | 'gateway-errors'): void {

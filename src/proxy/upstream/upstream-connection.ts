@@ -85,6 +85,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
   /** Nobody waits for it any more: once connected it goes to the idle ones. */
   keepWhenConnected(): void {
     this.#user = null;
+    this.target.spare.add(this);
   }
 
   /** Passes a connection in use to another user (a request that became a tunnel). */
@@ -184,6 +185,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
     this.target.onConnected(nowMs);
     this.pool.onConnected(this.target, this.connectMs, first);
     if (this.#user === null) {
+      this.target.spare.delete(this);
       this.release();
       return;
     }
@@ -226,6 +228,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
     if (this.#phase === 'busy') this.pool.meters.connections(-1, 0);
     else if (this.#phase === 'idle') this.pool.meters.connections(0, -1);
     this.#phase = 'closed';
+    this.target.spare.delete(this);
     this.target.open -= 1;
     this.#context.deadlines.clear(this);
   }

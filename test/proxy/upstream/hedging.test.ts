@@ -33,8 +33,11 @@ describe('a second connection in time', () => {
   });
 
   after(async () => {
+    // Handles are freed in the turn after their close event.
     await setImmediate();
     await setImmediate();
+    const left = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap');
+    assert.deepEqual(left, [], 'no socket outlives its test');
   });
 
   async function ask(): Promise<number> {
@@ -68,7 +71,7 @@ describe('a second connection in time', () => {
     client.send(POST);
     await setImmediate();
     client.destroy();
-    // `afterEach` would hang on a dial that nobody owns.
+    // The last check of all finds a dial that nobody owns.
     await setImmediate();
   });
 });
