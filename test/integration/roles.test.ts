@@ -86,8 +86,11 @@ describe('roles', () => {
       .toArray()
       .flat();
     const workers = await running.untilServing();
-    const before = await running.metric('portico_http_requests_total');
-    assert.ok(before >= clientsRunning.length);
+    // Workers report four times a second.
+    const before = await until('the first counts', async () => {
+      const seen = await running.metric('portico_http_requests_total');
+      return seen >= clientsRunning.length ? seen : undefined;
+    });
     for (const client of clientsRunning) client.run();
 
     const from = running.log.length;
@@ -139,10 +142,13 @@ describe('roles', () => {
     await running.logged('controller-died');
     await running.logged('worker-died');
     await running.untilServing();
-    await until(
-      'the whole count again',
-      async () => (await running.metric('portico_http_requests_total')) === answered,
-    );
+    let seen = 0;
+    await until('the whole count again', async () => {
+      seen = await running.metric('portico_http_requests_total');
+      return seen === answered;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}: ${seen} of ${answered}`);
+    });
     assert.equal(await running.metric('portico_worker_restarts_total', { role: 'worker' }), 1);
   });
 
