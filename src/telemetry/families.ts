@@ -113,7 +113,7 @@ export const FAMILIES = {
   portico_retries_total: counter(
     'worker',
     ['pool', 'reason'],
-    'Attempts after the first, by what ended the attempt before',
+    'Attempts after the first, by what ended the attempt before; connect-slow is a second dial beside one that hangs, path-silent a request on a dead path',
   ),
   portico_retry_budget_exhausted_total: counter(
     'worker',
