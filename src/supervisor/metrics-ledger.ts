@@ -16,16 +16,21 @@ export class MetricsLedger {
     this.#last.set(worker, { ...frame, series });
   }
 
-  exited(worker: string, reason: string): void {
+  /**
+   * Returns what the controller of the moment has to hear: the numbers, too, since it may have been started after the
+   * worker's last report and before its end was noticed.
+   */
+  exited(worker: string, reason: string): readonly SupervisorToController[] {
     const frame = this.#last.get(worker);
     this.#last.delete(worker);
     const exit: SupervisorToController = { kind: 'process-exited', role: 'worker', worker, reason };
-    this.#exits.push(
+    const news: readonly SupervisorToController[] =
       frame === undefined
         ? [exit]
-        : [{ kind: 'worker-said', worker, message: { kind: 'metrics', frame } }, exit],
-    );
+        : [{ kind: 'worker-said', worker, message: { kind: 'metrics', frame } }, exit];
+    this.#exits.push(news);
     if (this.#exits.length > EXITS_KEPT) this.#exits.shift();
+    return news;
   }
 
   /**

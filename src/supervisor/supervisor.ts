@@ -331,8 +331,7 @@ export class Supervisor {
     this.#workers.delete(worker);
     const expected = worker.draining && reason === 'exit-0';
     const why = expected ? 'drained' : reason;
-    this.#ledger.exited(worker.name, why);
-    this.#tellController({ kind: 'process-exited', role: 'worker', worker: worker.name, reason: why });
+    for (const news of this.#ledger.exited(worker.name, why)) this.#tellController(news);
     if (this.#stopping) return this.#finishWhenDrained();
     const predecessor = this.#successors.get(worker);
     this.#successors.delete(worker);

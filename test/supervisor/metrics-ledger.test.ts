@@ -29,6 +29,13 @@ describe('metrics ledger', () => {
     assert.equal(ledger.exits().length, 2, 'to the controller after that one, too');
   });
 
+  it('tells the controller of the moment the numbers as well: it may never have heard the worker', () => {
+    const ledger = new MetricsLedger();
+    ledger.keep('worker-1', frame(1, ['a'], 7));
+    assert.deepEqual(ledger.exited('worker-1', 'SIGKILL'), ledger.exits());
+    assert.equal(ledger.exits().length, 2);
+  });
+
   it('tells the exit of a worker that never reported', () => {
     const ledger = new MetricsLedger();
     ledger.exited('worker-2', 'exit-1');
