@@ -84,7 +84,7 @@ function tableOf(set: number, { nodes, sets }: Size, sick: boolean): TargetTable
     const target = entry(node, sick && node === nodes - 1);
     entries.set(target.identity, target);
   }
-  return { entries, departures: [] };
+  return { entries, departures: [], lost: new Map() };
 }
 
 function inputOf(config: Config, size: Size, tables: readonly TargetTable[], version: number): CompileInput {

@@ -66,6 +66,7 @@ export const FAILURES = {
     'connection_terminated',
     'The target closed the connection before it answered.',
   ),
+  'target-lost': upstream(502, 'replayable', 'connection_terminated', 'The machine of the target is gone.'),
   'upstream-protocol': upstream(
     502,
     'never',

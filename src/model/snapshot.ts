@@ -69,6 +69,8 @@ export interface SnapshotPool {
   /** Hash of the pool with its targets: a worker keeps the picker of a pool that did not change. */
   readonly checksum: string;
   readonly groups: readonly TargetGroup[];
+  /** `address:port` of targets that left with their machine: what is open to them is cut. Named for a minute. */
+  readonly lost: readonly string[];
   readonly policy: PolicyConfig;
   readonly unknown: 'serve' | 'hold';
   readonly ejection: EjectionConfig;

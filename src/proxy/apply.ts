@@ -41,7 +41,7 @@ export class Applier {
   #targets = new Map<string, TargetsOfPool>();
   #pools = new Map<string, Pool>();
   /** Left the configuration with flows on them. */
-  readonly #leaving = new Set<Target>();
+  readonly #leaving = new Set<{ readonly pool: string; readonly target: Target }>();
 
   constructor(context: ApplyContext) {
     this.#context = context;
@@ -77,7 +77,7 @@ export class Applier {
       if (target.cluster === cluster && target.node === node) flows += target.inFlight;
     };
     for (const targets of this.#targets.values()) for (const target of targets.values()) add(target);
-    for (const target of this.#leaving) add(target);
+    for (const { target } of this.#leaving) add(target);
     return flows;
   }
 
@@ -123,6 +123,7 @@ export class Applier {
           const target = member.live as Target;
           target.retired = member.state === 'draining';
           if (target.retired) target.closeIdle();
+          target.doubt(target.retired || member.health === 'unhealthy' || member.lastResort);
           // A target that has to be proven anew has lost what its former life had proven.
           if (member.state === 'filling' && member.health === 'unknown') target.proven = false;
         }
@@ -134,10 +135,15 @@ export class Applier {
       for (const [identity, target] of targets) {
         if (now?.get(identity) === target) continue;
         target.retire();
-        if (target.inFlight > 0) this.#leaving.add(target);
+        target.doubt(true);
+        if (target.inFlight > 0) this.#leaving.add({ pool: name, target });
       }
     }
-    for (const target of this.#leaving) if (target.inFlight === 0) this.#leaving.delete(target);
+    for (const leaving of this.#leaving) {
+      const { pool, target } = leaving;
+      if (this.#pools.get(pool)?.config.lost.includes(target.identity)) target.lose();
+      if (target.inFlight === 0) this.#leaving.delete(leaving);
+    }
   }
 }
 

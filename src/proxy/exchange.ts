@@ -32,7 +32,7 @@ import { actionOf, NO_POOL } from './router/weighted.ts';
 import type { Runtime } from './runtime.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import { TARGET_LOST, type UpstreamConnection, type UpstreamUser } from './upstream/upstream-connection.ts';
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -354,6 +354,7 @@ export class Exchange implements UpstreamUser, Deadline {
     if (error === null && connection.parser.eof() === Step.End) {
       return this.#onResponseEnd(connection, '', true);
     }
+    if (error === TARGET_LOST) return this.#onUpstreamFailure('target-lost', false);
     this.#onUpstreamFailure(this.#responseStarted ? 'upstream-incomplete' : 'upstream-reset', false);
   }
 

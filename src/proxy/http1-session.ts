@@ -19,6 +19,7 @@ const TUNNEL_FAILURES: Readonly<Record<TunnelResult, FailureCode | null>> = {
   complete: null,
   'client-aborted': 'client-aborted',
   'upstream-reset': 'upstream-reset',
+  'target-lost': 'target-lost',
   'stream-idle': 'stream-idle',
   shutdown: null,
 };

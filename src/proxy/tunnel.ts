@@ -2,11 +2,17 @@
 
 import type { FailureCode } from '../model/failures.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import { TARGET_LOST, type UpstreamConnection, type UpstreamUser } from './upstream/upstream-connection.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** How a tunnel ended: `complete` when both sides ended in order. */
-export type TunnelResult = 'complete' | 'client-aborted' | 'upstream-reset' | 'stream-idle' | 'shutdown';
+export type TunnelResult =
+  | 'complete'
+  | 'client-aborted'
+  | 'upstream-reset'
+  | 'target-lost'
+  | 'stream-idle'
+  | 'shutdown';
 
 export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
@@ -101,7 +107,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
       if (!this.#done) this.#closeDownstream('complete');
       return;
     }
-    this.#finish('upstream-reset');
+    this.#finish(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
   }
 
   onUpstreamConnected(): void {}
@@ -134,7 +140,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#settle(result);
     if (result === 'client-aborted') this.#connection.wire.reset();
     else this.#connection.close();
-    if (result === 'upstream-reset') this.#downstream.reset();
+    if (result === 'upstream-reset' || result === 'target-lost') this.#downstream.reset();
     else this.#downstream.destroy();
   }
 

@@ -21,6 +21,7 @@ export const FLAGS = {
   'connect-timeout': 'UF',
   'connect-failed': 'UF',
   'upstream-reset': 'UC',
+  'target-lost': 'UC',
   'upstream-protocol': 'UP',
   'upstream-header-too-large': 'UP',
   'upstream-incomplete': 'UC',

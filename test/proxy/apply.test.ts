@@ -106,6 +106,32 @@ describe('apply', () => {
     });
   }
 
+  it('repeats elsewhere a request whose target was lost with its machine, and cuts an answer that had begun', async () => {
+    const lost = await stage.backend((upstream, index) => {
+      if (index === 1) upstream.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf');
+    });
+    const other = await stage.backend(named('other'));
+    const pool = { timeouts: PATIENT };
+    stage.plane.apply(snapshotOf({ pools: [{ ...pool, targets: [lost.at, other.at] }] }));
+    // Round robin: two of four go to each.
+    const clients: RawPeer[] = [];
+    for (let index = 0; index < 4; index += 1) {
+      const client = await stage.client();
+      clients.push(client);
+      client.send(GET);
+      const answered = (): number => clients.filter(({ received }) => received.includes('other')).length;
+      await eventually('the request', () => lost.connections + answered() === index + 1);
+    }
+    await eventually('half an answer', () => clients.some(({ received }) => received.includes('half')));
+    const [begun] = clients.filter(({ received }) => received.includes('half'));
+    assert.ok(begun !== undefined);
+    stage.plane.apply(snapshotOf({ version: 2, pools: [{ ...pool, targets: [other.at], lost: [lost.at] }] }));
+    for (const client of clients) if (client !== begun) await client.expect('other');
+    await begun.until(() => begun.closed);
+    assert.equal(begun.error?.code, 'ECONNRESET');
+    assert.equal(stage.plane.metric('portico_retries_total{pool="pool-0",reason="target-lost"}'), 1);
+  });
+
   it('uses a target again that comes back from draining', async () => {
     const server = await stage.backend(named('back'));
     const version = (number: number, state: 'active' | 'draining'): Snapshot =>

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { ListenerConfig } from '../../src/model/config.ts';
@@ -13,6 +14,15 @@ import { listenerConfig, type PoolShape, ROUND_ROBIN, snapshotOf } from '../supp
 const HOUR_MS = 3_600_000;
 /** Less than the worker takes before it stops reading. */
 const STEP = 128 * 1024;
+
+/** Until the kernel asks the other end whether it is there; NaN while another timer of the socket runs (proc(5)). */
+function keepAliveSeconds(socket: net.Socket): number {
+  const port = socket.localPort!.toString(16).toUpperCase().padStart(4, '0');
+  const row = new RegExp(`:${port} [\\dA-F]+:[\\dA-F]{4} 01 \\S+ 02:([\\dA-F]{8})`).exec(
+    readFileSync('/proc/self/net/tcp', 'latin1'),
+  );
+  return row === null ? Number.NaN : Number.parseInt(row[1]!, 16) / 100;
+}
 
 describe('tcp session', () => {
   const stage = new Stage();
@@ -211,6 +221,52 @@ describe('tcp session', () => {
     await client.until(() => client.closed);
     assert.equal(client.error?.code, 'ECONNRESET', 'it can tell that something is missing');
   });
+
+  // The target's machine ---------------------------------------------------------------------------------------------
+
+  it('resets both sides at once when the machine of the target is lost', async () => {
+    const { client, upstream } = await pair();
+    upstream.send('x');
+    await client.expect('x');
+    stage.plane.apply(snapshot({ targets: [], lost: [stage.servers[0]!.at] }, {}, 2));
+    await client.until(() => client.closed);
+    assert.equal(client.error?.code, 'ECONNRESET');
+    await upstream.until(() => upstream.closed);
+    assert.equal(upstream.error?.code, 'ECONNRESET');
+    assert.equal(result('target-lost'), 1);
+    assert.equal(stage.plane.metric('portico_failures_total{listener="git",reason="target-lost"}'), 1);
+  });
+
+  it('resets what is open to a target that left earlier, when its machine is found to be lost', async () => {
+    const { client, upstream } = await pair();
+    stage.plane.apply(snapshot({ targets: [] }, {}, 2));
+    client.send('still');
+    await upstream.expect('still');
+    stage.plane.apply(snapshot({ targets: [], lost: [stage.servers[0]!.at] }, {}, 3));
+    await client.until(() => client.closed);
+    assert.equal(result('target-lost'), 1);
+  });
+
+  for (const [what, member] of [
+    ['drains', { state: 'draining' }],
+    ['fails its probe', { health: 'unhealthy' }],
+    ['has become a last resort', { lastResort: true }],
+  ] as const) {
+    it(`lets the flows of a target that ${what} go on, and asks every second whether it is there`, async () => {
+      const { client, upstream } = await pair();
+      client.send('x');
+      await upstream.expect('x');
+      const { up } = await ownSockets();
+      const { at } = stage.servers[0]!;
+      await eventually('the usual keep-alive', () => keepAliveSeconds(up) > 20);
+      stage.plane.apply(snapshot({ targets: [{ at, ...member }] }, {}, 2));
+      await eventually('closer questions', () => keepAliveSeconds(up) <= 1);
+      client.send('y');
+      await upstream.expect('xy');
+      stage.plane.apply(snapshot({ targets: [at] }, {}, 3));
+      await eventually('the usual keep-alive again', () => keepAliveSeconds(up) > 20);
+    });
+  }
 
   // Connecting -------------------------------------------------------------------------------------------------------
 

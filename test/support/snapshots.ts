@@ -89,6 +89,7 @@ export function snapshotOf(shape: {
       name: `pool-${poolIndex}`,
       checksum: JSON.stringify(pool),
       groups,
+      lost: [],
       policy: ROUND_ROBIN,
       unknown: 'serve',
       ejection: { connectFailures: 0, gatewayErrors: 0, baseMs: 5000, maxMs: 300_000, maxShare: 0.5 },

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
+import { identityOf } from '../targets/derive.ts';
 import type { TargetTable } from '../targets/target-table.ts';
 import type { ServiceAction } from './expand.ts';
 import { HostSetBuilder, type PlacedMemo, placedSets } from './host-sets.ts';
@@ -110,14 +111,18 @@ function compilePool(
   const settingsText = remember(memo.pools, config, () => JSON.stringify(settings));
   const hash = createHash('sha256').update(JSON.stringify(name)).update(settingsText);
   const groups: TargetGroup[] = [];
+  const lost: string[] = [];
   for (const { table, port, priority, weight } of sources) {
     for (const set of placedSets(table, memo.placed)) {
       const group = { hostSet: builder.add(set), port: set.port === 0 ? port : set.port, priority, weight };
       hash.update(`\n${set.key} ${group.port} ${priority} ${weight}`);
       groups.push(group);
     }
+    for (const { address, port: own } of table.lost.values())
+      lost.push(identityOf(address, own === 0 ? port : own));
   }
-  return { name, checksum: hash.digest('hex'), groups, ...settings };
+  if (lost.length > 0) hash.update(`\nlost ${lost.sort().join(' ')}`);
+  return { name, checksum: hash.digest('hex'), groups, lost, ...settings };
 }
 
 function compileAction(

@@ -29,6 +29,8 @@ export interface TargetView {
   readonly proof: 'proven' | 'failed' | 'none';
   /** Good enough, with its absence from the API, to let it go. */
   readonly dead: boolean;
+  /** It is dead and nothing at all comes back, from the node neither: the machine, not only what runs on it. */
+  readonly silent: boolean;
   readonly lastResort: boolean;
   /** kube-proxy's own weight, null when it gives none. */
   readonly weight: number | null;
@@ -54,7 +56,14 @@ export function judge(evidence: Evidence): TargetView {
     if (!probed) lastResort = true;
   }
   const weight = healthCheckNodePort?.failure === null ? healthCheckNodePort.weight : null;
-  return { ...verdict, lastResort, weight, notes };
+  const silent = verdict.dead && isSilent(evidence);
+  return { ...verdict, silent, lastResort, weight, notes };
+}
+
+/** Whatever answers, with a refusal even, is a machine that lives; who is not asked does not speak against it. */
+function isSilent({ probed, poolProbe, proofProbe, nodeProbe }: Evidence): boolean {
+  const asked = [probed ? poolProbe : proofProbe, nodeProbe].filter((status) => status !== undefined);
+  return asked.length > 0 && asked.every(({ failure }) => failure === 'timeout' || failure === 'unreachable');
 }
 
 type Verdict = Pick<TargetView, 'health' | 'proof' | 'dead'>;

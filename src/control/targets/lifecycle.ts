@@ -44,7 +44,7 @@ export function advance(
       join(identity, port, candidate, derived, before, previous === null, view, now, options),
     );
   }
-  const departures = leave(previous, drafts, derived, viewOf, now, options);
+  const { departures, lost } = leave(previous, drafts, derived, viewOf, now, options);
   settleLastResorts(drafts);
   const entries = new Map<string, TargetEntry>();
   let isSame = previous !== null && previous.entries.size === drafts.size;
@@ -56,10 +56,11 @@ export function advance(
     entries.set(identity, entry);
     dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
   }
-  if (isSame && previous !== null && departures.length === previous.departures.length) {
+  for (const { sinceMs } of lost.values()) dueAtMs = earlier(dueAtMs, sinceMs + options.lostMs);
+  if (isSame && previous?.lost === lost && departures.length === previous.departures.length) {
     return { table: previous, dueAtMs };
   }
-  return { table: { entries, departures }, dueAtMs };
+  return { table: { entries, departures, lost }, dueAtMs };
 }
 
 function join(

@@ -9,15 +9,23 @@ import {
   type Hold,
   isGood,
   type LifecycleOptions,
+  type LostTarget,
   type Now,
   type TargetEntry,
   type TargetTable,
   type ViewOf,
 } from './target-table.ts';
 
+export interface Left {
+  /** When targets vanished during the current step, monotonic milliseconds. */
+  readonly departures: readonly number[];
+  readonly lost: ReadonlyMap<string, LostTarget>;
+}
+
+const NONE_LOST: ReadonlyMap<string, LostTarget> = new Map();
+
 /**
  * Adds the held targets to `drafts` and turns draining ones into held ones where nothing else is proven.
- * Returns when targets vanished during the current step, monotonic milliseconds.
  */
 export function leave(
   previous: TargetTable | null,
@@ -26,7 +34,7 @@ export function leave(
   viewOf: ViewOf,
   now: Now,
   options: LifecycleOptions,
-): readonly number[] {
+): Left {
   let good = 0;
   let others = 0;
   for (const draft of drafts.values()) {
@@ -34,16 +42,21 @@ export function leave(
     if (draft.state !== 'draining') others++;
   }
   if (good === 0) keepDraining(drafts, others, now, options);
-  if (previous === null) return [];
+  if (previous === null) return { departures: [], lost: NONE_LOST };
 
   const recent = previous.departures.filter((atMs) => now.monotonicMs - atMs < options.stepMs);
   const doubted: Leaving[] = [];
   let counted = 0;
   let guarded = 0;
+  const lost: [string, LostTarget][] = [];
   for (const entry of previous.entries.values()) {
     if (entry.state !== 'draining') counted++;
     if (drafts.has(entry.identity)) continue;
     const leaving = describe(entry, derived, viewOf, options);
+    if (leaving.absent && leaving.view.silent) {
+      const { address } = entry.candidate;
+      lost.push([entry.identity, { address, port: entry.port, sinceMs: now.monotonicMs }]);
+    }
     if (!leaving.isWorthKeeping) continue;
     if (leaving.signal === 'vanished') {
       if (entry.hold?.kind === 'guard') {
@@ -77,7 +90,21 @@ export function leave(
       departures.push(now.monotonicMs);
     }
   }
-  return departures;
+  return { departures, lost: stillLost(previous.lost, lost, drafts, now, options) };
+}
+
+/** The same map as before when nothing has changed. */
+function stillLost(
+  before: ReadonlyMap<string, LostTarget>,
+  added: readonly (readonly [string, LostTarget])[],
+  drafts: ReadonlyMap<string, Draft>,
+  now: Now,
+  options: LifecycleOptions,
+): ReadonlyMap<string, LostTarget> {
+  const stays = [...before].filter(
+    ([identity, { sinceMs }]) => !drafts.has(identity) && now.monotonicMs - sinceMs < options.lostMs,
+  );
+  return added.length === 0 && stays.length === before.size ? before : new Map([...stays, ...added]);
 }
 
 interface Leaving {

@@ -107,5 +107,5 @@ function ownTable(shared: TargetTable, port: number): TargetTable {
     const identity = identityOf(entry.candidate.address, port);
     entries.set(identity, { ...entry, identity, port });
   }
-  return { entries, departures: shared.departures };
+  return { entries, departures: shared.departures, lost: new Map() };
 }

@@ -31,6 +31,16 @@ export interface TargetTable {
   readonly entries: ReadonlyMap<string, TargetEntry>;
   /** When targets vanished lately, monotonic milliseconds: removals one by one count as one step. */
   readonly departures: readonly number[];
+  /** Left with their machine, lately: what is open to them is cut at once. By identity; not those that came back. */
+  readonly lost: ReadonlyMap<string, LostTarget>;
+}
+
+export interface LostTarget {
+  readonly address: string;
+  /** 0 in tables that know no port. */
+  readonly port: number;
+  /** Monotonic milliseconds. */
+  readonly sinceMs: number;
 }
 
 export interface LifecycleOptions {
@@ -45,17 +55,20 @@ export interface LifecycleOptions {
   readonly stepMs: number;
   /** A target of which nobody can say anything counts as proven after this. Default 60 s. */
   readonly fillMs: number;
+  /** A lost target is named to the workers for this long. Default 60 s. */
+  readonly lostMs: number;
   /** The vanished service is believed to be deleted: its targets go at once. */
   readonly believeMissing: boolean;
 }
 
-export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs'>;
+export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs' | 'lostMs'>;
 
 export const DEFAULT_LIFECYCLE_TIMES: LifecycleTimes = {
   holdMs: 120_000,
   guardMs: 600_000,
   stepMs: 10_000,
   fillMs: 60_000,
+  lostMs: 60_000,
 };
 
 /** Why a target that should leave is still there; immutable and kept as long as the cause lasts. */
@@ -90,4 +103,4 @@ export function isGood(draft: Draft): boolean {
 }
 
 /** No targets. */
-export const EMPTY_TABLE: TargetTable = { entries: new Map(), departures: [] };
+export const EMPTY_TABLE: TargetTable = { entries: new Map(), departures: [], lost: new Map() };

@@ -84,7 +84,7 @@ export class Pool implements EjectionLedger {
         idle.close();
       }
     }
-    if (target.open >= this.config.connections.perTarget) return undefined;
+    if (target.connections.size >= this.config.connections.perTarget) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random());
   }
 

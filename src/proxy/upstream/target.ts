@@ -38,10 +38,12 @@ export class Target implements TargetLive, Deadline {
   readonly idle: UpstreamConnection[] = [];
   /** Dials that nobody waits for any more: idle connections, once they are connected. */
   readonly spare = new Set<UpstreamConnection>();
-  /** Open connections, connecting ones included. */
-  open = 0;
+  /** Open ones: connecting, in use and idle. */
+  readonly connections = new Set<UpstreamConnection>();
   /** A connect has succeeded in this worker. */
   proven = false;
+  /** Something speaks against it: each of its connections is asked every second whether the other end is there. */
+  doubted = false;
   /** A connect failed or hangs: until then it is dialled after the others. 0 when nothing is held against it. */
   suspectUntilMs = 0;
   readonly connects = new ConnectRecord();
@@ -144,6 +146,18 @@ export class Target implements TargetLive, Deadline {
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
     for (const connection of this.spare) connection.close();
+  }
+
+  doubt(doubted: boolean): void {
+    if (this.doubted === doubted) return;
+    this.doubted = doubted;
+    for (const connection of this.connections) connection.keepAlive(doubted);
+  }
+
+  /** Its machine is gone: nothing that is open to it will ever hear of that from there. */
+  lose(): void {
+    this.retire();
+    for (const connection of [...this.connections]) connection.lose();
   }
 
   #eject(nowMs: number, reason: 'connect-failures' | 'gateway-errors'): void {

@@ -19,8 +19,17 @@ export interface UpstreamUser {
   onUpstreamClose(connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void;
 }
 
-/** A path that died without a word is found out after this, even while a tunnel is silent. */
+/** A path that died without a word is found out after this and ten seconds more, even while a tunnel is silent. */
 const KEEP_ALIVE_MS = 30_000;
+/** While something speaks against the target: asked after a second of silence, then every second. */
+const DOUBT_MS = 1000;
+/** Questions without an answer after which the kernel gives the connection up. */
+const QUESTIONS = 10;
+const QUESTIONS_IN_DOUBT = 4;
+/** What the user of a connection is told whose target's machine is gone. */
+export const TARGET_LOST: NodeJS.ErrnoException = Object.assign(new Error('the target is lost'), {
+  code: 'ETARGETLOST',
+});
 
 type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
 
@@ -63,11 +72,11 @@ export class UpstreamConnection implements WireOwner, Deadline {
     const spread = 0.9 + 0.2 * jitter;
     this.#requestLimit = connections.requests === 0 ? Infinity : Math.max(1, connections.requests * spread);
     this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
-    target.open += 1;
     this.wire = Wire.plain(null, this, context);
     const { socket } = this.wire;
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    this.keepAlive(target.doubted);
+    target.connections.add(this);
     socket.connect({ host: target.address, port: target.port, autoSelectFamily: false });
     this.wire.socket.once('connect', () => this.#onConnect());
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
@@ -137,6 +146,32 @@ export class UpstreamConnection implements WireOwner, Deadline {
     this.#user = null;
     this.#closed();
     this.wire.destroy();
+  }
+
+  /** How soon the kernel finds out that nobody is there any more, while nothing is on its way. */
+  keepAlive(doubted: boolean): void {
+    const { socket } = this.wire;
+    // Answered by the other kernel: a silent `git clone` on a node that drains is not disturbed.
+    if (doubted) socket.setKeepAlive(true, DOUBT_MS, DOUBT_MS, QUESTIONS_IN_DOUBT);
+    else socket.setKeepAlive(true, KEEP_ALIVE_MS, DOUBT_MS, QUESTIONS);
+  }
+
+  /** Cuts the connection with a reset, and tells its user. */
+  lose(): void {
+    if (this.#phase === 'connecting') return this.#failConnect('connect-failed');
+    if (this.#phase === 'idle') return this.#dropIdle();
+    if (this.#phase === 'closed') return;
+    const user = this.#user;
+    this.#user = null;
+    this.#closed();
+    this.wire.reset();
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      user?.onUpstreamClose(this, TARGET_LOST);
+    } finally {
+      turn.leave();
+    }
   }
 
   onDeadline(): void {
@@ -229,7 +264,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
     else if (this.#phase === 'idle') this.pool.meters.connections(0, -1);
     this.#phase = 'closed';
     this.target.spare.delete(this);
-    this.target.open -= 1;
+    this.target.connections.delete(this);
     this.#context.deadlines.clear(this);
   }
 }

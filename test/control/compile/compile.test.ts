@@ -48,7 +48,7 @@ function tableOf(targets: readonly Placed[]): TargetTable {
       changedAtMs: 0,
     });
   }
-  return { entries, departures: [] };
+  return { entries, departures: [], lost: new Map() };
 }
 
 const poolOf = (name: string, targets: readonly Placed[]): PoolTargets => ({
@@ -96,6 +96,20 @@ const poolsOf = (lists: readonly (readonly Placed[])[]): PoolTargets[] =>
   lists.map((list, index) => poolOf(`pool-${index}`, list));
 
 describe('compile', () => {
+  test('names lost targets at their port, and their naming is a change', () => {
+    const before = poolOf('web', [{ address: '10.0.0.1', port: 0, weight: 1, health: 'healthy' }]);
+    const [source] = before.sources;
+    const lost = new Map([
+      ['10.0.0.9:0', { address: '10.0.0.9', port: 0, sinceMs: 5 }],
+      ['[fd00::9]:31000', { address: 'fd00::9', port: 31000, sinceMs: 5 }],
+    ]);
+    const after = { ...before, sources: [{ ...source!, table: { ...source!.table, lost } }] };
+    const [one, other] = [snapshotOf([before]), snapshotOf([after])];
+    assert.deepEqual(one.pools[0]!.lost, []);
+    assert.deepEqual(other.pools[0]!.lost, ['10.0.0.9:30080', '[fd00::9]:31000']);
+    assert.notEqual(one.checksum, other.checksum);
+  });
+
   test('the order in which targets came changes nothing', () => {
     fc.assert(
       fc.property(fleet, fc.infiniteStream(fc.nat()), (lists, order) => {

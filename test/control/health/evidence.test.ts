@@ -33,9 +33,9 @@ const NOTHING: Evidence = {
   othersFailing: 0,
 };
 const told = (changes: Partial<Evidence>): string => {
-  const { health, proof, dead, lastResort, notes } = judge({ ...NOTHING, ...changes });
+  const { health, proof, dead, silent, lastResort, notes } = judge({ ...NOTHING, ...changes });
   const codes = notes.map(({ code }) => code).join();
-  return `${health} ${proof}${dead ? ' dead' : ''}${lastResort ? ' last-resort' : ''}${codes === '' ? '' : ` ${codes}`}`;
+  return `${health} ${proof}${dead ? ' dead' : ''}${silent ? ' silent' : ''}${lastResort ? ' last-resort' : ''}${codes === '' ? '' : ` ${codes}`}`;
 };
 const MIXED = failing('timeout', { recentFailures: 5 });
 
@@ -97,7 +97,7 @@ const TABLE: readonly [name: string, evidence: Partial<Evidence>, expected: stri
   [
     'kube-proxy silent after it had answered',
     { nodeProbe: failing('timeout') },
-    'unknown none dead last-resort kube-proxy-unhealthy',
+    'unknown none dead silent last-resort kube-proxy-unhealthy',
   ],
   [
     'kube-proxy never reached (a firewall)',
@@ -117,7 +117,7 @@ const TABLE: readonly [name: string, evidence: Partial<Evidence>, expected: stri
   [
     'nothing at all comes through this node',
     { probed: true, poolProbe: failing('timeout'), othersFailing: 0.5 },
-    'unhealthy failed dead probe-failed',
+    'unhealthy failed dead silent probe-failed',
   ],
   [
     'failures through this node only',
@@ -127,7 +127,7 @@ const TABLE: readonly [name: string, evidence: Partial<Evidence>, expected: stri
   [
     'failures everywhere and kube-proxy silent: the node is dead',
     { probed: true, poolProbe: MIXED, nodeProbe: failing('timeout'), othersFailing: 0.5 },
-    'unhealthy failed dead last-resort probe-failed,kube-proxy-unhealthy',
+    'unhealthy failed dead silent last-resort probe-failed,kube-proxy-unhealthy',
   ],
   [
     'failures everywhere under Local: each node answers for itself',

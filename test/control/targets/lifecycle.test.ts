@@ -17,11 +17,13 @@ const NEUTRAL: TargetView = {
   health: 'unknown',
   proof: 'none',
   dead: false,
+  silent: false,
   lastResort: false,
   weight: null,
   notes: [],
 };
 const PROVEN: TargetView = { ...NEUTRAL, health: 'healthy', proof: 'proven' };
+const SILENT: Partial<TargetView> = { silent: true };
 const DEAD: TargetView = { ...NEUTRAL, health: 'unhealthy', proof: 'failed', dead: true };
 
 type Listed = Candidate['state'] | { readonly state: Candidate['state']; readonly code: ReasonCode };
@@ -250,6 +252,52 @@ describe('make before break', () => {
       3: excluded('no-local-endpoint'),
     } as const;
     assert.deepEqual(life.step(listed).shape, { 1: 'active' });
+  });
+});
+
+describe('lost with its machine', () => {
+  const GONE: TargetView = { ...DEAD, ...SILENT };
+  const lost = (life: Life): string[] => [...(life.table?.lost.keys() ?? [])];
+
+  test('a node that is deleted while nothing of it answers is lost, and named for a minute', () => {
+    const life = new Life().step(NODES);
+    life.views = { 3: GONE };
+    const left = { 1: 'active', 2: 'active' } as const;
+    assert.deepEqual(lost(life.step(NODES)), [], 'silence alone may end');
+    assert.deepEqual(lost(life.step(left)), ['10.0.0.3:30080']);
+    assert.equal(life.dueAtMs, life.nowMs + 60_000);
+    assert.deepEqual(lost(life.after(59_999).step(left)), ['10.0.0.3:30080']);
+    assert.deepEqual(lost(life.after(1).step(left)), []);
+  });
+  test('a node that drains first and is deleted when it is off is lost', () => {
+    const life = new Life().step(NODES).step({ ...NODES, 3: 'draining' });
+    life.views = { 3: GONE };
+    assert.deepEqual(lost(life.step({ 1: 'active', 2: 'active' })), ['10.0.0.3:30080']);
+  });
+  test('a held target is lost once probes call it and its node dead', () => {
+    const life = new Life().step(NODES).step({ 1: 'active' });
+    assert.deepEqual(lost(life), []);
+    life.views = { 2: GONE };
+    assert.deepEqual(lost(life.step({ 1: 'active' })), ['10.0.0.2:30080']);
+  });
+  test('a node that is deleted and answers goes on with its flows', () => {
+    for (const view of [PROVEN, NEUTRAL, DEAD]) {
+      const life = new Life().step(NODES);
+      life.views = { 3: view };
+      assert.deepEqual(lost(life.step({ 1: 'active', 2: 'active' })), []);
+    }
+  });
+  test('endpoints that leave a node which is listed are no lost machine', () => {
+    const life = new Life().step(NODES);
+    life.views = { 3: GONE };
+    assert.deepEqual(lost(life.step({ 1: 'active', 2: 'active', 3: excluded('no-local-endpoint') })), []);
+  });
+  test('a node that returns is not lost any more', () => {
+    const life = new Life().step(NODES);
+    life.views = { 3: GONE };
+    life.step({ 1: 'active', 2: 'active' });
+    life.views = {};
+    assert.deepEqual(lost(life.step(NODES)), []);
   });
 });
 

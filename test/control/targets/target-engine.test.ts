@@ -317,6 +317,24 @@ describe('events', () => {
     assert.equal(bench.targets()[2], '10.0.0.3:30080 active healthy');
     await bench.engine.close();
   });
+  test('a node that falls silent and is deleted is lost, for pools with a probe and for those that share a table', async () => {
+    const kubeProxy = { healthz: true, port: 10256, intervalMs: 2000, timeoutMs: 1000 };
+    const pools = [poolConfig('web', { health: HTTP_HEALTH }), poolConfig('plain')];
+    const bench = new Bench(config({ clusters: [clusterConfig({ kubeProxy })], pools }));
+    const lost = (): (readonly string[])[] => bench.snapshot.pools.map((pool) => pool.lost);
+    for (const number of [1, 2, 3])
+      for (const port of [10256, 30080]) bench.up.add(`10.0.0.${number}:${port}`);
+    await bench.list();
+    await bench.time.move(3000);
+    for (const port of [10256, 30080]) bench.failures.set(`10.0.0.3:${port}`, 'timeout');
+    await bench.time.move(30_000);
+    assert.deepEqual(lost(), [[], []]);
+    await bench.list({ nodes: nodes(1, 2) });
+    assert.deepEqual(lost(), [['10.0.0.3:30080'], ['10.0.0.3:30080']]);
+    await bench.time.move(60_000);
+    assert.deepEqual(lost(), [[], []]);
+    await bench.engine.close();
+  });
   test('kube-proxy is asked once for each node, whatever the number of pools', async () => {
     const kubeProxy = { healthz: true, port: 10256, intervalMs: 2000, timeoutMs: 1000 };
     const bench = new Bench(
