@@ -12,11 +12,12 @@ const FILES = globSync('src/**/*.{ts,js}', { cwd: ROOT }).sort();
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   http1: ['model'],
+  http2: ['model', 'http1'],
   balance: ['model'],
   telemetry: ['model'],
   config: ['model'],
   supervisor: ['model'],
-  proxy: ['model', 'http1', 'balance', 'telemetry'],
+  proxy: ['model', 'http1', 'http2', 'balance', 'telemetry'],
   control: ['model', 'config', 'balance', 'telemetry'],
   cli: ['model', 'config'],
   demo: ['model'],

@@ -1,0 +1,20 @@
+// What a connection is told when it is made: its limits, and what it announces in SETTINGS.
+
+import type { UnderscorePolicy } from '../http1/field-scanner.ts';
+import type { HeadLimits } from '../http1/limits.ts';
+
+/** Bounds of one connection. */
+export interface ConnectionOptions {
+  /** Bounds of a head and of a trailer section; `headerBytes` is announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
+  readonly head: HeadLimits;
+  /** Names with an underscore, as in HTTP/1.1; servers only. */
+  readonly underscores: UnderscorePolicy;
+  /** Streams that the peer may have open at once; servers only. 1 to 2^31-1; 100 is usual. */
+  readonly maxStreams: number;
+  /** Bytes that a stream may have on its way to us unread, 0 to 2^31-1; 65,535 when not announced. */
+  readonly streamWindow: number;
+  /** The same for all streams together, 65,535 to 2^31-1. */
+  readonly connectionWindow: number;
+  /** Announce extended CONNECT (RFC 8441); servers only. */
+  readonly extendedConnect: boolean;
+}

@@ -1,0 +1,43 @@
+// One stream of a connection: its head, its states and its windows.
+
+import type { MessageHead } from '../http1/message-head.ts';
+
+/** One half of a stream (RFC 9113, section 5.1). */
+export const Half = { Idle: 0, Open: 1, Closed: 2 } as const;
+export type Half = (typeof Half)[keyof typeof Half];
+
+/**
+ * A stream, filled again for a later one after `Connection.release`. Its fields are written by the connection alone;
+ * `owner` belongs to the session.
+ */
+export class Stream<H extends MessageHead = MessageHead, O = unknown> {
+  /** 1 to 2^31-1; 0 while unused. */
+  id = 0;
+  /** The head that was received: valid from `onHead` until the stream is released. */
+  readonly head: H;
+  /** Whatever the session keeps for this stream. */
+  owner: O | null = null;
+  /** What the peer sends: `Open` until END_STREAM or a reset. */
+  receiving: Half = Half.Idle;
+  /** What we send. */
+  sending: Half = Half.Idle;
+  /** The request method, which decides whether its response may have content; client role only. */
+  method = '';
+  /** Bytes that the peer lets us send on this stream; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE. */
+  sendWindow = 0;
+  /** Bytes that the peer may still send on this stream. */
+  receiveWindow = 0;
+  /** Received and handed over, but not yet consumed. */
+  unconsumed = 0;
+  /** `sendData` took less than it was given: `onWindow` will be called. */
+  blocked = false;
+
+  constructor(head: H) {
+    this.head = head;
+  }
+
+  /** Whether either side may still send. */
+  get open(): boolean {
+    return this.receiving === Half.Open || this.sending === Half.Open;
+  }
+}
