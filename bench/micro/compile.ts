@@ -73,6 +73,7 @@ function entry(node: number, sick: boolean): TargetEntry {
     joinedAtMs: 0,
     hold: null,
     changedAtMs: 0,
+    changedBy: '',
   };
 }
 

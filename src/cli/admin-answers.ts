@@ -6,6 +6,11 @@ export interface TargetsAnswer {
   readonly targets: readonly ExplainedTarget[];
 }
 
+/** Of `/targets`: `truncated` when there are more rows than one answer holds. */
+export interface TargetListAnswer extends TargetsAnswer {
+  readonly truncated: boolean;
+}
+
 export interface TargetsExplanationAnswer extends TargetsAnswer {
   readonly kind: 'node' | 'service';
   readonly name: string;
@@ -62,6 +67,9 @@ const isTarget = (value: unknown): value is ExplainedTarget =>
 
 export const isTargetsAnswer = (value: unknown): value is TargetsAnswer =>
   isRecord(value) && Array.isArray(value['targets']) && value['targets'].every(isTarget);
+
+export const isTargetListAnswer = (value: unknown): value is TargetListAnswer =>
+  isTargetsAnswer(value) && typeof (value as { truncated?: unknown }).truncated === 'boolean';
 
 export const isExplanationAnswer = (value: unknown): value is ExplanationAnswer => {
   if (!isRecord(value)) return false;

@@ -32,6 +32,11 @@ export const OPTIONS: readonly OptionHelp[] = [
   option('admin', 'Admin address of the running Portico; default http://127.0.0.1:9901', 'URL|unix:PATH'),
   option('token-file', 'File with the admin token; default the token in PORTICO_ADMIN_TOKEN, if any', 'FILE'),
   option('cluster', 'Name of the cluster', 'NAME'),
+  option('node', 'Name of a node', 'NAME'),
+  option('service', 'A service, as namespace/name', 'NAMESPACE/NAME'),
+  option('state', 'filling, active, draining or excluded', 'STATE'),
+  option('reason', 'Code of a reason', 'CODE'),
+  option('why', 'Print reasons in words, since when, by which object version, and what would change them'),
   option('method', 'Method of the request to explain; default GET', 'METHOD'),
   option('header', 'A header of the request to explain; can be repeated', 'NAME:VALUE', null, true),
   option('wait', 'Return only when no flow is left on the node'),
@@ -77,9 +82,14 @@ export const COMMANDS = {
   targets: {
     positionals: ['[POOL]'],
     about: 'List every target with its state and the reasons for it',
-    options: ['cluster', 'admin', 'json'],
+    options: ['cluster', 'node', 'service', 'state', 'reason', 'why', 'admin', 'json'],
     examples: [
       { line: 'portico targets', about: 'all pools' },
+      {
+        line: 'portico targets unicorn --why',
+        about: 'with the reasons in words, and what would change them',
+      },
+      { line: 'portico targets --state excluded --reason no-address', about: 'what is out for one reason' },
       { line: 'portico targets unicorn --json', about: 'one pool, for a script' },
     ],
   },

@@ -10,7 +10,7 @@ import {
   isDrainAnswer,
   isExplanationAnswer,
   isReloadAnswer,
-  isTargetsAnswer,
+  isTargetListAnswer,
 } from './admin-answers.ts';
 import { AdminClient, type AdminReply, AdminUnreachable, DEFAULT_ADMIN } from './admin-client.ts';
 import { type CommandName, EXIT, type ExitCode } from './command-table.ts';
@@ -22,7 +22,7 @@ import type {
   ReloadOptions,
   TargetsOptions,
 } from './parse-arguments.ts';
-import { renderExplanation, renderTargets } from './render.ts';
+import { renderExplanation, renderReasons, renderTargets } from './render.ts';
 import { type CliIo, painter, printable, usesColour } from './terminal.ts';
 
 /** Something to tell the user as one line; the command ends with 1. */
@@ -73,11 +73,16 @@ export function usage(message: string, topic: CommandName | null, io: CliIo): Pr
 /** `portico targets`. */
 export function targets(options: TargetsOptions, io: CliIo): Promise<ExitCode> {
   return withAdmin(options.admin, null, io, async (client) => {
-    const query = queryText({ pool: options.pool, cluster: options.cluster });
-    const { targets: rows } = expectAnswer(await client.get(`/targets${query}`), isTargetsAnswer);
-    if (options.json) io.stdout(`${JSON.stringify({ targets: rows }, null, 2)}\n`);
+    const { pool, cluster, node, service, state, reason, why } = options;
+    const query = queryText({ pool, cluster, node, service, state, reason });
+    const answer = expectAnswer(await client.get(`/targets${query}`), isTargetListAnswer);
+    const { targets: rows, truncated } = answer;
+    const paint = painter(usesColour(io, 'stdout'));
+    if (options.json) io.stdout(`${JSON.stringify({ targets: rows, truncated }, null, 2)}\n`);
     else if (rows.length === 0) io.stderr('There are no targets.\n');
-    else io.stdout(renderTargets(rows, painter(usesColour(io, 'stdout'))));
+    else io.stdout(why ? renderReasons(rows, paint) : renderTargets(rows, paint));
+    if (truncated && !options.json)
+      io.stderr(`These are the first ${rows.length}; narrow them by pool, node or state.\n`);
     return EXIT.ok;
   });
 }
@@ -169,7 +174,10 @@ async function findNode(
   { node, cluster }: DrainOptions,
 ): Promise<{ readonly cluster: string; readonly node: string }> {
   if (cluster !== null) return { cluster, node };
-  const { targets: rows } = expectAnswer(await client.get('/targets'), isTargetsAnswer);
+  const { targets: rows } = expectAnswer(
+    await client.get(`/targets${queryText({ node })}`),
+    isTargetListAnswer,
+  );
   const clusters = new Set<string>();
   for (const row of rows) if (row.node === node && row.cluster !== null) clusters.add(row.cluster);
   const [only, ...others] = clusters;

@@ -37,6 +37,12 @@ export interface DemoOptions {
 export interface TargetsOptions extends AdminOptions {
   readonly pool: string | null;
   readonly cluster: string | null;
+  readonly node: string | null;
+  readonly service: string | null;
+  readonly state: string | null;
+  readonly reason: string | null;
+  /** The reasons in words instead of their codes. */
+  readonly why: boolean;
 }
 export interface ExplainOptions extends AdminOptions {
   readonly subject: string;
@@ -153,7 +159,19 @@ function readCommand(command: CommandName, words: readonly string[]): ParsedArgu
         },
       };
     case 'targets':
-      return { command, options: { ...admin, pool: argument, cluster: given.text('cluster') } };
+      return {
+        command,
+        options: {
+          ...admin,
+          pool: argument,
+          cluster: given.text('cluster'),
+          node: given.text('node'),
+          service: given.text('service'),
+          state: given.text('state'),
+          reason: given.text('reason'),
+          why: given.isSet('why'),
+        },
+      };
     case 'explain':
       return { command, options: explainOptions(argument ?? '', given, admin) };
     case 'reload':

@@ -34,6 +34,11 @@ export function renderTargets(targets: readonly ExplainedTarget[], paint: Paint)
   return table(HEADER, rows, NUMBERS, paint);
 }
 
+/** The answer of `portico targets --why`. */
+export function renderReasons(targets: readonly ExplainedTarget[], paint: Paint): string {
+  return targets.map((target) => renderTarget(target, paint)).join('\n');
+}
+
 function nodeText({ node, cluster }: ExplainedTarget, withCluster: boolean): string {
   if (node === null) return '-';
   return withCluster && cluster !== null ? `${cluster}/${node}` : node;
@@ -59,11 +64,18 @@ function renderTarget(target: ExplainedTarget, paint: Paint): string {
     `${paint('bold', printable(target.pool))}  ${printable(about.join('  '))}`,
     `  ${state}, ${printable(target.health)}, weight ${target.weight}${resort}`,
   ];
+  if (target.changedAtMs > 0) lines.push(`  ${printable(changeText(target))}`);
   for (const { code, text, fix } of target.reasons) {
     lines.push(`  ${printable(code)}: ${printable(text)}`);
     if (fix !== '') lines.push(`    fix: ${printable(fix)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function changeText({ changedAtMs, changedBy, objectVersion }: ExplainedTarget): string {
+  const by = changedBy === '' ? '' : ` by ${changedBy}`;
+  const now = objectVersion === '' ? '' : `; decided by ${objectVersion}`;
+  return `since ${new Date(changedAtMs).toISOString()}${by}${now}`;
 }
 
 function endpoint({ address, port }: ExplainedTarget): string {

@@ -12,6 +12,7 @@ import type {
   Readiness,
   ReloadOutcome,
   Status,
+  TargetFilter,
   UrlExplanation,
 } from './admin/admin-source.ts';
 import type { Discovery } from './discovery/discovery.ts';
@@ -93,12 +94,16 @@ export class AdminView implements AdminSource {
     return this.#options.engine.snapshot();
   }
 
-  targets(filter: {
-    readonly pool: string | null;
-    readonly cluster: string | null;
-  }): readonly ExplainedTarget[] {
-    const rows = this.#options.engine.explained({ pool: filter.pool });
-    return filter.cluster === null ? rows : rows.filter(({ cluster }) => cluster === filter.cluster);
+  targets(filter: TargetFilter, limit: number): readonly ExplainedTarget[] {
+    const { pool, node, service } = filter;
+    const rows: ExplainedTarget[] = [];
+    for (const row of this.#options.engine.rows({ pool, node, service })) {
+      if (filter.cluster !== null && row.cluster !== filter.cluster) continue;
+      if (filter.state !== null && row.state !== filter.state) continue;
+      if (filter.reason !== null && !row.reasons.some(({ code }) => code === filter.reason)) continue;
+      if (rows.push(row) === limit) break;
+    }
+    return rows;
   }
 
   hasPool(name: string): boolean {

@@ -23,7 +23,7 @@ import { createProber } from './health/probes.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
 import { scopesOf } from './scopes.ts';
-import { logTargetChange } from './target-log.ts';
+import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
 
 export interface ControllerOptions {
@@ -104,6 +104,8 @@ export class Controller {
       ...(start.version > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
       onSnapshot: (snapshot) => this.#publisher.publish(snapshot),
       onTargetChange: (change) => logTargetChange(this.#log, change),
+      onNodeChange: (change) => logNodeChange(this.#log, change),
+      onSourceChange: (change) => logSourceChange(this.#log, change),
       onProbe: (spec, result) => this.#meters.probed(spec, result),
     });
     this.#configuration = new Configuration({

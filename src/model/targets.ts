@@ -78,6 +78,11 @@ export interface ExplainedTarget {
   readonly reasons: readonly Reason[];
   /** When state, health or the reasons last changed, epoch milliseconds. */
   readonly changedAtMs: number;
-  /** `node:RV service:RV` of the objects that decided it. */
+  /**
+   * The objects whose new version brought that change, as in `objectVersion`; empty when a probe, an operator, the
+   * configuration or time did.
+   */
+  readonly changedBy: string;
+  /** `node:RV service:RV slice/NAME:RV` of the objects that decide it now; only slices with an endpoint on the node. */
   readonly objectVersion: string;
 }

@@ -125,13 +125,36 @@ describe('portico targets', () => {
 
   it('prints the whole answer with --json', async () => {
     const { out } = await run(['targets', '--json', '--cluster', 'iad']);
-    assert.deepEqual(JSON.parse(out), { targets: [TARGET, EXCLUDED] });
+    assert.deepEqual(JSON.parse(out), { targets: [TARGET, EXCLUDED], truncated: false });
     assert.deepEqual(source.calls, ['targets null iad']);
   });
 
   it('says that a pool is unknown and ends with 1', async () => {
     const { code, out, err } = await run(['targets', 'absent']);
     assert.deepEqual([code, out, err], [1, '', 'portico: There is no pool absent.\n']);
+  });
+
+  it('prints the reasons in words with --why: since when, by what, and what would change them', async () => {
+    const { code, out } = await run(['targets', '--state', 'excluded', '--why']);
+    assert.equal(code, 0);
+    assert.equal(
+      out,
+      [
+        'unicorn  github-production/unicorn  iad/worker-2  10.0.0.2:30080',
+        '  excluded, unknown, weight 0',
+        '  since 1970-01-01T00:00:00.001Z by service:2; decided by node:1 service:2',
+        '  excluded-label: The node carries the exclude label.',
+        '    fix: Remove the label.',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('says when there are more targets than one answer holds', async () => {
+    source.targets = (_, limit) => Array.from({ length: limit }, () => TARGET);
+    const { code, out, err } = await run(['targets']);
+    assert.deepEqual([code, out.split('\n').length], [0, 10_002]);
+    assert.match(err, /^These are the first 10000; narrow them/);
   });
 
   it('keeps names from steering the terminal', async () => {

@@ -9,6 +9,18 @@ const usageOf = (line: string) => {
   return parsed.command === 'usage' ? parsed.message : '';
 };
 
+const NO_TARGET_OPTIONS = {
+  pool: null,
+  cluster: null,
+  node: null,
+  service: null,
+  state: null,
+  reason: null,
+  why: false,
+  admin: null,
+  json: false,
+};
+
 describe('command line', () => {
   it('reads every command with its options', () => {
     const cases: [string, unknown][] = [
@@ -31,7 +43,21 @@ describe('command line', () => {
         'targets unicorn --cluster iad --admin unix:/run/x',
         {
           command: 'targets',
-          options: { pool: 'unicorn', cluster: 'iad', admin: 'unix:/run/x', json: false },
+          options: { ...NO_TARGET_OPTIONS, pool: 'unicorn', cluster: 'iad', admin: 'unix:/run/x' },
+        },
+      ],
+      [
+        'targets --node n1 --service a/b --state excluded --reason no-address --why',
+        {
+          command: 'targets',
+          options: {
+            ...NO_TARGET_OPTIONS,
+            node: 'n1',
+            service: 'a/b',
+            state: 'excluded',
+            reason: 'no-address',
+            why: true,
+          },
         },
       ],
       [

@@ -1,6 +1,7 @@
 // The table of admin calls: method, path, whether it changes anything, and how it is answered.
 
 import type { HeaderValue } from '../../model/config.ts';
+import { REASON_CODES, TARGET_STATES } from '../../model/targets.ts';
 import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics-text.ts';
 import type { AdminSource, DrainOutcome, ExplainQuery, NodeName } from './admin-source.ts';
 import { redactSnapshot } from './redact.ts';
@@ -36,6 +37,11 @@ const json = (status: number, value: unknown): AdminAnswer => ({
 /** An error answer: `{"error":{"code","text"}}`. */
 export const errorAnswer = (status: number, code: string, text: string): AdminAnswer =>
   json(status, { error: { code, text } });
+
+/** Rows in one answer of `/targets`; some 6 MB. */
+const TARGETS_LIMIT = 10_000;
+
+const isOneOf = (known: readonly string[], value: string): boolean => known.includes(value);
 
 const badQuery = (text: string): AdminAnswer => errorAnswer(400, 'bad-query', text);
 
@@ -166,15 +172,28 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     method: 'GET',
     path: '/targets',
     changes: false,
-    about: 'Every target with state and reasons; filters: pool, cluster.',
+    about:
+      'Every target with state and reasons; filters: pool, cluster, node, service, state, reason; limit.',
     answer: (source, { query }) => {
-      const read = parameters(query, ['pool', 'cluster']);
+      const read = parameters(query, ['pool', 'cluster', 'node', 'service', 'state', 'reason', 'limit']);
       if ('refused' in read) return read.refused;
-      const { pool } = read.values;
+      const { limit: limitText, ...filter } = read.values;
+      const { pool, state, reason } = filter;
+      const limit = limitText === null ? TARGETS_LIMIT : Number(limitText);
+      if (!Number.isInteger(limit) || limit < 1 || limit > TARGETS_LIMIT) {
+        return badQuery(`The limit is a whole number from 1 to ${TARGETS_LIMIT}.`);
+      }
+      if (state !== null && !isOneOf(TARGET_STATES, state)) {
+        return badQuery(`Unknown state ${state}; known: ${TARGET_STATES.join(', ')}.`);
+      }
+      if (reason !== null && !isOneOf(REASON_CODES, reason)) {
+        return badQuery(`Unknown reason ${reason}; docs/targets.md lists them.`);
+      }
       if (pool !== null && !source.hasPool(pool)) {
         return errorAnswer(404, 'unknown-pool', `There is no pool ${pool}.`);
       }
-      return json(200, { targets: source.targets(read.values) });
+      const targets = source.targets(filter, limit + 1);
+      return json(200, { targets: targets.slice(0, limit), truncated: targets.length > limit });
     },
   },
   {

@@ -12,11 +12,8 @@ export interface AdminSource {
   status(): Status;
   /** The snapshot in force; null before the first. Redacted by the admin HTTP. */
   snapshot(): Snapshot | null;
-  /** Rows of every pool, ordered by pool, then cluster, node and address; a null filter passes everything. */
-  targets(filter: {
-    readonly pool: string | null;
-    readonly cluster: string | null;
-  }): readonly ExplainedTarget[];
+  /** Rows of every pool in the order of the pools, at most `limit`: there may be millions. */
+  targets(filter: TargetFilter, limit: number): readonly ExplainedTarget[];
   /** Whether a pool of this name is configured, so that an empty table can be told from a wrong name. */
   hasPool(name: string): boolean;
   explain(query: ExplainQuery): Promise<Explanation | null>;
@@ -26,6 +23,18 @@ export interface AdminSource {
   undrain(node: NodeName): Promise<DrainOutcome>;
   /** How much is left on a node, over all workers. */
   drained(node: NodeName): Promise<DrainOutcome>;
+}
+
+/** Names are exact; null passes everything. */
+export interface TargetFilter {
+  readonly pool: string | null;
+  readonly cluster: string | null;
+  readonly node: string | null;
+  /** `namespace/name`. */
+  readonly service: string | null;
+  readonly state: string | null;
+  /** A code among the reasons. */
+  readonly reason: string | null;
 }
 
 export interface NodeName {

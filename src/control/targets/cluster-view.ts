@@ -2,23 +2,35 @@
 
 import type { ClusterConfig } from '../../model/config.ts';
 import type { ClusterInventory, EndpointSliceFact, NodeFact, ServiceFact } from '../../model/inventory.ts';
+import type { Reason } from '../../model/targets.ts';
 import { joinNodes, type NodeView, type NodeViews, viewNode } from './nodes.ts';
+import { nodeToken } from './object-versions.ts';
 import { hasSameCodes } from './reason-lists.ts';
 import { type ParsedSelector, parseSelector } from './selector.ts';
+import type { Change } from './source-state.ts';
 import type { Now } from './target-table.ts';
 
 const NO_SLICES: readonly EndpointSliceFact[] = [];
 
+/** The reasons of a node have changed, whatever the services on it. */
+export interface NodeChange {
+  readonly cluster: string;
+  readonly node: NodeFact;
+  readonly from: readonly Reason[];
+  readonly to: readonly Reason[];
+}
+
 /** One cluster; objects that did not change keep their identity, so that whoever derives from them can skip them. */
 export class ClusterView {
+  readonly #onNodeChange: (change: NodeChange) => void;
   #config: ClusterConfig;
   #selector: ParsedSelector;
   #inventory: ClusterInventory | null = null;
   #drained: ReadonlySet<string> = new Set();
   #drainsAll = false;
   #views = new WeakMap<NodeFact, NodeView>();
-  /** When the node-level reasons of a node last changed, epoch milliseconds. */
-  #changed = new Map<string, { readonly view: NodeView; readonly atMs: number }>();
+  /** The last change of the node-level reasons of each node. */
+  #changed = new Map<string, Change & { readonly view: NodeView }>();
   #nodes: NodeViews;
   #services: ReadonlyMap<string, ServiceFact> = new Map();
   #slices: ReadonlyMap<string, readonly EndpointSliceFact[]> = new Map();
@@ -26,8 +38,10 @@ export class ClusterView {
   /** Services that vanished together with too many others: their absence is not believed. */
   readonly #doubted = new Set<string>();
 
-  constructor(config: ClusterConfig) {
+  /** @param onNodeChange told when the reasons of a known node change */
+  constructor(config: ClusterConfig, onNodeChange: (change: NodeChange) => void = () => {}) {
     this.#config = config;
+    this.#onNodeChange = onNodeChange;
     this.#selector = parseSelector(config.nodes.selector ?? '');
     this.#nodes = joinNodes(config.name, config.nodes.families, []);
   }
@@ -63,8 +77,9 @@ export class ClusterView {
     return this.#doubted.has(name);
   }
 
-  changedAtMs(node: string): number {
-    return this.#changed.get(node)?.atMs ?? 0;
+  /** When the reasons of the node itself last changed; undefined for a node that is not listed. */
+  changeOf(node: string): Change | undefined {
+    return this.#changed.get(node);
   }
 
   setConfig(config: ClusterConfig, now: Now): void {
@@ -116,11 +131,23 @@ export class ClusterView {
       before.list.every((view, index) => view === joined.list[index]);
     if (isSame) return;
     this.#nodes = joined;
-    const changed = new Map<string, { readonly view: NodeView; readonly atMs: number }>();
+    const changed = new Map<string, Change & { readonly view: NodeView }>();
     for (const view of joined.list) {
       const known = this.#changed.get(view.node.name);
       const isKnown = known !== undefined && hasSameCodes(known.view.reasons, view.reasons);
-      changed.set(view.node.name, { view, atMs: isKnown ? known.atMs : now.epochMs });
+      if (known !== undefined && !isKnown) {
+        this.#onNodeChange({ cluster: name, node: view.node, from: known.view.reasons, to: view.reasons });
+      }
+      const isNewer = known?.view.node.resourceVersion !== view.node.resourceVersion;
+      changed.set(view.node.name, {
+        view,
+        atMs: isKnown ? known.atMs : now.epochMs,
+        by: isKnown
+          ? known.by
+          : isNewer && before.list.length > 0
+            ? nodeToken(view.node.resourceVersion)
+            : '',
+      });
     }
     this.#changed = changed;
   }

@@ -1,6 +1,7 @@
 // Owns target derivation: a service source and the nodes of its cluster to every service x node, its state and its reasons.
 
 import type { Family, SourceConfig } from '../../model/config.ts';
+import type { EndpointSliceFact } from '../../model/inventory.ts';
 import type { Reason } from '../../model/targets.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
 import { EFFECTS, type Effect, REASONS, reason, strongestEffect } from './reasons.ts';
@@ -30,6 +31,8 @@ export interface DerivedSource {
   /** `namespace/name`; null for a static source. */
   readonly service: string | null;
   readonly serviceVersion: string;
+  /** The slices of the service; none for static sources. */
+  readonly slices: readonly EndpointSliceFact[];
   /** The nodePort; 0 when there is none, and for static sources. */
   readonly port: number;
   readonly policy: 'Cluster' | 'Local' | null;
@@ -81,6 +84,7 @@ export function deriveService(
     cluster: nodes.cluster,
     service: service.name,
     serviceVersion: service.service?.resourceVersion ?? '',
+    slices: service.slices,
     port: service.nodePort,
     policy: service.service === null ? null : service.policy,
     healthCheckNodePort: service.policy === 'Local' ? (service.service?.healthCheckNodePort ?? 0) : 0,
@@ -161,9 +165,11 @@ function candidate(view: NodeView, service: ServiceView, source: SourceConfig): 
     reasons.push(reason('family-mismatch', `the node has an ${own} address only`));
   }
   let weight = 1;
+  // A node without a usable address is told of its endpoints in the family that it would be used with.
+  const judged = family ?? service.families[0];
   // Where the service has no endpoint at all, "none on this node" would add nothing.
-  if (!service.reasons.some(({ code }) => ENDPOINTS_UNKNOWN.has(code))) {
-    const local = family === undefined ? undefined : service.local[family].get(view.node.name);
+  if (judged !== undefined && !service.reasons.some(({ code }) => ENDPOINTS_UNKNOWN.has(code))) {
+    const local = service.local[judged].get(view.node.name);
     if (service.policy === 'Local') weight = judgeLocal(local, reasons);
     else if (source.preferNodesWithEndpoints && (local?.ready ?? 0) === 0)
       reasons.push(reason('hosts-no-endpoint'));
@@ -239,6 +245,7 @@ export function deriveStatic(source: SourceConfig): DerivedSource {
     cluster: null,
     service: null,
     serviceVersion: '',
+    slices: [],
     port: 0,
     policy: null,
     healthCheckNodePort: 0,

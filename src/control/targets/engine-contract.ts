@@ -9,9 +9,10 @@ import type { Clock } from '../discovery/clock.ts';
 import type { ProbeResult } from '../health/probe-result.ts';
 import type { Prober } from '../health/probes.ts';
 import type { ProbeSpec, SchedulerLimits } from '../health/scheduler.ts';
+import type { NodeChange } from './cluster-view.ts';
 import type { PoolCounts } from './counts.ts';
 import type { ExplainedNode, ExplainedService, ExplainFilter } from './explain.ts';
-import type { TargetChange } from './target-changes.ts';
+import type { SourceChange, TargetChange } from './target-changes.ts';
 import type { LifecycleTimes } from './target-table.ts';
 
 export interface TargetEngineOptions {
@@ -38,6 +39,10 @@ export interface TargetEngineOptions {
   readonly onSnapshot: (snapshot: Snapshot) => void;
   /** For the log: a target that joined, changed or left. Not called for the targets of a first start. */
   readonly onTargetChange: (change: TargetChange) => void;
+  /** For the log: the reasons that hold for a node whatever the service have changed. */
+  readonly onNodeChange?: (change: NodeChange) => void;
+  /** For the log: the reasons that hold for a service on every node have changed. */
+  readonly onSourceChange?: (change: SourceChange) => void;
   /** For metrics. */
   readonly onProbe?: (spec: ProbeSpec, result: ProbeResult) => void;
 }
@@ -53,7 +58,9 @@ export interface TargetEngine {
   drain(cluster: string, node: string | null): void;
   undrain(cluster: string, node: string | null): void;
   drains(): readonly { readonly cluster: string; readonly node: string | null }[];
-  /** Rows for every service x node that the filter lets through, made on demand. */
+  /** Rows for every service x node that the filter lets through, made one by one: there may be millions. */
+  rows(filter?: Partial<ExplainFilter>): Iterable<ExplainedTarget>;
+  /** The same as a list. */
   explained(filter?: Partial<ExplainFilter>): readonly ExplainedTarget[];
   /** One answer for each cluster that has such a node, or that pools still know it in. */
   explainNode(node: string): readonly ExplainedNode[];

@@ -4,7 +4,9 @@ import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import type { Candidate, DerivedSource } from './derive.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
+import { objectVersions } from './object-versions.ts';
 import { reason, strongestEffect } from './reasons.ts';
+import type { Change } from './source-state.ts';
 import type { TargetEntry, TargetTable } from './target-table.ts';
 
 /** One source of a pool with all that is needed to explain it. */
@@ -18,9 +20,11 @@ export interface ExplainableSource {
   readonly nodes: NodeViews | null;
   /** Added to every row: what is wrong with the inventory as a whole. */
   readonly notes: readonly Reason[];
-  /** Epoch milliseconds: since when a node without a target has been without. */
-  readonly changedAtMs: (node: string) => number;
+  /** Since when, and by what, a node without a target has been without. */
+  readonly changeOf: (node: string) => Change;
   readonly sinceMs: number;
+  /** When, and by what, the reasons of the source itself last changed. */
+  readonly reasonsChange: Change;
 }
 
 /** Narrows rows; null fields match all. Names are exact. */
@@ -82,6 +86,7 @@ export function rowOfEntry(
     lastResort: entry.lastResort,
     reasons: [...entry.reasons, ...notes],
     changedAtMs: entry.changedAtMs,
+    changedBy: entry.changedBy,
   };
 }
 
@@ -92,6 +97,7 @@ export function rowOfNode(
 ): ExplainedTarget {
   const { derived, notes } = explained;
   const candidate = derived.candidateOf(node);
+  const change = explained.changeOf(node);
   const reasons =
     candidate?.reasons ?? (derived.reasons.length > 0 ? derived.reasons : [reason('node-deleted')]);
   return {
@@ -102,13 +108,14 @@ export function rowOfNode(
     health: 'unknown',
     lastResort: false,
     reasons: [...reasons, ...notes],
-    changedAtMs: explained.changedAtMs(node),
+    changedAtMs: change.atMs,
+    changedBy: change.by,
   };
 }
 
 /** The row of a source that has no node to speak of. */
 function rowOfSource(explained: ExplainableSource): ExplainedTarget {
-  const { derived, notes, sinceMs } = explained;
+  const { derived, notes, sinceMs, reasonsChange } = explained;
   const reasons =
     derived.reasons.length > 0
       ? derived.reasons
@@ -121,7 +128,8 @@ function rowOfSource(explained: ExplainableSource): ExplainedTarget {
     health: 'unknown',
     lastResort: false,
     reasons: [...reasons, ...notes],
-    changedAtMs: sinceMs,
+    changedAtMs: Math.max(sinceMs, reasonsChange.atMs),
+    changedBy: reasonsChange.by,
   };
 }
 
@@ -135,11 +143,8 @@ function head(
   ExplainedTarget,
   'pool' | 'cluster' | 'service' | 'node' | 'nodeUid' | 'address' | 'priority' | 'objectVersion'
 > {
-  const versions = [];
-  if (nodeVersion !== '') versions.push(`node:${nodeVersion}`);
-  if (derived.serviceVersion !== '') versions.push(`service:${derived.serviceVersion}`);
   const { service } = derived;
-  const objectVersion = versions.join(' ');
+  const objectVersion = objectVersions(node, nodeVersion, derived);
   return { pool, cluster, service, node, nodeUid, address, priority: source.priority, objectVersion };
 }
 

@@ -2,6 +2,7 @@
 
 import type { TargetView } from '../health/evidence.ts';
 import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
+import { joinVersions, nodeToken } from './object-versions.ts';
 import { hasSameCodes, isSameReasons } from './reason-lists.ts';
 import { reason } from './reasons.ts';
 import { leave } from './removal.ts';
@@ -51,7 +52,7 @@ export function advance(
   let dueAtMs: number | null = null;
   for (const [identity, draft] of drafts) {
     const before = previous?.entries.get(identity);
-    const entry = finish(draft, before, now.epochMs);
+    const entry = finish(draft, before, now.epochMs, previous === null ? null : options.news);
     if (entry !== before) isSame = false;
     entries.set(identity, entry);
     dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
@@ -88,7 +89,7 @@ function join(
     policy: derived.policy,
     state,
     health: view.health,
-    lastResort: candidate.lastResort || view.lastResort,
+    lastResort: state !== 'draining' && (candidate.lastResort || view.lastResort),
     weight: view.weight !== null && state !== 'draining' ? view.weight : candidate.weight,
     reasons: [
       ...(state === 'filling' ? [reason('unproven')] : []),
@@ -126,7 +127,13 @@ function isHeld(draft: Draft): boolean {
   return draft.hold !== null && draft.state === 'active';
 }
 
-function finish(draft: Draft, before: TargetEntry | undefined, epochMs: number): TargetEntry {
+/** @param news null at the first start, when nothing changes anything */
+function finish(
+  draft: Draft,
+  before: TargetEntry | undefined,
+  epochMs: number,
+  news: string | null,
+): TargetEntry {
   if (before !== undefined) {
     const sameView =
       before.state === draft.state &&
@@ -147,10 +154,16 @@ function finish(draft: Draft, before: TargetEntry | undefined, epochMs: number):
         before.policy === draft.policy &&
         before.hold === draft.hold &&
         isSameReasons(before.reasons, draft.reasons);
-      return isEqual ? before : { ...draft, changedAtMs: before.changedAtMs };
+      return isEqual ? before : { ...draft, changedAtMs: before.changedAtMs, changedBy: before.changedBy };
     }
   }
-  return { ...draft, changedAtMs: epochMs };
+  return { ...draft, changedAtMs: epochMs, changedBy: news === null ? '' : changedBy(draft, before, news) };
+}
+
+function changedBy({ candidate }: Draft, before: TargetEntry | undefined, news: string): string {
+  const version = nodeToken(candidate.nodeVersion);
+  if (before === undefined) return news === '' ? version : news;
+  return joinVersions(before.candidate.nodeVersion === candidate.nodeVersion ? '' : version, news);
 }
 
 /** When time alone ends the filling or the hold; null when it has passed already. */

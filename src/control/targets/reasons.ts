@@ -38,7 +38,11 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'Karpenter is disrupting the node (taint karpenter.sh/disrupted)',
     'Nothing, if the disruption is wanted; otherwise remove the taint.',
   ),
-  'node-deleting': row('draining', 'Deletion of the Node object has been asked for'),
+  'node-deleting': row(
+    'draining',
+    'Deletion of the Node object has been asked for',
+    'Nothing, if the node is to go; otherwise let its kubelet register again once it is deleted.',
+  ),
   'node-deleted': row(
     'excluded',
     'The Node object is no longer listed by the API server',
@@ -69,7 +73,11 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'The API server lists no such service',
     'Create the service, or correct namespace/name in the source.',
   ),
-  'service-deleting': row('draining', 'Deletion of the service has been asked for'),
+  'service-deleting': row(
+    'draining',
+    'Deletion of the service has been asked for',
+    'Nothing, if the service is to go; otherwise create it again once it is deleted.',
+  ),
   'service-type': row(
     'excluded',
     'The service has no node ports: only the types NodePort and LoadBalancer do',
@@ -100,16 +108,22 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
   'local-endpoints-terminating': row(
     'draining',
     'Every endpoint of the service on this node is terminating; they still serve what they have',
+    'Nothing during a rollout; a pod of the service that becomes ready on the node makes it eligible again.',
   ),
   'hosts-no-endpoint': row(
     'last-resort',
     'No endpoint of the service runs on this node, and nodes that host one are preferred',
     'Schedule a pod on the node, or set preferNodesWithEndpoints: false.',
   ),
-  unproven: row('none', 'The target has joined, but neither a probe nor a connection has proven it yet'),
+  unproven: row(
+    'none',
+    'The target has joined, but neither a probe nor a connection has proven it yet',
+    'Nothing for a minute; if it stays, look at what answers on this address and port.',
+  ),
   'held-until-replaced': row(
     'none',
     'The target should leave, but nothing that would replace it is proven yet, so it stays as a last resort',
+    'Nothing: it leaves once another target is proven, or after 2 minutes.',
   ),
   'held-by-removal-guard': row(
     'none',
@@ -117,7 +131,7 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'Check that the API server lists all objects; see maxRemovedShare.',
   ),
   'probe-failed': row('none', 'The probe fails', 'Look at what answers on this address and port.'),
-  'probe-unknown': row('none', 'No probe has answered yet'),
+  'probe-unknown': row('none', 'No probe has answered yet', 'Nothing: the first probe decides.'),
   'kube-proxy-unhealthy': row(
     'last-resort',
     'kube-proxy on the node is not healthy, so the node is used only when no other target can be',
@@ -138,7 +152,11 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'Nothing is known of the cluster yet',
     'Look at the API server and at the credentials of Portico.',
   ),
-  ejected: row('none', 'A worker has taken the target out after failures; it comes back by itself'),
+  ejected: row(
+    'none',
+    'A worker has taken the target out after failures; it comes back by itself',
+    'Look at the failures that the pool counts; the ejection ends by itself.',
+  ),
 };
 
 const plain = new Map<ReasonCode, Reason>();

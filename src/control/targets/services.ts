@@ -24,6 +24,8 @@ export interface ServiceView {
   /** Usable families in configured order, those with endpoints first. */
   readonly families: readonly Family[];
   readonly reasons: readonly Reason[];
+  /** The slices that it was made from. */
+  readonly slices: readonly EndpointSliceFact[];
   /** Node name -> endpoints; endpoints without a node name count for no node. */
   readonly local: Readonly<Record<Family, ReadonlyMap<string, LocalEndpoints>>>;
   /** Names of the nodes in `local`, sorted. */
@@ -54,6 +56,7 @@ export function viewService(
       policy: 'Cluster',
       families: wanted,
       reasons,
+      slices,
       local: none,
       hosts: [],
     };
@@ -88,6 +91,7 @@ export function viewService(
     policy: service.externalTrafficPolicy,
     families: [...served, ...shared.filter((family) => !served.includes(family))],
     reasons,
+    slices,
     local,
     hosts: [...new Set([...local.ipv4.keys(), ...local.ipv6.keys()])].sort(),
   };

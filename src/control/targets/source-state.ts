@@ -5,6 +5,8 @@ import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';
 import type { NodeViews } from './nodes.ts';
+import { newVersions } from './object-versions.ts';
+import { hasSameCodes } from './reason-lists.ts';
 import { reason } from './reasons.ts';
 import { type ServiceView, viewService } from './services.ts';
 import type { Now, TargetTable } from './target-table.ts';
@@ -32,6 +34,12 @@ export interface SharedTargets {
   planned: readonly unknown[];
   /** The sources that use it now. */
   readonly users: Set<SourceState>;
+}
+
+/** When something changed, epoch milliseconds, and by which object versions. */
+export interface Change {
+  readonly atMs: number;
+  readonly by: string;
 }
 
 /** Nodes that lost or gained a target between two tables. */
@@ -72,8 +80,12 @@ export class SourceState {
   planned: readonly unknown[] = [];
   /** Epoch milliseconds. */
   readonly sinceMs: number;
-  /** When a node's target left, epoch milliseconds; by node name, only nodes that are still listed. */
-  readonly left = new Map<string, number>();
+  /** How a node's target left; by node name, only nodes that are still listed. */
+  readonly left = new Map<string, Change>();
+  /** When the reasons of the source itself last changed. */
+  reasonsChange: Change;
+  /** Versions of the service and its slices that came with the last derivation and are not accounted for yet. */
+  news = '';
   /** `JSON.stringify` of the pool's health configuration. */
   healthText: string;
   #inputs: Inputs | null = null;
@@ -85,6 +97,7 @@ export class SourceState {
     this.config = config;
     this.source = source;
     this.sinceMs = sinceMs;
+    this.reasonsChange = { atMs: sinceMs, by: '' };
     this.healthText = JSON.stringify(config.health);
   }
 
@@ -105,12 +118,16 @@ export class SourceState {
   }
 
   /** Derives again if any input changed, and marks what changed. */
-  derive(cluster: ClusterView | null, memo: DerivationMemo): void {
+  derive(cluster: ClusterView | null, memo: DerivationMemo, now: Now): void {
     const derived =
       this.service === null ? this.#deriveStatic() : this.#deriveService(this.service, cluster, memo);
     const before = this.derived;
     if (derived === before) return;
     this.derived = derived;
+    this.news = newVersions(before, derived);
+    if (before !== null && !hasSameCodes(before.reasons, derived.reasons)) {
+      this.reasonsChange = { atMs: now.epochMs, by: this.news };
+    }
     const holdsSome =
       this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
     const isSame =
@@ -125,7 +142,7 @@ export class SourceState {
 
   /** Keeps in mind when targets left, for the answers. */
   noteLeft({ left, joined }: NodeDelta, now: Now): void {
-    for (const node of left) this.left.set(node, now.epochMs);
+    for (const node of left) this.left.set(node, { atMs: now.epochMs, by: this.news });
     for (const node of joined) this.left.delete(node);
     for (const node of this.left.keys()) {
       if (this.derived?.candidateOf(node) === null) this.left.delete(node);
@@ -168,6 +185,7 @@ function unknownSource(service: string, source: SourceConfig): DerivedSource {
     cluster: source.cluster,
     service,
     serviceVersion: '',
+    slices: [],
     port: 0,
     policy: null,
     healthCheckNodePort: 0,

@@ -1,6 +1,7 @@
 // Owns all sources of all pools: derives and advances what changed, shares what is equal, and tells which probes are needed.
 
 import type { KubeProxyConfig } from '../../model/config.ts';
+import type { Reason } from '../../model/targets.ts';
 import type { PoolInstance } from '../compile/expand.ts';
 import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -9,8 +10,8 @@ import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
 import { planShared, planTargets } from './probe-plan.ts';
 import { SharedTables } from './shared-tables.ts';
-import { nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
-import { changesBetween, type TargetChange } from './target-changes.ts';
+import { type Change, nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
+import { changesBetween, type SourceChange, type TargetChange } from './target-changes.ts';
 import { EMPTY_TABLE, type LifecycleTimes, type Now, type TargetTable } from './target-table.ts';
 import { viewOfNodes, viewOfSource } from './target-views.ts';
 
@@ -19,6 +20,7 @@ export interface TargetBookOptions {
   readonly status: (key: string) => ProbeStatus | undefined;
   readonly setProbes: (group: string, specs: readonly ProbeSpec[]) => void;
   readonly onChange: (change: TargetChange) => void;
+  readonly onSourceChange: (change: SourceChange) => void;
 }
 
 /** Changes of a shared table are told for each pool up to this many, then once for the pool `*`. */
@@ -128,13 +130,17 @@ export class TargetBook {
   /** Derives and advances everything that is due. Returns when time alone needs the next pass, monotonic milliseconds. */
   pass(now: Now): number | null {
     for (const state of this.#sources.values()) {
-      state.derive(this.#clusters.get(state.source.cluster ?? '') ?? null, this.#memo);
+      const before = state.derived;
+      const change = state.reasonsChange;
+      state.derive(this.#clusters.get(state.source.cluster ?? '') ?? null, this.#memo, now);
+      if (state.reasonsChange !== change) this.#tellSource(state, before?.reasons ?? []);
       this.#shared.settle(state);
     }
     for (const shared of this.#shared.all) this.#advanceShared(shared, now);
     let dueAtMs = Number.POSITIVE_INFINITY;
     for (const state of this.#sources.values()) {
       if (state.shared === null) this.#advanceOwn(state, now);
+      state.news = '';
       dueAtMs = Math.min(dueAtMs, state.dueAtMs ?? Number.POSITIVE_INFINITY);
     }
     for (const shared of this.#shared.all)
@@ -147,7 +153,7 @@ export class TargetBook {
   explainable(state: SourceState, notes: ExplainableSource['notes']): ExplainableSource | null {
     if (state.derived === null) return null;
     const cluster = this.#clusters.get(state.source.cluster ?? '');
-    const { pool, config, source, sinceMs } = state;
+    const { pool, config, source, sinceMs, reasonsChange } = state;
     return {
       pool,
       config,
@@ -156,8 +162,9 @@ export class TargetBook {
       table: this.tableOf(state).table,
       nodes: cluster === undefined || cluster.inventory === null ? null : cluster.nodes,
       notes,
-      changedAtMs: (node) => Math.max(cluster?.changedAtMs(node) ?? 0, state.left.get(node) ?? sinceMs),
+      changeOf: (node) => latest(cluster?.changeOf(node), state.left.get(node), state.reasonsChange),
       sinceMs,
+      reasonsChange,
     };
   }
 
@@ -175,6 +182,7 @@ export class TargetBook {
       unknown: 'serve',
       maxRemovedShare: this.#clusters.get(shared.cluster)?.config.maxRemovedShare ?? 1,
       believeMissing: false,
+      news: '',
     });
     shared.isDirty = false;
     shared.dueAtMs = dueAtMs;
@@ -211,6 +219,7 @@ export class TargetBook {
       maxRemovedShare: cluster?.config.maxRemovedShare ?? 1,
       believeMissing:
         !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
+      news: state.news,
     });
     state.isDirty = false;
     state.dueAtMs = dueAtMs;
@@ -250,6 +259,11 @@ export class TargetBook {
     this.#tell(state, table, EMPTY_TABLE, state.pool);
   }
 
+  #tellSource({ pool, source, service, derived, reasonsChange }: SourceState, from: readonly Reason[]): void {
+    const to = derived?.reasons ?? [];
+    this.#options.onSourceChange({ pool, cluster: source.cluster, service, from, to, by: reasonsChange.by });
+  }
+
   #tell(state: SourceState, before: TargetTable, after: TargetTable, pool: string): void {
     const explained = this.explainable(state, []);
     if (explained === null) return;
@@ -258,6 +272,13 @@ export class TargetBook {
       this.#options.onChange(change);
     }
   }
+}
+
+/** Of changes at the same time the first one given. */
+function latest(...changes: readonly (Change | undefined)[]): Change {
+  let found: Change = { atMs: 0, by: '' };
+  for (const change of changes) if (change !== undefined && change.atMs > found.atMs) found = change;
+  return found;
 }
 
 function isPlanned(before: readonly unknown[], after: readonly unknown[]): boolean {

@@ -1,6 +1,6 @@
 // Owns what is told when targets change: before and after, for the log.
 
-import type { ExplainedTarget } from '../../model/targets.ts';
+import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import { type ExplainableSource, rowOfEntry, rowOfNode } from './explain.ts';
 import { hasSameCodes } from './reason-lists.ts';
 import type { TargetEntry, TargetTable } from './target-table.ts';
@@ -9,6 +9,16 @@ import type { TargetEntry, TargetTable } from './target-table.ts';
 export interface TargetChange {
   readonly before: ExplainedTarget | null;
   readonly after: ExplainedTarget | null;
+}
+
+/** The reasons that hold for a source of a pool on every node have changed; none is good. */
+export interface SourceChange {
+  readonly pool: string;
+  readonly cluster: string | null;
+  readonly service: string | null;
+  readonly from: readonly Reason[];
+  readonly to: readonly Reason[];
+  readonly by: string;
 }
 
 /**

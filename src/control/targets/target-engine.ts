@@ -74,6 +74,7 @@ class Engine implements TargetEngine {
       status: (key) => this.#scheduler.status(key),
       setProbes: (group, specs) => this.#scheduler.setGroup(group, specs),
       onChange: options.onTargetChange,
+      onSourceChange: options.onSourceChange ?? (() => {}),
     });
   }
 
@@ -88,7 +89,7 @@ class Engine implements TargetEngine {
         known.setConfig(cluster, now);
         continue;
       }
-      const view = new ClusterView(cluster);
+      const view = new ClusterView(cluster, this.#options.onNodeChange);
       view.setDrains(this.#drains.nodesOf(cluster.name), this.#drains.hasAll(cluster.name), now);
       const inventory = this.#inventory?.clusters[cluster.name];
       if (inventory !== undefined) view.setInventory(inventory, this.#times.stepMs, now);
@@ -137,8 +138,12 @@ class Engine implements TargetEngine {
     this.#schedule();
   }
 
+  rows(filter: Partial<ExplainFilter> = {}): Iterable<ExplainedTarget> {
+    return explainTargets(this.#explainable(), { ...EXPLAIN_ALL, ...filter });
+  }
+
   explained(filter: Partial<ExplainFilter> = {}): readonly ExplainedTarget[] {
-    return [...explainTargets(this.#explainable(), { ...EXPLAIN_ALL, ...filter })];
+    return [...this.rows(filter)];
   }
 
   explainNode(node: string): readonly ExplainedNode[] {

@@ -24,6 +24,8 @@ export interface TargetEntry {
   readonly hold: Hold | null;
   /** Epoch milliseconds. */
   readonly changedAtMs: number;
+  /** See `ExplainedTarget`. */
+  readonly changedBy: string;
 }
 
 /** The targets of one source; immutable. */
@@ -59,6 +61,8 @@ export interface LifecycleOptions {
   readonly lostMs: number;
   /** The vanished service is believed to be deleted: its targets go at once. */
   readonly believeMissing: boolean;
+  /** Versions of the service and its slices that are new in this step, for the answers. */
+  readonly news: string;
 }
 
 export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs' | 'lostMs'>;
@@ -95,7 +99,9 @@ export interface Now {
 export type ViewOf = (identity: string, candidate: Candidate, policy: TargetEntry['policy']) => TargetView;
 
 /** An entry in the making. */
-export type Draft = { -readonly [Key in keyof Omit<TargetEntry, 'changedAtMs'>]: TargetEntry[Key] };
+export type Draft = {
+  -readonly [Key in keyof Omit<TargetEntry, 'changedAtMs' | 'changedBy'>]: TargetEntry[Key];
+};
 
 /** Proven and usable: what a pool can stand on. */
 export function isGood(draft: Draft): boolean {

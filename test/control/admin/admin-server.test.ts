@@ -109,6 +109,12 @@ describe('admin HTTP', () => {
     assert.equal(codeOf(await ask({ path: '/targets?pol=unicorn' })), 'bad-query');
     assert.equal(codeOf(await ask({ path: '/targets?pool=unicorn&pool=unicorn' })), 'bad-query');
     assert.equal(codeOf(await ask({ path: '/targets?__proto__=x' })), 'bad-query');
+    for (const wrong of ['state=gone', 'reason=because', 'limit=0', 'limit=10001', 'limit=x'])
+      assert.equal(codeOf(await ask({ path: `/targets?${wrong}` })), 'bad-query', wrong);
+    const first = await ask({ path: '/targets?limit=1' });
+    assert.deepEqual([(first.json['targets'] as unknown[]).length, first.json['truncated']], [1, true]);
+    const out = await ask({ path: '/targets?state=excluded&reason=excluded-label&node=worker-2' });
+    assert.deepEqual([(out.json['targets'] as unknown[]).length, out.json['truncated']], [1, false]);
   });
 
   it('explains nodes, services and urls with method and headers', async () => {

@@ -1,6 +1,6 @@
 // A controller for the tests of the admin HTTP: fixed answers, and a record of what was changed.
 
-import type { AdminSource, NodeName } from '../../../src/control/admin/admin-source.ts';
+import type { AdminSource, NodeName, TargetFilter } from '../../../src/control/admin/admin-source.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
 import type { ExplainedTarget } from '../../../src/model/targets.ts';
 
@@ -19,6 +19,7 @@ export const TARGET: ExplainedTarget = {
   lastResort: false,
   reasons: [{ code: 'local-endpoints', text: '2 pods run here.', fix: '' }],
   changedAtMs: 1,
+  changedBy: 'service:2',
   objectVersion: 'node:1 service:2',
 };
 
@@ -65,9 +66,12 @@ export class FakeSource implements AdminSource {
     return this.current;
   }
 
-  targets(filter: { readonly pool: string | null; readonly cluster: string | null }) {
+  targets(filter: TargetFilter, limit: number): readonly ExplainedTarget[] {
     this.calls.push(`targets ${filter.pool} ${filter.cluster}`);
-    return [TARGET, EXCLUDED].filter((row) => filter.cluster === null || row.cluster === filter.cluster);
+    return [TARGET, EXCLUDED]
+      .filter((row) => filter.cluster === null || row.cluster === filter.cluster)
+      .filter((row) => filter.state === null || row.state === filter.state)
+      .slice(0, limit);
   }
 
   hasPool(name: string) {

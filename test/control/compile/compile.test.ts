@@ -46,6 +46,7 @@ function tableOf(targets: readonly Placed[]): TargetTable {
       joinedAtMs: 0,
       hold: null,
       changedAtMs: 0,
+      changedBy: '',
     });
   }
   return { entries, departures: [], lost: new Map() };

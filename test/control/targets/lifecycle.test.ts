@@ -43,6 +43,7 @@ class Life {
     unknown: 'serve',
     maxRemovedShare: 0.5,
     believeMissing: true,
+    news: '',
   };
 
   step(listed: Record<string, Listed>): this {
@@ -52,6 +53,7 @@ class Life {
       cluster: 'iad',
       service: 'shop/web',
       serviceVersion: '1',
+      slices: [],
       port: this.port,
       policy: this.policy,
       healthCheckNodePort: 0,

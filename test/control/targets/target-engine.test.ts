@@ -439,6 +439,53 @@ describe('explanations', () => {
     assert.deepEqual(bench.engine.explainNode('nobody'), []);
     await bench.engine.close();
   });
+  test('a change names the object versions that brought it, and nothing when a probe did', async () => {
+    const bench = new Bench(probed());
+    bench.up.add('10.0.0.1:30080');
+    bench.up.add('10.0.0.2:30080');
+    await bench.list({ services: [local] });
+    await bench.time.move(2500);
+    const changedBy = (node: string): string | undefined => bench.engine.explained({ node })[0]?.changedBy;
+    assert.equal(changedBy('node-1'), '');
+    await bench.list({
+      nodes: [nodeFact('node-1', { ready: 'False', resourceVersion: '2' }), ...nodes(2, 3)],
+    });
+    assert.deepEqual([changedBy('node-1'), changedBy('node-2')], ['node:2', '']);
+    const [slice] = on('node-1', 'node-2', 'node-3');
+    await bench.list({ slices: [{ ...slice!, resourceVersion: '21' }] });
+    const joined = bench.changes.find(({ after }) => after?.node === 'node-3');
+    assert.deepEqual([changedBy('node-1'), joined?.after?.changedBy], ['node:2', 'slice/web-abc:21']);
+    assert.equal(changedBy('node-3'), '', 'a probe has looked at it since');
+    const excluded = { 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
+    const third = nodeFact('node-3', { labels: excluded, resourceVersion: '3' });
+    await bench.list({ nodes: [...nodes(1, 2), third] });
+    assert.equal(changedBy('node-3'), 'node:3');
+    assert.equal(
+      bench.engine.explained({ node: 'node-3' })[0]?.objectVersion,
+      'node:3 service:7 slice/web-abc:21',
+    );
+    await bench.time.move(1);
+    await bench.list({ services: [{ ...local, type: 'ClusterIP', resourceVersion: '8' }] });
+    assert.deepEqual([changedBy('node-1'), changedBy('node-2')], ['service:8', 'service:8']);
+    await bench.engine.close();
+  });
+  test('the reasons of a node and of a service are told when they change, whether or not a target does', async () => {
+    const told: string[] = [];
+    const bench = new Bench(config(), {
+      onNodeChange: ({ node, to }) => told.push(`${node.name} ${to.map(({ code }) => code).join()}`),
+      onSourceChange: ({ service, to, by }) =>
+        told.push(`${service} ${to.map(({ code }) => code).join()} ${by}`),
+    });
+    await bench.list();
+    assert.deepEqual(told, []);
+    await bench.list({ services: [] });
+    assert.deepEqual(told.splice(0), ['shop/web service-not-found service:gone']);
+    await bench.list({ nodes: [nodeFact('node-1', { unschedulable: true }), ...nodes(2, 3)] });
+    assert.deepEqual(told.splice(0), ['node-1 cordoned']);
+    await bench.list({ services: [serviceFact('web')] });
+    assert.deepEqual(told.splice(0), ['shop/web  service:7']);
+    await bench.engine.close();
+  });
   test('changes are told with before and after, once for each pool', async () => {
     const bench = new Bench();
     await bench.list();
