@@ -105,6 +105,9 @@ function buildListener(
       headerMs: timeouts.header ?? defaults.listenerTimeouts.headerMs,
       idleMs: timeouts.idle ?? idleMs,
     },
+    paths: listener.paths,
+    underscores: listener.underscores,
+    forwarded: listener.forwarded,
   };
 }
 

@@ -1,19 +1,13 @@
 // The one normalisation of a path before rules are matched against it.
 
-/** Choices where RFC 3986 leaves room; the defaults are those that no rule can be walked around with. */
-export interface PathPolicy {
-  /** Treat `//` as `/`. Default false: empty segments mean something to some applications. */
-  readonly mergeSlashes: boolean;
-  /** `keep` leaves `%2F` as it is (it is data, not a separator); `refuse` answers null. Default keep. */
-  readonly encodedSlash: 'keep' | 'refuse';
-  /** A backslash, raw or as `%5C`, is a separator to some servers. Default refuse. */
-  readonly backslash: 'refuse' | 'keep';
-}
+import type { PathPolicy } from '../model/config.ts';
 
 export const DEFAULT_PATH_POLICY: PathPolicy = Object.freeze({
   mergeSlashes: false,
   encodedSlash: 'keep',
   backslash: 'refuse',
+  parameters: 'keep',
+  forward: 'normalised',
 });
 
 /** A path without `%`, backslash, `//` and a segment that begins with a dot is already normal. */
@@ -34,14 +28,30 @@ const HIDDEN_DOTS = /(?:^|\/|%2F|%5C|\\)\.\.?(?:;|%3B|%2F|%5C|\\)|(?:%2F|%5C|\\)
  * that does not begin with a slash (`*`, '') is returned as it is.
  */
 export function normalisePath(path: string, policy: PathPolicy = DEFAULT_PATH_POLICY): string | null {
+  if (policy.parameters === 'refuse' && path.includes(';')) return null;
   if (!UNUSUAL.test(path) || path.charCodeAt(0) !== 47) return path;
   const decoded = decodeUnreserved(path);
   if (decoded === null) return null;
-  if (policy.encodedSlash === 'refuse' && decoded.includes('%2F')) return null;
-  if (policy.backslash === 'refuse' && (decoded.includes('\\') || decoded.includes('%5C'))) return null;
-  if (HIDDEN_DOTS.test(decoded)) return null;
-  const merged = policy.mergeSlashes ? decoded.replace(/\/{2,}/g, '/') : decoded;
+  const separated = withSeparators(decoded, policy);
+  if (separated === null || HIDDEN_DOTS.test(separated)) return null;
+  const merged = policy.mergeSlashes ? separated.replace(/\/{2,}/g, '/') : separated;
   return merged.includes('/.') ? withoutDotSegments(merged) : merged;
+}
+
+/** What a server may take for the border of a segment, by the policy; null when it is refused. */
+function withSeparators(decoded: string, policy: PathPolicy): string | null {
+  const { encodedSlash, backslash, parameters } = policy;
+  if (parameters === 'refuse' && decoded.includes('%3B')) return null;
+  let path = decoded;
+  if (encodedSlash !== 'keep' && path.includes('%2F')) {
+    if (encodedSlash === 'refuse') return null;
+    path = path.replaceAll('%2F', '/');
+  }
+  if (backslash !== 'keep' && (path.includes('\\') || path.includes('%5C'))) {
+    if (backslash === 'refuse') return null;
+    path = path.replaceAll('\\', '/').replaceAll('%5C', '/');
+  }
+  return path;
 }
 
 function decodeUnreserved(path: string): string | null {

@@ -14,6 +14,7 @@ export type TargetForm = (typeof TargetForm)[keyof typeof TargetForm];
 
 const SLASH = 47;
 const ASTERISK = 42;
+const OPEN_BRACKET = 91;
 const HOST_BIT = 1 << FieldId.Host;
 const EXPECT_BIT = 1 << FieldId.Expect;
 
@@ -31,7 +32,7 @@ export class RequestHead extends MessageHead {
   /** Without the question mark. */
   query = '';
   hasQuery = false;
-  /** Lower case, without port and trailing dot, IPv6 in brackets; '' when an HTTP/1.0 request names none. */
+  /** Lower case, without port and trailing dot, IPv6 in brackets and canonical (RFC 5952); '' when an HTTP/1.0 request names none. */
   host = '';
   /** Host and port as received. */
   authority = '';
@@ -91,6 +92,8 @@ export class RequestHead extends MessageHead {
     const host = length === authority.length ? authority : authority.slice(0, length);
     this.authority = authority;
     this.host = (scanned & HAS_UPPER_CASE) !== 0 ? host.toLowerCase() : host;
+    // An address can be written in many ways, and routes hold the one of RFC 5952.
+    if (this.host.charCodeAt(0) === OPEN_BRACKET) this.host = new URL(`http://${this.host}`).hostname;
     return true;
   }
 

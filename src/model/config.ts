@@ -62,6 +62,25 @@ export interface ListenerConfig {
   readonly pool: string | null;
   readonly limits: ListenerLimits;
   readonly timeouts: ListenerTimeouts;
+  readonly paths: PathPolicy;
+  /** What becomes of request fields whose name has an underscore. Default drop. */
+  readonly underscores: 'drop' | 'refuse' | 'pass';
+  /** Add a `Forwarded` field (RFC 7239) beside `X-Forwarded-*`. Default false. */
+  readonly forwarded: boolean;
+}
+
+/** Choices where RFC 3986 leaves room; the defaults are those that no rule can be walked around with. */
+export interface PathPolicy {
+  /** Treat `//` as `/`. Default false: empty segments mean something to some applications. */
+  readonly mergeSlashes: boolean;
+  /** `%2F`: `keep` leaves it (it is data, not a separator), `refuse` answers 400, `decode` takes it for `/`. Default keep. */
+  readonly encodedSlash: 'keep' | 'refuse' | 'decode';
+  /** A backslash, raw or `%5C`, which some servers take for a separator: `slash` does so too. Default refuse. */
+  readonly backslash: 'refuse' | 'keep' | 'slash';
+  /** `;` and what follows it in a segment, which some servers cut off before they match: `refuse` answers 400. Default keep. */
+  readonly parameters: 'keep' | 'refuse';
+  /** What targets are sent: the path that rules were matched against, or the one that came. Default normalised. */
+  readonly forward: 'normalised' | 'received';
 }
 
 export interface ListenerTls {

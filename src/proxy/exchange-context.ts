@@ -1,5 +1,6 @@
 // What an exchange needs from its session and from its worker.
 
+import type { PathPolicy } from '../model/config.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { HttpDate } from './http/date.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
@@ -20,6 +21,8 @@ export interface ExchangeSession {
   readonly listenerPort: number;
   readonly scheme: 'http' | 'https';
   readonly meters: ListenerMeters;
+  /** How the listener reads paths. */
+  readonly paths: PathPolicy;
   /** Whether the connection may serve another request after this one. */
   readonly mayKeepAlive: boolean;
   /** `HTTP/1.1` or `HTTP/1.0`. */

@@ -96,7 +96,7 @@ export class Exchange implements UpstreamUser, Deadline {
   /** A request head is complete; `startedAtMs` is when its first byte came. */
   start(head: RequestHead, startedAtMs: number): void {
     this.#reset(head, startedAtMs);
-    const path = head.path === '*' ? '*' : normalisePath(head.path);
+    const path = head.path === '*' ? '*' : normalisePath(head.path, this.#session.paths);
     if (path === null) return this.#answer('bad-request');
     if (head.method === 'CONNECT') return this.#answer('method-unsupported');
     // An https resource is not for a connection without TLS (RFC 9110, section 7.4), unless a trusted proxy asks.
@@ -184,9 +184,10 @@ export class Exchange implements UpstreamUser, Deadline {
     const head = this.#head;
     const { filters } = this.match.rule!;
     const { captures } = this.match;
+    const received = this.#session.paths.forward === 'received' ? head.path : this.view.path;
     const path =
       filters.path === null
-        ? this.view.path
+        ? received
         : rewritePath(filters.path, this.view.path, this.match.prefixLength, captures);
     return buildRequestHead(head, {
       target: head.hasQuery ? `${path}?${head.query}` : path,

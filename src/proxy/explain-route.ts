@@ -1,6 +1,7 @@
 // Where a request would go now, asked of a worker: the router and pickers that serve, without sending anything.
 
 import { normalisePath } from '../http1/normalise.ts';
+import type { PathPolicy } from '../model/config.ts';
 import type { FailureCode } from '../model/failures.ts';
 import type { RoutedRequest, WorkerQuestion } from '../model/messages.ts';
 import type { CompiledAction } from './router/actions.ts';
@@ -23,7 +24,7 @@ export function explainRoute(
   const url = new URL(question.url);
   const listener = listenerFor(url, runtime, ports);
   if (listener === null) return { listener: null, ...NOWHERE, failure: 'no-route' };
-  const path = normalisePath(url.pathname);
+  const path = normalisePath(pathOf(question.url), policyOf(listener, runtime));
   if (path === null) return { listener, ...NOWHERE, failure: 'bad-request' };
   const flow = new AskedRequest(question, url, path);
   const match = createRouteMatch();
@@ -42,6 +43,15 @@ function listenerFor(url: URL, runtime: Runtime, ports: ReadonlyMap<string, numb
   return url.port === ''
     ? (speaking.find(({ protocol }) => `${protocol}:` === url.protocol)?.name ?? null)
     : null;
+}
+
+/** The path as it was written: `URL` would resolve the dot segments that the policy has to judge. */
+function pathOf(url: string): string {
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] || '/';
+}
+
+function policyOf(listener: string, runtime: Runtime): PathPolicy {
+  return runtime.snapshot.listeners.find(({ name }) => name === listener)!.paths;
 }
 
 function describe(match: RouteMatch, flow: AskedRequest, runtime: Runtime): Omit<RoutedRequest, 'listener'> {

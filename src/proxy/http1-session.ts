@@ -2,6 +2,7 @@
 
 import { RequestParser } from '../http1/request-parser.ts';
 import { Step } from '../http1/step.ts';
+import type { PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
@@ -61,7 +62,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.client = client;
     this.scheme = scheme;
     this.wire = makeWire(this);
-    this.#parser = new RequestParser(listener.headLimits);
+    this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
     this.#exchange = new Exchange(this, context);
     this.#setDeadline(listener.config.timeouts.headerMs);
   }
@@ -72,6 +73,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   get listenerPort(): number {
     return this.#listener.port;
+  }
+
+  get paths(): PathPolicy {
+    return this.#listener.config.paths;
   }
 
   get meters(): ListenerMeters {

@@ -173,7 +173,7 @@ export class Listener {
 
   #forwardedClient(address: string): ForwardedClient {
     const trusted = this.#context.exchanges.runtime().trustedProxies.has(address);
-    return new ForwardedClient(address, this.#scheme(), trusted);
+    return new ForwardedClient(address, this.#scheme(), trusted, this.#config.forwarded);
   }
 
   #handshake(server: tls.Server, client: ClientHandle, address: string): void {

@@ -28,6 +28,15 @@ test('the least configuration carries every default', () => {
         pool: null,
         limits: LIMITS,
         timeouts: { headerMs: 10_000, idleMs: 60_000 },
+        paths: {
+          mergeSlashes: false,
+          encodedSlash: 'keep',
+          backslash: 'refuse',
+          parameters: 'keep',
+          forward: 'normalised',
+        },
+        underscores: 'drop',
+        forwarded: false,
       },
     ],
     pools: [

@@ -56,32 +56,56 @@ describe('normalisePath', () => {
     });
   }
 
-  it('follows the policy where RFC 3986 leaves a choice', () => {
-    assert.equal(normalisePath('/a//b///c', { ...DEFAULT_PATH_POLICY, mergeSlashes: true }), '/a/b/c');
-    assert.equal(normalisePath('//a', { ...DEFAULT_PATH_POLICY, mergeSlashes: true }), '/a');
-    assert.equal(normalisePath('/a%2Fb', { ...DEFAULT_PATH_POLICY, encodedSlash: 'refuse' }), null);
-    assert.equal(normalisePath('/a\\b%5c', { ...DEFAULT_PATH_POLICY, backslash: 'keep' }), '/a\\b%5C');
-    assert.equal(normalisePath('/a\\..\\b', { ...DEFAULT_PATH_POLICY, backslash: 'keep' }), null);
-  });
+  for (const [policy, path, normal] of [
+    [{ mergeSlashes: true }, '/a//b///c', '/a/b/c'],
+    [{ mergeSlashes: true }, '//a', '/a'],
+    [{ mergeSlashes: true }, '/a//../b', '/b'],
+    [{ encodedSlash: 'refuse' }, '/a%2Fb', null],
+    [{ encodedSlash: 'refuse' }, '/a%252Fb', '/a%252Fb'],
+    [{ encodedSlash: 'decode' }, '/a%2fb', '/a/b'],
+    [{ encodedSlash: 'decode' }, '/public/..%2fadmin', '/admin'],
+    [{ encodedSlash: 'decode' }, '/public%2f%2e%2e%2fadmin', '/admin'],
+    [{ encodedSlash: 'decode' }, '/a%252fb', '/a%252fb'],
+    [{ encodedSlash: 'decode' }, '/a%2f..;/b', null],
+    [{ encodedSlash: 'decode', mergeSlashes: true }, '/a%2F%2Fb', '/a/b'],
+    [{ backslash: 'keep' }, '/a\\b%5c', '/a\\b%5C'],
+    [{ backslash: 'keep' }, '/a\\..\\b', null],
+    [{ backslash: 'slash' }, '/a\\b%5cc', '/a/b/c'],
+    [{ backslash: 'slash' }, '/public\\..\\admin', '/admin'],
+    [{ parameters: 'refuse' }, '/admin;x=y/users', null],
+    [{ parameters: 'refuse' }, '/admin%3bx', null],
+    [{ parameters: 'refuse' }, '/admin', '/admin'],
+    [{ parameters: 'keep' }, '/admin;x', '/admin;x'],
+  ] as const) {
+    it(`with ${JSON.stringify(policy)}: ${path} ${normal === null ? 'is refused' : `becomes ${normal}`}`, () => {
+      assert.equal(normalisePath(path, { ...DEFAULT_PATH_POLICY, ...policy }), normal);
+    });
+  }
 
   it('is final: what it returns it would return again, and no dot segment is left', () => {
     const parts = ['/', '/', '.', '..', 'a', '%2e', '%2F', '%41', '%25', ';', '\\', '%', '%5C', 'é'];
     const path = fc
       .array(fc.constantFrom(...parts.slice(0, -1)), { maxLength: 12 })
       .map((list) => `/${list.join('')}`);
-    for (const mergeSlashes of [false, true]) {
-      const policy = { ...DEFAULT_PATH_POLICY, mergeSlashes };
-      fc.assert(
-        fc.property(path, (text) => {
-          const normal = normalisePath(text, policy);
-          if (normal === null) return;
-          assert.equal(normalisePath(normal, policy), normal);
-          assert.ok(normal.startsWith('/'));
-          assert.doesNotMatch(normal, /\/\.\.?(?:\/|$)/);
-          if (mergeSlashes) assert.doesNotMatch(normal, /\/\//);
-        }),
-        { numRuns: 1000 },
-      );
-    }
+    const policies = fc.record({
+      mergeSlashes: fc.boolean(),
+      encodedSlash: fc.constantFrom('keep', 'refuse', 'decode'),
+      backslash: fc.constantFrom('refuse', 'keep', 'slash'),
+      parameters: fc.constantFrom('keep', 'refuse'),
+    });
+    fc.assert(
+      fc.property(path, policies, (text, choices) => {
+        const policy = { ...DEFAULT_PATH_POLICY, ...choices };
+        const normal = normalisePath(text, policy);
+        if (normal === null) return;
+        assert.equal(normalisePath(normal, policy), normal);
+        assert.ok(normal.startsWith('/'));
+        assert.doesNotMatch(normal, /\/\.\.?(?:\/|$)/);
+        if (choices.mergeSlashes) assert.doesNotMatch(normal, /\/\//);
+        if (choices.encodedSlash === 'decode') assert.doesNotMatch(normal, /%2F/i);
+        if (choices.backslash !== 'keep') assert.doesNotMatch(normal, /\\|%5C/i);
+      }),
+      { numRuns: 2000 },
+    );
   });
 });

@@ -279,6 +279,13 @@ const ACCEPTED: readonly (readonly [string, string, string, string, string])[] =
   ['3986 3.2.2', 'IPv6', 'GET / HTTP/1.1\r\nHost: [2001:DB8::1]:80\r\n\r\n', 'GET / 1.1', '[2001:db8::1]'],
   ['3986 3.2.2', 'IPv4', 'GET / HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n', 'GET / 1.1', '192.0.2.1'],
   [
+    '5952 4',
+    'an IPv6 address that could be written shorter',
+    'GET / HTTP/1.1\r\nHost: [2001:0DB8:0:0::0001]:80\r\n\r\n',
+    'GET / 1.1',
+    '[2001:db8::1]',
+  ],
+  [
     '9110 5.5',
     'no space, and tabs, around a value',
     'GET / HTTP/1.1\r\nHost:\ta\t \r\n\r\n',

@@ -1,5 +1,6 @@
 // Snapshots for data-plane tests: everything has its default, a test states only what it is about.
 
+import { DEFAULT_PATH_POLICY } from '../../src/http1/normalise.ts';
 import type {
   FilterConfig,
   ListenerConfig,
@@ -45,6 +46,9 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
       requestsPerConnection: 100_000,
     },
     timeouts: { headerMs: 10_000, idleMs: 60_000 },
+    paths: DEFAULT_PATH_POLICY,
+    underscores: 'drop',
+    forwarded: false,
     ...over,
   };
 }

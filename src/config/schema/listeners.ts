@@ -53,6 +53,30 @@ const tls = z.strictObject({
     .describe('Chosen by SNI; the first is the default for names that none matches.'),
 });
 
+const paths = z.strictObject({
+  mergeSlashes: z.boolean().default(false).describe('Treat `//` as `/`.'),
+  encodedSlash: z
+    .enum(['keep', 'refuse', 'decode'])
+    .default('keep')
+    .describe('`%2F`: `keep` leaves it as data, `refuse` answers 400, `decode` takes it for `/`.'),
+  backslash: z
+    .enum(['refuse', 'keep', 'slash'])
+    .default('refuse')
+    .describe('A backslash, raw or as `%5C`: `slash` takes it for `/`, as some servers do.'),
+  parameters: z
+    .enum(['keep', 'refuse'])
+    .default('keep')
+    .describe(
+      '`;` in a path: some servers cut off what follows before they match, so that `/admin;x` is `/admin` to them.',
+    ),
+  forward: z
+    .enum(['normalised', 'received'])
+    .default('normalised')
+    .describe(
+      'The path that targets are sent: the one that rules were matched against, or the one that came. A rewrite starts from the normalised path.',
+    ),
+});
+
 export const listenerSchema = z.strictObject({
   name: name().describe('Name that routes refer to.'),
   bind: text(parseBind).describe(
@@ -73,4 +97,15 @@ export const listenerSchema = z.strictObject({
     .describe(
       'Where they differ from `defaults.listenerTimeouts`; `idle` of a tcp listener is `1h` unless set here.',
     ),
+  paths: paths.prefault({}).describe('How paths are normalised before rules are matched against them.'),
+  underscores: z
+    .enum(['drop', 'refuse', 'pass'])
+    .default('drop')
+    .describe(
+      'Request fields whose name has an underscore, which CGI-like servers take for a dash. A name that reads like one that Portico knows is dropped in any case.',
+    ),
+  forwarded: z
+    .boolean()
+    .default(false)
+    .describe('Add a `Forwarded` field (RFC 7239) to requests, beside `X-Forwarded-*`.'),
 });

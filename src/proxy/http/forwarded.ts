@@ -33,21 +33,31 @@ export class ForwardedClient {
   readonly address: string;
   readonly trusted: boolean;
   readonly #protocol: string;
+  /** The begin of a `Forwarded` line (RFC 7239, section 4), which ends with the host; '' when none is sent. */
+  readonly #forwarded: string;
   /** For an untrusted client the first lines never change. */
   readonly #own: string;
 
-  constructor(address: string, protocol: 'http' | 'https', trusted: boolean) {
+  /** @param forwarded whether a `Forwarded` field is sent beside the `X-Forwarded-*` ones */
+  constructor(address: string, protocol: 'http' | 'https', trusted: boolean, forwarded = false) {
     this.address = address;
     this.trusted = trusted;
     this.#protocol = protocol;
+    const node = address.includes(':') ? `"[${address}]"` : address;
+    this.#forwarded = forwarded ? `Forwarded: for=${node};proto=${protocol};host="` : '';
     this.#own = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: `;
   }
 
   /**
    * The lines to send. An untrusted client's fields are replaced; a trusted proxy's chain is kept and extended, and
-   * its protocol and host are believed.
+   * its protocol and host are believed. A proxy's own `Forwarded` lines stand before ours, which names the proxy.
    */
   lines(head: RequestHead): string {
+    const lines = this.#legacyLines(head);
+    return this.#forwarded === '' ? lines : `${lines + this.#forwarded + head.authority}"\r\n`;
+  }
+
+  #legacyLines(head: RequestHead): string {
     if (!this.trusted) return `${this.#own + head.authority}\r\n`;
     let chain = '';
     for (let index = head.find(FieldId.XForwardedFor); index >= 0; ) {

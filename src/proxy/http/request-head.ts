@@ -24,6 +24,8 @@ const ALWAYS = [
   FieldId.XForwardedProto,
   FieldId.XForwardedHost,
   FieldId.XRequestId,
+  // Proxies speak of themselves to clients in it (RFC 9209); in a request nobody has a right to it.
+  FieldId.ProxyStatus,
 ];
 const DROP_FROM_TRUSTED = fieldSet(...ALWAYS);
 const DROP = fieldSet(
