@@ -76,9 +76,8 @@ async function runCommand(argv: readonly string[], entry: string): Promise<numbe
     case 'reload':
       return commands.reload(parsed.options, io);
     case 'drain':
-      return commands.drain(parsed.options, io);
     case 'undrain':
-      return commands.undrain(parsed.options, io);
+      return (await import('./cli/drain-commands.ts'))[parsed.command](parsed.options, io);
     case 'help':
       return commands.help(parsed.topic, io);
     case 'version':

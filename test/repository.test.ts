@@ -33,6 +33,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/config/yaml-': ['yaml'],
   'src/control/discovery/api-client.ts': ['undici'],
   'src/control/discovery/inventory-file.ts': ['zod'],
+  'src/control/drain-store.ts': ['zod'],
+  'src/control/state-file.ts': ['zod'],
   'src/control/discovery/kubeconfig.ts': ['@kubernetes/client-node', 'yaml'],
   'src/demo/demo-cluster.ts': ['ssh2'],
   'src/demo/ssh-pods.ts': ['ssh2'],

@@ -39,10 +39,21 @@ export type ExplanationAnswer = TargetsExplanationAnswer | UrlExplanationAnswer;
 
 export interface DrainAnswer {
   readonly cluster: string;
-  readonly node: string;
+  /** Null: the whole cluster. */
+  readonly node: string | null;
+  readonly state: string;
   readonly draining: boolean;
   readonly drained: boolean;
   readonly flows: number;
+  readonly kept: boolean;
+}
+
+export interface DrainsAnswer {
+  readonly drains: readonly { readonly cluster: string; readonly node: string | null }[];
+}
+
+export interface StatusAnswer {
+  readonly clusters: readonly { readonly name: string }[];
 }
 
 export interface ReloadAnswer {
@@ -87,10 +98,25 @@ export const isExplanationAnswer = (value: unknown): value is ExplanationAnswer 
 
 export const isDrainAnswer = (value: unknown): value is DrainAnswer =>
   isRecord(value) &&
-  typeof value['node'] === 'string' &&
+  isNodeOrAll(value['node']) &&
   typeof value['cluster'] === 'string' &&
   typeof value['drained'] === 'boolean' &&
-  typeof value['flows'] === 'number';
+  typeof value['flows'] === 'number' &&
+  typeof value['kept'] === 'boolean';
+
+const isNodeOrAll = (value: unknown): boolean => value === null || typeof value === 'string';
+
+export const isDrainsAnswer = (value: unknown): value is DrainsAnswer =>
+  isRecord(value) &&
+  Array.isArray(value['drains']) &&
+  value['drains'].every(
+    (drain) => isRecord(drain) && typeof drain['cluster'] === 'string' && isNodeOrAll(drain['node']),
+  );
+
+export const isStatusAnswer = (value: unknown): value is StatusAnswer =>
+  isRecord(value) &&
+  Array.isArray(value['clusters']) &&
+  value['clusters'].every((cluster) => isRecord(cluster) && typeof cluster['name'] === 'string');
 
 export const isReloadAnswer = (value: unknown): value is ReloadAnswer =>
   isRecord(value) &&

@@ -54,7 +54,8 @@ export interface ReloadOptions extends AdminOptions {
   readonly tokenFile: string | null;
 }
 export interface DrainOptions extends AdminOptions {
-  readonly node: string;
+  /** A node, or a cluster when no node has this name; null: the whole of `cluster`. */
+  readonly subject: string | null;
   /** Null: found out from the targets, when only one cluster has a node of this name. */
   readonly cluster: string | null;
   readonly tokenFile: string | null;
@@ -177,18 +178,21 @@ function readCommand(command: CommandName, words: readonly string[]): ParsedArgu
     case 'reload':
       return { command, options: { ...admin, tokenFile: given.text('token-file') } };
     case 'drain':
-    case 'undrain':
+    case 'undrain': {
+      const cluster = given.text('cluster');
+      if (argument === null && cluster === null) throw new UsageError('NODE or CLUSTER is missing');
       return {
         command,
         options: {
           ...admin,
-          node: argument ?? '',
-          cluster: given.text('cluster'),
+          subject: argument,
+          cluster,
           tokenFile: given.text('token-file'),
           wait: given.isSet('wait'),
           timeoutMs: duration(given.text('timeout') ?? '10m'),
         },
       };
+    }
   }
 }
 

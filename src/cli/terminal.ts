@@ -66,3 +66,6 @@ export function table(
   const title = line(header.map((text) => ({ text })));
   return [paint('bold', title), ...cells.map(line)].map((text) => `${text}\n`).join('');
 }
+
+/** `1 flow`, `2 flows`. */
+export const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? '' : 's'}`;

@@ -5,10 +5,12 @@ import type { RoutedRequest } from '../model/messages.ts';
 import type { ExplainedTarget } from '../model/targets.ts';
 import type {
   AdminSource,
+  DrainInForce,
   DrainOutcome,
+  DrainSubject,
   ExplainQuery,
   Explanation,
-  NodeName,
+  PublishedTable,
   Readiness,
   ReloadOutcome,
   Status,
@@ -17,6 +19,7 @@ import type {
 } from './admin/admin-source.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import type { ReflectorStatus } from './discovery/reflector-options.ts';
+import type { DrainDesk } from './drain-desk.ts';
 import type { Publisher } from './publisher.ts';
 import type { Questions } from './questions.ts';
 import type { TargetEngine } from './targets/target-engine.ts';
@@ -40,7 +43,7 @@ export interface AdminViewOptions {
   readonly state: () => AdminViewState;
   readonly metrics: () => Promise<string>;
   readonly reload: () => Promise<ReloadOutcome>;
-  readonly onDrainsChanged: () => void;
+  readonly desk: DrainDesk;
   readonly version: string;
   readonly startedAtMs: number;
 }
@@ -151,35 +154,35 @@ export class AdminView implements AdminSource {
     return this.#options.reload();
   }
 
-  async drain(node: NodeName): Promise<DrainOutcome> {
-    if (!this.#knows(node)) return { found: false };
-    this.#options.engine.drain(node.cluster, node.node);
-    this.#options.onDrainsChanged();
-    return this.drained(node);
+  drain(subject: DrainSubject): Promise<DrainOutcome> {
+    return this.#options.desk.drain(subject);
   }
 
-  async undrain(node: NodeName): Promise<DrainOutcome> {
-    if (!this.#knows(node)) return { found: false };
-    this.#options.engine.undrain(node.cluster, node.node);
-    this.#options.onDrainsChanged();
-    return this.drained(node);
+  undrain(subject: DrainSubject): Promise<DrainOutcome> {
+    return this.#options.desk.undrain(subject);
   }
 
-  async drained({ cluster, node }: NodeName): Promise<DrainOutcome> {
-    if (!this.#knows({ cluster, node })) return { found: false };
-    const { engine, questions } = this.#options;
+  drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome> {
+    return this.#options.desk.drained(subject, waitMs);
+  }
+
+  async tables(): Promise<readonly PublishedTable[]> {
     const workers = this.#options.state().workers.size;
-    const answers = await questions.askAll(workers, { kind: 'flows', cluster, node });
-    const flows = answers.reduce((sum, answer) => sum + (answer.kind === 'flows' ? answer.flows : 0), 0);
-    const draining = engine
-      .drains()
-      .some((drain) => drain.cluster === cluster && (drain.node === null || drain.node === node));
-    // A worker that did not answer may still have flows.
-    return { found: true, draining, drained: flows === 0 && answers.length === workers, flows };
+    const answers = await this.#options.questions.askAll(workers, { kind: 'tables' });
+    const tables = new Map<string, PublishedTable>();
+    for (const answer of answers) {
+      if (answer.kind !== 'tables') continue;
+      for (const table of answer.tables) {
+        const known = tables.get(table.pool);
+        const agrees = known === undefined || known.checksum === table.checksum;
+        tables.set(table.pool, agrees ? table : { ...table, checksum: null });
+      }
+    }
+    return [...tables.values()].sort((a, b) => (a.pool < b.pool ? -1 : 1));
   }
 
-  #knows({ cluster, node }: NodeName): boolean {
-    return this.#options.engine.explainNode(node).some((known) => known.cluster === cluster);
+  drains(): readonly DrainInForce[] {
+    return this.#options.desk.drains();
   }
 }
 

@@ -19,11 +19,14 @@ import { ControllerMeters } from './controller-meters.ts';
 import { createSystemClock } from './discovery/clock.ts';
 import { createDiscovery, type Discovery } from './discovery/discovery.ts';
 import { createInventoryStore } from './discovery/inventory-store.ts';
+import { DrainDesk } from './drain-desk.ts';
+import { DrainStore } from './drain-store.ts';
 import { createProber } from './health/probes.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
 import { scopesOf } from './scopes.ts';
 import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
+import type { Drain } from './targets/drains.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
 
 export interface ControllerOptions {
@@ -40,7 +43,7 @@ export interface ControllerOptions {
 /** What the supervisor keeps for the next controller. */
 interface Retained {
   readonly metrics: RetainedMetrics;
-  readonly drains: readonly { readonly cluster: string; readonly node: string | null }[];
+  readonly drains: readonly Drain[];
 }
 
 const RETAIN_MS = 1000;
@@ -60,7 +63,9 @@ export class Controller {
   readonly #questions: Questions;
   readonly #configuration: Configuration;
   readonly #engine: TargetEngine;
+  readonly #desk: DrainDesk;
   readonly #view: AdminView;
+  readonly #drainStore: DrainStore;
   readonly #workers = new Map<string, number>();
   readonly #retainTimer: NodeJS.Timeout;
   /** Workers whose end an earlier controller has counted: the supervisor tells of them again. */
@@ -71,11 +76,16 @@ export class Controller {
   #draining = false;
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
+  /** An earlier controller of the same supervisor has told it what is drained. */
+  #isSuccessor = false;
+  /** Undefined before the first configuration. */
+  #stateDirectory: string | null | undefined = undefined;
 
   constructor(options: ControllerOptions, start: Extract<SupervisorToController, { kind: 'start' }>) {
     this.#options = options;
     this.#log = options.log;
     const monotonic = (): number => performance.now();
+    this.#drainStore = new DrainStore(this.#log, this.#clock.now);
     this.#meters = new ControllerMeters(this.#board, { version: options.version, node: options.nodeVersion });
     this.#merge = new MetricsMerge({ local: this.#board, now: monotonic });
     this.#publisher = new Publisher({
@@ -107,6 +117,15 @@ export class Controller {
       onNodeChange: (change) => logNodeChange(this.#log, change),
       onSourceChange: (change) => logSourceChange(this.#log, change),
       onProbe: (spec, result) => this.#meters.probed(spec, result),
+      onDrainsEnded: (ended) => {
+        for (const { cluster, node } of ended) {
+          this.#log.info(
+            { code: 'drain-ended', cluster, node },
+            'another machine has the name of a drained node',
+          );
+        }
+        void this.#keepDrains();
+      },
     });
     this.#configuration = new Configuration({
       path: options.configPath,
@@ -117,6 +136,16 @@ export class Controller {
       force: (loaded) => this.#force(loaded),
       version: () => this.#engine.snapshot()?.version ?? 0,
       onLoaded: (ok) => this.#meters.reloaded(ok, this.#clock.now()),
+    });
+    this.#desk = new DrainDesk({
+      engine: this.#engine,
+      publisher: this.#publisher,
+      questions: this.#questions,
+      workers: () => this.#workers,
+      hasCluster: (name) =>
+        this.#configuration.config?.clusters.some((cluster) => cluster.name === name) === true,
+      clock: this.#clock,
+      keep: () => this.#keepDrains(),
     });
     this.#view = new AdminView({
       engine: this.#engine,
@@ -133,7 +162,7 @@ export class Controller {
       }),
       metrics: () => this.#metricsText(),
       reload: () => this.#configuration.reload(),
-      onDrainsChanged: () => this.#retain(),
+      desk: this.#desk,
       version: options.version,
       startedAtMs: this.#clock.now(),
     });
@@ -194,6 +223,7 @@ export class Controller {
   async close(): Promise<void> {
     clearInterval(this.#retainTimer);
     this.#publisher.close();
+    this.#desk.close();
     await Promise.all([this.#admin?.close(ADMIN_CLOSE_MS), this.#engine.close(), this.#discovery?.close()]);
     this.#processMetrics.close();
     this.#retain();
@@ -207,6 +237,7 @@ export class Controller {
     this.#options.send({ kind: 'settings', workers: config.workers });
     const renewed = this.#publisher.setSecrets(secrets);
     const before = this.#engine.snapshot();
+    this.#takeStateDirectory(config.stateDirectory);
     this.#engine.setConfig(config);
     if (this.#discovery === null) this.#startDiscovery(config);
     else this.#discovery.setClusters(config.clusters, scopesOf(config));
@@ -216,6 +247,21 @@ export class Controller {
     // New certificates for a snapshot that is otherwise the same.
     if (renewed && snapshot !== null && snapshot === before) this.#publisher.publish(snapshot);
     return snapshot?.version ?? 0;
+  }
+
+  /** What was drained before a full stop still is; another directory gets what is drained now. */
+  #takeStateDirectory(directory: string | null): void {
+    if (directory === this.#stateDirectory) return;
+    const isFirst = this.#stateDirectory === undefined;
+    this.#stateDirectory = directory;
+    if (isFirst && !this.#isSuccessor) this.#engine.restoreDrains(this.#drainStore.load(directory));
+    else void this.#keepDrains();
+  }
+
+  /** Tells the supervisor at once, and the disk; resolves with whether the disk has it. */
+  #keepDrains(): Promise<boolean> {
+    this.#retain();
+    return this.#drainStore.save(this.#stateDirectory ?? null, this.#engine.drains());
   }
 
   #refused(version: number, problem: string): void {
@@ -296,7 +342,8 @@ export class Controller {
     if (retained === null) return;
     this.#merge.restore(retained.metrics);
     this.#counted = new Set(retained.metrics.folded);
-    for (const { cluster, node } of retained.drains) this.#engine.drain(cluster, node);
+    this.#isSuccessor = true;
+    this.#engine.restoreDrains(retained.drains);
   }
 }
 

@@ -17,7 +17,23 @@ export interface ClusterInventory {
   readonly nodes: readonly NodeFact[];
   readonly services: readonly ServiceFact[];
   readonly slices: readonly EndpointSliceFact[];
+  readonly unlisted: UnlistedObjects;
 }
+
+/**
+ * What a list left out although no deletion had been announced by an event: a server that is half back does that, too.
+ * Forgotten when the object is listed again, when its deletion is announced, and after 15 minutes.
+ */
+export interface UnlistedObjects {
+  /** By name. */
+  readonly nodes: readonly string[];
+  /** By `namespace/name`. */
+  readonly services: readonly string[];
+  /** Services of which an endpoint slice is missing, by `namespace/name`. */
+  readonly endpoints: readonly string[];
+}
+
+export const NOTHING_UNLISTED: UnlistedObjects = { nodes: [], services: [], endpoints: [] };
 
 export interface ObjectIdentity {
   readonly name: string;

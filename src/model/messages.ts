@@ -111,12 +111,23 @@ export type WorkerQuestion =
       readonly method: string;
       readonly headers: readonly { readonly name: string; readonly value: string }[];
     }
-  /** Flows on a node: requests, tunnels and tcp connections. */
-  | { readonly kind: 'flows'; readonly cluster: string; readonly node: string };
+  /** Requests, tunnels and tcp connections on a node, or with node null on the whole cluster. */
+  | { readonly kind: 'flows'; readonly cluster: string; readonly node: string | null }
+  /** The hash tables of its pools. */
+  | { readonly kind: 'tables' };
 
 export type WorkerAnswer =
   | { readonly kind: 'route'; readonly route: RoutedRequest }
-  | { readonly kind: 'flows'; readonly flows: number };
+  | { readonly kind: 'flows'; readonly flows: number }
+  | { readonly kind: 'tables'; readonly tables: readonly HashTable[] };
+
+/** What is published of a pool's hash table. */
+export interface HashTable {
+  readonly pool: string;
+  readonly policy: string;
+  /** Hex; equal in every Portico that sends the same keys to the same targets. */
+  readonly checksum: string;
+}
 
 /** The way that a request would take in a worker now. */
 export interface RoutedRequest {

@@ -70,11 +70,14 @@ export class Applier {
     };
   }
 
-  /** Requests, tunnels and tcp connections on a node, those on targets that are no longer configured included. */
-  flows(cluster: string, node: string): number {
+  /**
+   * Requests, tunnels and tcp connections on a node, or a whole cluster with node null, those on targets that are no
+   * longer configured included.
+   */
+  flows(cluster: string, node: string | null): number {
     let flows = 0;
     const add = (target: Target): void => {
-      if (target.cluster === cluster && target.node === node) flows += target.inFlight;
+      if (target.cluster === cluster && (node === null || target.node === node)) flows += target.inFlight;
     };
     for (const targets of this.#targets.values()) for (const target of targets.values()) add(target);
     for (const { target } of this.#leaving) add(target);
@@ -124,6 +127,7 @@ export class Applier {
           target.retired = member.state === 'draining';
           if (target.retired) target.closeIdle();
           target.doubt(target.retired || member.health === 'unhealthy' || member.lastResort);
+          target.rest(target.retired || member.health === 'unhealthy');
           // A target that has to be proven anew has lost what its former life had proven.
           if (member.state === 'filling' && member.health === 'unknown') target.proven = false;
         }

@@ -26,6 +26,7 @@ import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
 import { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
+import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
 import { DirectWrites } from './wire/direct-write.ts';
@@ -193,6 +194,7 @@ export class Worker {
     if (question.kind === 'flows') {
       return { kind: 'flows', flows: this.#applier.flows(question.cluster, question.node) };
     }
+    if (question.kind === 'tables') return { kind: 'tables', tables: tablesOf(this.#runtime.pools) };
     const ports = new Map(
       [...this.#listeners.values()].map((listener) => [listener.config.name, listener.port]),
     );

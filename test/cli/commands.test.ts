@@ -6,20 +6,21 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { pino } from 'pino';
 import type { DrainAnswer, ExplanationAnswer, ReloadAnswer } from '../../src/cli/admin-answers.ts';
-import { check, drain, explain, reload, schema, targets, undrain } from '../../src/cli/commands.ts';
+import { check, explain, reload, schema, targets } from '../../src/cli/commands.ts';
+import { drain, undrain } from '../../src/cli/drain-commands.ts';
 import { type ParsedArguments, parseArguments } from '../../src/cli/parse-arguments.ts';
 import type { CliIo } from '../../src/cli/terminal.ts';
 import { type AdminServer, createAdminServer } from '../../src/control/admin/admin-server.ts';
 import type {
   DrainOutcome,
+  DrainSubject,
   Explanation,
-  NodeName,
   ReloadOutcome,
 } from '../../src/control/admin/admin-source.ts';
 import { EXCLUDED, FakeSource, TARGET } from '../control/admin/fake-source.ts';
 
 // The command line must not import the controller, so the two descriptions of the answers are held together here.
-type Found = Omit<Extract<DrainOutcome, { found: true }>, 'found'> & NodeName;
+type Found = Omit<Extract<DrainOutcome, { found: true }>, 'found'> & DrainSubject;
 const sameShapes: [
   (answer: Explanation) => ExplanationAnswer,
   (answer: ReloadOutcome) => ReloadAnswer,
@@ -220,6 +221,34 @@ describe('portico reload, drain and undrain', () => {
     assert.equal((await run(['undrain', 'worker-1', '--cluster', 'iad'])).code, 0);
   });
 
+  it('takes the name of a cluster, or --cluster alone, as the whole cluster', async () => {
+    const { code, out } = await run(['drain', 'iad']);
+    assert.deepEqual([code, out], [0, 'Cluster iad takes no new flow; 0 flows left.\n']);
+    assert.equal(source.calls.at(-1), 'drain iad null');
+    assert.equal((await run(['undrain', '--cluster', 'iad'])).out, 'Cluster iad is used again.\n');
+    assert.equal(source.calls.at(-1), 'undrain iad null');
+  });
+
+  it('asks what is meant when a node has the name of a cluster', async () => {
+    source.targets = () => [{ ...TARGET, node: 'iad' }];
+    const { code, err } = await run(['drain', 'iad']);
+    assert.equal(code, 1);
+    assert.match(err, /iad is a cluster and a node; write --cluster iad alone/);
+  });
+
+  it('ends the drain of a node that has left the cluster since', async () => {
+    source.targets = () => [];
+    source.inForce = [{ cluster: 'iad', node: 'worker-1', sinceMs: 1 }];
+    assert.equal((await run(['undrain', 'worker-1'])).code, 0);
+    assert.equal(source.calls.at(-1), 'undrain iad worker-1');
+  });
+
+  it('says when a drain is not on disk', async () => {
+    source.kept = false;
+    const { code, err } = await run(['drain', 'worker-1', '--cluster', 'iad']);
+    assert.deepEqual([code, err], [0, 'The drain is not on disk: it ends when Portico is stopped.\n']);
+  });
+
   it('waits until no flow is left', async () => {
     source.flows = 2;
     const { code, out } = await run(['drain', 'worker-1', '--wait', '--json'], {
@@ -232,17 +261,20 @@ describe('portico reload, drain and undrain', () => {
     assert.deepEqual(JSON.parse(out), {
       cluster: 'iad',
       node: 'worker-1',
+      state: 'gone',
       draining: true,
       drained: true,
       flows: 0,
+      kept: true,
     });
+    assert.ok(source.calls.includes('drained 5000 iad worker-1'), 'the barrier waits on the other side');
   });
 
   it('gives up waiting at its deadline', async () => {
     source.flows = 1;
     const { code, err } = await run(['drain', 'worker-1', '--wait', '--timeout', '2s']);
-    assert.deepEqual([code, err], [1, 'The node was not drained in time.\n']);
-    assert.equal(source.calls.filter((call) => call.startsWith('drained')).length, 4);
+    assert.deepEqual([code, err], [1, 'Node worker-1 was not drained in time.\n']);
+    assert.ok(source.calls.filter((call) => call.startsWith('drained')).length > 1);
   });
 });
 

@@ -80,7 +80,7 @@ describe('command line', () => {
         {
           command: 'drain',
           options: {
-            node: 'n1',
+            subject: 'n1',
             cluster: 'iad',
             wait: true,
             timeoutMs: 90_000,
@@ -96,6 +96,11 @@ describe('command line', () => {
     }
     const undrain = parseArguments(['undrain', 'n1']);
     assert.equal(undrain.command, 'undrain');
+    const whole = parseArguments(['drain', '--cluster', 'iad']);
+    assert.deepEqual(whole.command === 'drain' && [whole.options.subject, whole.options.cluster], [
+      null,
+      'iad',
+    ]);
   });
 
   it('gives help and version everywhere, whatever else is wrong', () => {
@@ -122,7 +127,7 @@ describe('command line', () => {
     assert.match(usageOf('explain node --method GET'), /belong to a URL/);
     assert.match(usageOf('explain http://x --header nocolon'), /NAME:VALUE/);
     assert.match(usageOf('explain http://x --cluster a'), /belongs to a node/);
-    assert.match(usageOf('drain'), /NODE is missing/);
+    assert.match(usageOf('drain'), /NODE or CLUSTER is missing/);
     assert.match(usageOf('demo --http-port a:8080'), /not a port/);
     assert.match(usageOf('demo --http-port 70000'), /not a port/);
     for (const time of ['1', '-1s', '1d', '1.5s', '9999999h', 's']) {

@@ -67,7 +67,7 @@ export const rootSchema = z.strictObject({
     .nullable()
     .prefault('./state')
     .describe(
-      'Directory that keeps the last good inventory, relative to the configuration file; null keeps none.',
+      'Directory that keeps the last good inventory and the drains, relative to the configuration file; null keeps none.',
     ),
 });
 

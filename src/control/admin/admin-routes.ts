@@ -3,7 +3,7 @@
 import type { HeaderValue } from '../../model/config.ts';
 import { REASON_CODES, TARGET_STATES } from '../../model/targets.ts';
 import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics-text.ts';
-import type { AdminSource, DrainOutcome, ExplainQuery, NodeName } from './admin-source.ts';
+import type { AdminSource, DrainOutcome, DrainSubject, ExplainQuery } from './admin-source.ts';
 import { redactSnapshot } from './redact.ts';
 
 export interface AdminAnswer {
@@ -61,28 +61,36 @@ function parameters<const N extends readonly string[]>(
   return { values: values as Readonly<Record<N[number], string | null>> };
 }
 
-function nodeName(value: unknown): NodeName | null {
+/** Names of a cluster and, unless the whole of it is meant, a node; null when they are not given rightly. */
+function drainSubject(value: unknown): DrainSubject | null {
   if (typeof value !== 'object' || value === null) return null;
-  const { cluster, node } = value as { readonly cluster?: unknown; readonly node?: unknown };
-  return typeof cluster === 'string' && typeof node === 'string' && cluster !== '' && node !== ''
-    ? { cluster, node }
-    : null;
+  const { cluster, node = null, ...others } = value as Readonly<Record<string, unknown>>;
+  // A misspelt node must not become the drain of a cluster.
+  if (Object.keys(others).length > 0 || typeof cluster !== 'string' || cluster === '') return null;
+  if (node === null) return { cluster, node };
+  return typeof node === 'string' && node !== '' ? { cluster, node } : null;
 }
 
-const NODE_WANTED = 'Give the names of a cluster and a node: {"cluster":"iad","node":"worker-1"}.';
+const SUBJECT_WANTED =
+  'Give the names of a cluster and a node, {"cluster":"iad","node":"worker-1"}, or of a whole cluster, {"cluster":"iad"}.';
 
-async function changeNode(
+async function change(
   call: AdminCall,
-  change: (node: NodeName) => Promise<DrainOutcome>,
+  make: (subject: DrainSubject) => Promise<DrainOutcome>,
 ): Promise<AdminAnswer> {
-  const node = nodeName(call.body);
-  if (node === null) return errorAnswer(400, 'bad-body', NODE_WANTED);
-  const outcome = await change(node);
-  return outcome.found ? json(200, { ...node, ...outcome, found: undefined }) : unknownNode(node);
+  const subject = drainSubject(call.body);
+  if (subject === null) return errorAnswer(400, 'bad-body', SUBJECT_WANTED);
+  const outcome = await make(subject);
+  return outcome.found ? json(200, { ...subject, ...outcome, found: undefined }) : unknownSubject(subject);
 }
 
-const unknownNode = ({ cluster, node }: NodeName): AdminAnswer =>
-  errorAnswer(404, 'unknown-node', `Cluster ${cluster} has no node ${node}.`);
+const unknownSubject = ({ cluster, node }: DrainSubject): AdminAnswer =>
+  node === null
+    ? errorAnswer(404, 'unknown-cluster', `There is no cluster ${cluster}.`)
+    : errorAnswer(404, 'unknown-node', `Cluster ${cluster} has no node ${node}.`);
+
+/** Seconds that a barrier may hold its answer back. */
+const MAX_WAIT_S = 300;
 
 function headerValues(texts: readonly string[]): readonly HeaderValue[] | null {
   const headers: HeaderValue[] = [];
@@ -198,6 +206,13 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   },
   {
     method: 'GET',
+    path: '/tables',
+    changes: false,
+    about: 'The checksum of the hash table of every pool that has one, to compare between several Porticos.',
+    answer: async (source) => json(200, { tables: await source.tables() }),
+  },
+  {
+    method: 'GET',
     path: '/explain',
     changes: false,
     about:
@@ -215,16 +230,29 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     method: 'GET',
     path: '/drained',
     changes: false,
-    about: 'Whether no flow is left on a node: 200, or 409 while there is; parameters cluster and node.',
+    about:
+      'Whether nothing is left on a node or cluster: 200, or 409; parameters cluster, node, and wait (seconds to wait for it).',
     answer: async (source, { query }) => {
-      const read = parameters(query, ['cluster', 'node']);
+      const read = parameters(query, ['cluster', 'node', 'wait']);
       if ('refused' in read) return read.refused;
-      const node = nodeName(read.values);
-      if (node === null) return badQuery('Give the parameters cluster and node.');
-      const outcome = await source.drained(node);
-      if (!outcome.found) return unknownNode(node);
-      return json(outcome.drained ? 200 : 409, { ...node, ...outcome, found: undefined });
+      const { cluster, node, wait } = read.values;
+      const subject = drainSubject({ cluster, node });
+      if (subject === null)
+        return badQuery('Give the parameter cluster, and node unless the whole cluster is meant.');
+      if (wait !== null && !(/^\d{1,3}$/.test(wait) && Number(wait) <= MAX_WAIT_S)) {
+        return badQuery(`The parameter wait is a number of seconds, at most ${MAX_WAIT_S}.`);
+      }
+      const outcome = await source.drained(subject, Number(wait ?? 0) * 1000);
+      if (!outcome.found) return unknownSubject(subject);
+      return json(outcome.drained ? 200 : 409, { ...subject, ...outcome, found: undefined });
     },
+  },
+  {
+    method: 'GET',
+    path: '/drains',
+    changes: false,
+    about: 'The nodes and clusters that operators drain.',
+    answer: (source) => json(200, { drains: source.drains() }),
   },
   {
     method: 'POST',
@@ -240,14 +268,14 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     method: 'POST',
     path: '/drain',
     changes: true,
-    about: 'Starts no new flow on a node: {"cluster","node"}.',
-    answer: (source, call) => changeNode(call, (node) => source.drain(node)),
+    about: 'Starts no new flow on a node, {"cluster","node"}, or on a whole cluster, {"cluster"}.',
+    answer: (source, call) => change(call, (subject) => source.drain(subject)),
   },
   {
     method: 'POST',
     path: '/undrain',
     changes: true,
-    about: 'Ends the drain of a node: {"cluster","node"}.',
-    answer: (source, call) => changeNode(call, (node) => source.undrain(node)),
+    about: 'Ends the drain of a node or cluster, named as it was drained.',
+    answer: (source, call) => change(call, (subject) => source.undrain(subject)),
   },
 ];

@@ -18,11 +18,15 @@ export interface AdminSource {
   hasPool(name: string): boolean;
   explain(query: ExplainQuery): Promise<Explanation | null>;
   reload(): Promise<ReloadOutcome>;
-  /** Starts the drain of a node in all pools of its cluster; kept until `undrain`. Repeating it changes nothing. */
-  drain(node: NodeName): Promise<DrainOutcome>;
-  undrain(node: NodeName): Promise<DrainOutcome>;
-  /** How much is left on a node, over all workers. */
-  drained(node: NodeName): Promise<DrainOutcome>;
+  /** Starts the drain of a node or cluster in all pools; kept until `undrain`. Repeating it changes nothing. */
+  drain(subject: DrainSubject): Promise<DrainOutcome>;
+  undrain(subject: DrainSubject): Promise<DrainOutcome>;
+  /** The barrier: answers when nothing is left in any worker, or after `waitMs` with what is left then. */
+  drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome>;
+  /** The hash tables in force, by pool. */
+  tables(): Promise<readonly PublishedTable[]>;
+  /** Drains of operators that are in force. */
+  drains(): readonly DrainInForce[];
 }
 
 /** Names are exact; null passes everything. */
@@ -37,10 +41,29 @@ export interface TargetFilter {
   readonly reason: string | null;
 }
 
-export interface NodeName {
-  readonly cluster: string;
-  readonly node: string;
+export interface PublishedTable {
+  readonly pool: string;
+  readonly policy: string;
+  /** Null while workers have different ones, which lasts as long as a snapshot takes to reach them all. */
+  readonly checksum: string | null;
 }
+
+export interface DrainSubject {
+  readonly cluster: string;
+  /** Null: the whole cluster. */
+  readonly node: string | null;
+}
+
+export interface DrainInForce extends DrainSubject {
+  /** Epoch milliseconds. */
+  readonly sinceMs: number;
+}
+
+/**
+ * `filling`: joins, nothing is proven yet; `active`: takes new flows; `draining`: takes none, and has some left, or a
+ * worker that may still start one; `gone`: nothing is left on it, and nothing new can begin.
+ */
+export type DrainState = 'filling' | 'active' | 'draining' | 'gone';
 
 export interface Readiness {
   readonly ready: boolean;
@@ -57,13 +80,17 @@ export interface ReloadOutcome {
 }
 
 export type DrainOutcome =
-  /** `drained` is true when no worker has a flow on the node; then `flows` is 0. */
+  /** `drained` is true when the state is `gone`; then `flows` is 0. */
   | {
       readonly found: true;
+      readonly state: DrainState;
+      /** An operator drains it. */
       readonly draining: boolean;
       readonly drained: boolean;
-      /** Requests, tunnels and tcp connections that are still on the node. */
+      /** Requests, tunnels and tcp connections that are still on it. */
       readonly flows: number;
+      /** The drains are on disk, so that they outlive a full stop. */
+      readonly kept: boolean;
     }
   | { readonly found: false };
 

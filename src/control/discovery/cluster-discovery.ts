@@ -2,12 +2,14 @@
 
 import type { Logger } from 'pino';
 import type { ClusterConfig } from '../../model/config.ts';
-import type {
-  ClusterInventory,
-  EndpointSliceFact,
-  InventoryOrigin,
-  NodeFact,
-  ServiceFact,
+import {
+  type ClusterInventory,
+  type EndpointSliceFact,
+  type InventoryOrigin,
+  NOTHING_UNLISTED,
+  type NodeFact,
+  type ServiceFact,
+  type UnlistedObjects,
 } from '../../model/inventory.ts';
 import { ApiClient } from './api-client.ts';
 import type { Clock } from './clock.ts';
@@ -15,6 +17,7 @@ import { type ClusterStatus, summarise } from './cluster-status.ts';
 import type { OnCount } from './counts.ts';
 import { type Credentials, createCredentials } from './credentials.ts';
 import { type AnyFact, endpointSliceKind, type Kind, nodeKind, serviceKind } from './kinds.ts';
+import { factKey } from './object-set.ts';
 import { createReflector } from './reflector.ts';
 import type { Reflector, ReflectorTuning } from './reflector-options.ts';
 
@@ -88,7 +91,15 @@ class LiveCluster implements ClusterDiscovery {
     const { cluster, seed } = this.#options;
     if (!this.#live) {
       return (
-        seed ?? { cluster: cluster.name, origin: 'none', syncedAtMs: 0, nodes: [], services: [], slices: [] }
+        seed ?? {
+          cluster: cluster.name,
+          origin: 'none',
+          syncedAtMs: 0,
+          nodes: [],
+          services: [],
+          slices: [],
+          unlisted: NOTHING_UNLISTED,
+        }
       );
     }
     const syncedAtMs = this.#syncedAtMs();
@@ -99,8 +110,18 @@ class LiveCluster implements ClusterDiscovery {
       nodes: [...this.#nodes.facts()],
       services: this.#services.flatMap((reflector) => [...reflector.facts()]),
       slices: this.#slices.flatMap((reflector) => [...reflector.facts()]),
+      unlisted: this.#unlisted(),
     };
     return this.#cached.syncedAtMs === syncedAtMs ? this.#cached : { ...this.#cached, syncedAtMs };
+  }
+
+  #unlisted(): UnlistedObjects {
+    const slices = this.#slices.flatMap((reflector) => reflector.unlisted());
+    return {
+      nodes: this.#nodes.unlisted().map(({ name }) => name),
+      services: this.#services.flatMap((reflector) => reflector.unlisted().map(factKey)),
+      endpoints: [...new Set(slices.map(({ namespace, service }) => `${namespace}/${service}`))],
+    };
   }
 
   status(): ClusterStatus {

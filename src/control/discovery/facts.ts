@@ -43,6 +43,11 @@ export class Facts<Fact extends AnyFact> {
     return this.#objects.values();
   }
 
+  /** Facts that vanished by a list, not by an event. */
+  unlisted(): readonly Fact[] {
+    return this.#objects.unlisted();
+  }
+
   /** What the facts would be after this list. A bad object that never had a good version stays unknown. */
   read(list: ObjectList): Map<string, Fact> {
     const next = new Map<string, Fact>();
@@ -58,8 +63,8 @@ export class Facts<Fact extends AnyFact> {
   }
 
   /** Takes over what `read` returned. */
-  replace(next: Map<string, Fact>): Diff {
-    return this.#objects.replace(next);
+  replace(next: Map<string, Fact>, nowMs: number): Diff {
+    return this.#objects.replace(next, nowMs);
   }
 
   /** True when a fact was added, removed or really altered. */

@@ -1,11 +1,12 @@
 // Keeps the last good inventory of each cluster on disk, so that a start during an API outage knows its targets.
 
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ClusterInventory } from '../../model/inventory.ts';
+import { replaceFile } from '../state-file.ts';
 import type { Clock } from './clock.ts';
 import type { OnCount } from './counts.ts';
 import { errorCode } from './failure.ts';
@@ -165,32 +166,6 @@ function fileName(cluster: string): string {
     .replace(/[^a-z0-9-]+/g, '_')
     .slice(0, 40);
   return `inventory-${readable}-${createHash('sha256').update(cluster).digest('hex').slice(0, 12)}.json`;
-}
-
-/** A crash at any moment leaves the old file or the new one, whole: write aside, fsync, rename, fsync the directory. */
-async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  // Unique, because during an upgrade two processes may write at the same time.
-  const aside = join(directory, `${name}.${randomUUID()}.tmp`);
-  try {
-    const file = await open(aside, 'wx', 0o600);
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(aside, join(directory, name));
-  } catch (error) {
-    await rm(aside, { force: true });
-    throw error;
-  }
-  const parent = await open(directory, 'r');
-  try {
-    await parent.sync();
-  } finally {
-    await parent.close();
-  }
 }
 
 /** Files left aside by a process that was killed while it wrote. */

@@ -10,9 +10,14 @@ export interface Diff {
   readonly removed: number;
 }
 
+/** How long an absence that was not announced is told of. Longer than the removal guard doubts it. */
+const UNLISTED_MS = 900_000;
+
 /** Maps iterate in the order of insertion, so an unchanged set always lists its objects in the same order. */
 export class ObjectSet<Fact extends AnyFact> {
   #facts: Map<string, Fact>;
+  /** What a list left out, and when, by key. */
+  readonly #unlisted = new Map<string, { readonly fact: Fact; readonly atMs: number }>();
 
   constructor(seed: Iterable<Fact>) {
     this.#facts = new Map([...seed].map((fact) => [factKey(fact), fact]));
@@ -30,11 +35,16 @@ export class ObjectSet<Fact extends AnyFact> {
     return this.#facts.values();
   }
 
+  /** Facts that vanished by a list, not by an event. */
+  unlisted(): Fact[] {
+    return [...this.#unlisted.values()].map(({ fact }) => fact);
+  }
+
   /**
    * Replaces everything at once and takes `next` over. A new resourceVersion alone (a heartbeat) is stored but is no
    * change.
    */
-  replace(next: Map<string, Fact>): Diff {
+  replace(next: Map<string, Fact>, nowMs: number): Diff {
     const former = this.#facts;
     let added = 0;
     let changed = 0;
@@ -44,7 +54,14 @@ export class ObjectSet<Fact extends AnyFact> {
       if (old === undefined) added += 1;
       else if (!sameFact(old, fact)) changed += 1;
     }
-    for (const key of former.keys()) if (!next.has(key)) removed += 1;
+    for (const [key, { atMs }] of this.#unlisted) {
+      if (next.has(key) || nowMs - atMs >= UNLISTED_MS) this.#unlisted.delete(key);
+    }
+    for (const [key, fact] of former) {
+      if (next.has(key)) continue;
+      removed += 1;
+      this.#unlisted.set(key, { fact, atMs: nowMs });
+    }
     this.#facts = next;
     return { added, changed, removed };
   }
@@ -53,12 +70,14 @@ export class ObjectSet<Fact extends AnyFact> {
   put(key: string, fact: Fact): boolean {
     const old = this.#facts.get(key);
     this.#facts.set(key, fact);
+    this.#unlisted.delete(key);
     return old === undefined || !sameFact(old, fact);
   }
 
-  /** Removes one object; true when it was there. */
+  /** Removes one object whose end was announced; true when it was there, or was missed in a list. */
   remove(key: string): boolean {
-    return this.#facts.delete(key);
+    const wasDoubted = this.#unlisted.delete(key);
+    return this.#facts.delete(key) || wasDoubted;
   }
 }
 

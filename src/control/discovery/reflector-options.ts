@@ -100,6 +100,8 @@ export interface Reflector<Fact extends AnyFact> {
   readonly settled: boolean;
   readonly lastSyncMs: number;
   facts(): Iterable<Fact>;
+  /** What the last lists left out with no word of its deletion; see `UnlistedObjects`. */
+  unlisted(): readonly Fact[];
   status(): ReflectorStatus;
   /**
    * Ends a wait for an API server that was out of reach, within a second; does nothing otherwise, and only once in a

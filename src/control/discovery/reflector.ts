@@ -74,6 +74,10 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     return this.#facts.values();
   }
 
+  unlisted(): readonly Fact[] {
+    return this.#facts.unlisted();
+  }
+
   status(): ReflectorStatus {
     return {
       kind: this.#options.kind.resource,
@@ -155,7 +159,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     const next = this.#facts.read(list);
     if (next.size === 0 && this.#facts.size > 0) this.#holdEmptyList();
     this.#emptyLists = 0;
-    const diff = this.#facts.replace(next);
+    const diff = this.#facts.replace(next, clock.now());
     onCount('list', { cluster, kind: kind.resource });
     const first = !this.#synced;
     this.#resourceVersion = list.resourceVersion;

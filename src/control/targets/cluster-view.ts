@@ -1,7 +1,14 @@
 // Owns what targets are derived from in one cluster: judged nodes, services, slices by service, and doubt about vanished services.
 
 import type { ClusterConfig } from '../../model/config.ts';
-import type { ClusterInventory, EndpointSliceFact, NodeFact, ServiceFact } from '../../model/inventory.ts';
+import {
+  type ClusterInventory,
+  type EndpointSliceFact,
+  NOTHING_UNLISTED,
+  type NodeFact,
+  type ServiceFact,
+  type UnlistedObjects,
+} from '../../model/inventory.ts';
 import type { Reason } from '../../model/targets.ts';
 import { joinNodes, type NodeView, type NodeViews, viewNode } from './nodes.ts';
 import { nodeToken } from './object-versions.ts';
@@ -37,6 +44,9 @@ export class ClusterView {
   #vanishedAtMs: number[] = [];
   /** Services that vanished together with too many others: their absence is not believed. */
   readonly #doubted = new Set<string>();
+  #unlistedNodes: ReadonlySet<string> = new Set();
+  #unlistedServices: ReadonlySet<string> = new Set();
+  #unlistedEndpoints: ReadonlySet<string> = new Set();
 
   /** @param onNodeChange told when the reasons of a known node change */
   constructor(config: ClusterConfig, onNodeChange: (change: NodeChange) => void = () => {}) {
@@ -53,6 +63,10 @@ export class ClusterView {
   /** Null while nothing is known. */
   get inventory(): ClusterInventory | null {
     return this.#inventory;
+  }
+
+  get unlisted(): UnlistedObjects {
+    return this.#inventory?.unlisted ?? NOTHING_UNLISTED;
   }
 
   get nodes(): NodeViews {
@@ -74,7 +88,17 @@ export class ClusterView {
 
   /** True when the service vanished in a way that the API may have got wrong. */
   isDoubted(name: string): boolean {
-    return this.#doubted.has(name);
+    return this.#doubted.has(name) || this.#unlistedServices.has(name);
+  }
+
+  /** True when a list left the node out although no deletion was announced. */
+  isUnlisted(node: string): boolean {
+    return this.#unlistedNodes.has(node);
+  }
+
+  /** True when a list left out an endpoint slice of the service although no deletion was announced. */
+  doubtsEndpointsOf(service: string): boolean {
+    return this.#unlistedEndpoints.has(service);
   }
 
   /** When the reasons of the node itself last changed; undefined for a node that is not listed. */
@@ -102,6 +126,9 @@ export class ClusterView {
     const before = this.#inventory;
     if (inventory === before || inventory.origin === 'none') return false;
     this.#inventory = inventory;
+    this.#unlistedNodes = new Set(inventory.unlisted.nodes);
+    this.#unlistedServices = new Set(inventory.unlisted.services);
+    this.#unlistedEndpoints = new Set(inventory.unlisted.endpoints);
     if (before?.nodes !== inventory.nodes) this.#judge(now);
     if (before?.services !== inventory.services) this.#indexServices(before !== null, stepMs, now);
     if (before?.slices !== inventory.slices) this.#indexSlices();

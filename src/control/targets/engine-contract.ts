@@ -11,6 +11,7 @@ import type { Prober } from '../health/probes.ts';
 import type { ProbeSpec, SchedulerLimits } from '../health/scheduler.ts';
 import type { NodeChange } from './cluster-view.ts';
 import type { PoolCounts } from './counts.ts';
+import type { Drain } from './drains.ts';
 import type { ExplainedNode, ExplainedService, ExplainFilter } from './explain.ts';
 import type { SourceChange, TargetChange } from './target-changes.ts';
 import type { LifecycleTimes } from './target-table.ts';
@@ -43,6 +44,8 @@ export interface TargetEngineOptions {
   readonly onNodeChange?: (change: NodeChange) => void;
   /** For the log: the reasons that hold for a service on every node have changed. */
   readonly onSourceChange?: (change: SourceChange) => void;
+  /** Drains ended because other machines have come under the same names. */
+  readonly onDrainsEnded?: (ended: readonly Drain[]) => void;
   /** For metrics. */
   readonly onProbe?: (spec: ProbeSpec, result: ProbeResult) => void;
 }
@@ -54,10 +57,14 @@ export interface TargetEngine {
   setInventory(inventory: Inventory, receivedAtMs: number): void;
   /** A worker has connected to `address:port`. */
   proven(identity: string): void;
-  /** Stops new flows to a node, or to the whole cluster with node null, until undrained. Kept in memory only. */
+  /** Stops new flows to a node, or to the whole cluster with node null, until undrained or the node is replaced. */
   drain(cluster: string, node: string | null): void;
   undrain(cluster: string, node: string | null): void;
-  drains(): readonly { readonly cluster: string; readonly node: string | null }[];
+  drains(): readonly Drain[];
+  /** The best state of any target of the node, or of the whole cluster with node null, that takes new flows or may. */
+  standing(cluster: string, node: string | null): 'active' | 'filling' | null;
+  /** Takes over what an earlier process had drained. */
+  restoreDrains(drains: readonly Drain[]): void;
   /** Rows for every service x node that the filter lets through, made one by one: there may be millions. */
   rows(filter?: Partial<ExplainFilter>): Iterable<ExplainedTarget>;
   /** The same as a list. */

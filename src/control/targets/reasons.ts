@@ -127,7 +127,7 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
   ),
   'held-by-removal-guard': row(
     'none',
-    'Too large a share of the targets vanished from the API at once; it is kept until probes agree, replacements are proven or the hold ends',
+    'It vanished from the API together with too large a share of the targets, or from a list with no word of a deletion; it is kept until probes agree, replacements are proven or the hold ends',
     'Check that the API server lists all objects; see maxRemovedShare.',
   ),
   'probe-failed': row('none', 'The probe fails', 'Look at what answers on this address and port.'),

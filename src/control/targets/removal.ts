@@ -60,7 +60,7 @@ export function leave(
     if (!leaving.isWorthKeeping) continue;
     if (leaving.signal === 'vanished') {
       if (entry.hold?.kind === 'guard') {
-        if (staysGuarded(entry.hold, good, now, options)) {
+        if (staysGuarded(entry.hold, leaving.unlisted, good, now, options)) {
           guarded++;
           drafts.set(entry.identity, held(leaving, entry.hold));
         }
@@ -80,12 +80,18 @@ export function leave(
   const departures = [...recent];
   for (const leaving of doubted) {
     // One that waits for its replacement goes on waiting for that: it was looked at when it left.
-    if (isMass && leaving.entry.hold === null) {
+    const isUnlisted = leaving.unlisted && options.maxRemovedShare < 1;
+    if ((isMass || isUnlisted) && leaving.entry.hold === null) {
       const { absent } = leaving;
-      drafts.set(
-        leaving.entry.identity,
-        held(leaving, { kind: 'guard', sinceMs: now.monotonicMs, carries: true, absent, baseline }),
-      );
+      const hold: Hold = {
+        kind: 'guard',
+        sinceMs: now.monotonicMs,
+        carries: true,
+        absent,
+        // Others that are well say nothing of this one.
+        baseline: isUnlisted ? Number.POSITIVE_INFINITY : baseline,
+      };
+      drafts.set(leaving.entry.identity, held(leaving, hold));
     } else if (good > 0 || !keepForReplacement(drafts, leaving, now, options)) {
       departures.push(now.monotonicMs);
     }
@@ -115,6 +121,8 @@ interface Leaving {
    * `finished`: it was draining already.
    */
   readonly signal: 'explicit' | 'vanished' | 'finished';
+  /** It vanished by a list that did not say why: probes alone can confirm it. */
+  readonly unlisted: boolean;
   readonly absent: boolean;
   readonly carries: boolean;
   readonly why: readonly Reason[];
@@ -137,30 +145,50 @@ function describe(
   const { node } = entry.candidate;
   if (node === null) {
     // A static address left the configuration: its owner has decided.
-    return { ...base, isWorthKeeping: false, signal: 'explicit', absent: true, carries: false, why: [] };
+    return {
+      ...base,
+      isWorthKeeping: false,
+      signal: 'explicit',
+      unlisted: false,
+      absent: true,
+      carries: false,
+      why: [],
+    };
   }
   const wasDraining = entry.candidate.state === 'draining';
   if (derived.missing) {
     const signal = options.believeMissing ? 'explicit' : 'vanished';
-    return { ...base, signal, absent: true, carries: true, why: derived.reasons };
+    const unlisted = !options.believeMissing;
+    return { ...base, signal, unlisted, absent: true, carries: true, why: derived.reasons };
   }
   const candidate = derived.candidateOf(node);
   if (candidate === null) {
     const signal = wasDraining ? 'finished' : 'vanished';
-    return { ...base, signal, absent: true, carries: !wasDraining, why: [reason('node-deleted')] };
+    const unlisted = options.isUnlisted(node);
+    const why = [reason('node-deleted')];
+    return { ...base, signal, unlisted, absent: true, carries: !wasDraining, why };
   }
   const why = candidate.reasons;
   if (candidate.state !== 'excluded') {
     // The node is a member still, at another address or port: that replaces this one.
-    return { ...base, signal: 'explicit', absent: false, carries: true, why };
+    return { ...base, signal: 'explicit', unlisted: false, absent: false, carries: true, why };
   }
   const excluding = why.filter(({ code }) => REASONS[code].effect === 'excluded');
   const isMissing = derived.policy === entry.policy && excluding.every(({ code }) => MISSING.has(code));
   const signal = !isMissing ? 'explicit' : wasDraining ? 'finished' : 'vanished';
-  return { ...base, signal, absent: false, carries: signal === 'vanished', why };
+  const unlisted = options.doubtsEndpoints;
+  return { ...base, signal, unlisted, absent: false, carries: signal === 'vanished', why };
 }
 
-function staysGuarded(hold: Hold, good: number, now: Now, options: LifecycleOptions): boolean {
+function staysGuarded(
+  hold: Hold,
+  unlisted: boolean,
+  good: number,
+  now: Now,
+  options: LifecycleOptions,
+): boolean {
+  // Its deletion has been announced since.
+  if (hold.baseline === Number.POSITIVE_INFINITY && !unlisted) return false;
   const isReplaced = good > (1 - options.maxRemovedShare) * hold.baseline;
   return !isReplaced && now.monotonicMs - hold.sinceMs < options.guardMs;
 }

@@ -183,6 +183,8 @@ export class TargetBook {
       maxRemovedShare: this.#clusters.get(shared.cluster)?.config.maxRemovedShare ?? 1,
       believeMissing: false,
       news: '',
+      isUnlisted: (node) => this.#clusters.get(shared.cluster)?.isUnlisted(node) === true,
+      doubtsEndpoints: false,
     });
     shared.isDirty = false;
     shared.dueAtMs = dueAtMs;
@@ -220,6 +222,8 @@ export class TargetBook {
       believeMissing:
         !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
       news: state.news,
+      isUnlisted: (node) => cluster?.isUnlisted(node) === true,
+      doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
     });
     state.isDirty = false;
     state.dueAtMs = dueAtMs;

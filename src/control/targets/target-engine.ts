@@ -1,7 +1,8 @@
 // Owns the controller's brain: inventory, configuration, probes, drains and proofs in; snapshots and explained targets out.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../../model/config.ts';
-import type { Inventory } from '../../model/inventory.ts';
+import type { ClusterInventory, Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
@@ -9,7 +10,7 @@ import { type Expansion, expandPools, type PoolInstance } from '../compile/expan
 import { DEFAULT_SCHEDULER_LIMITS, ProbeScheduler } from '../health/scheduler.ts';
 import { ClusterView } from './cluster-view.ts';
 import { countTargets, type PoolCounts } from './counts.ts';
-import { OperatorDrains } from './drains.ts';
+import { type Drain, OperatorDrains } from './drains.ts';
 import type { TargetEngine, TargetEngineOptions } from './engine-contract.ts';
 import {
   EXPLAIN_ALL,
@@ -24,7 +25,7 @@ import {
 import { reason } from './reasons.ts';
 import type { SourceState } from './source-state.ts';
 import { TargetBook } from './target-book.ts';
-import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now } from './target-table.ts';
+import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now, type TargetTable } from './target-table.ts';
 
 export type { TargetEngine, TargetEngineOptions };
 
@@ -104,7 +105,12 @@ class Engine implements TargetEngine {
     let isNews = false;
     for (const [name, view] of this.#clusters) {
       const cluster = inventory.clusters[name];
-      if (cluster !== undefined && view.setInventory(cluster, this.#times.stepMs, this.#now())) isNews = true;
+      const { unlisted } = view;
+      if (cluster !== undefined && cluster.origin === 'live') this.#endReplaced(name, cluster.nodes);
+      if (cluster === undefined || !view.setInventory(cluster, this.#times.stepMs, this.#now())) continue;
+      isNews = true;
+      // What is held in doubt depends on it, and on nothing else that may have changed.
+      if (!isDeepStrictEqual(unlisted, view.unlisted)) this.#book.touchAll();
     }
     if (!isNews) return;
     if (receivedAtMs !== 0) {
@@ -118,15 +124,44 @@ class Engine implements TargetEngine {
   }
 
   drain(cluster: string, node: string | null): void {
-    if (this.#drains.add(cluster, node)) this.#applyDrains(cluster);
+    const view = node === null ? undefined : this.#clusters.get(cluster)?.nodes.byName.get(node);
+    const sinceMs = this.#options.clock.now();
+    if (this.#drains.add({ cluster, node, uid: view?.node.uid ?? null, sinceMs })) this.#applyDrains(cluster);
+  }
+
+  restoreDrains(drains: readonly Drain[]): void {
+    for (const drain of drains) if (this.#drains.add(drain)) this.#applyDrains(drain.cluster);
   }
 
   undrain(cluster: string, node: string | null): void {
     if (this.#drains.remove(cluster, node)) this.#applyDrains(cluster);
   }
 
-  drains(): readonly { readonly cluster: string; readonly node: string | null }[] {
+  drains(): readonly Drain[] {
     return this.#drains.list();
+  }
+
+  standing(cluster: string, node: string | null): 'active' | 'filling' | null {
+    const seen = new Set<TargetTable>();
+    let isFilling = false;
+    for (const source of this.#book.sources) {
+      const { table } = this.#book.tableOf(source);
+      if (seen.has(table)) continue;
+      seen.add(table);
+      for (const { candidate, state } of table.entries.values()) {
+        if (candidate.cluster !== cluster || (node !== null && candidate.node !== node)) continue;
+        if (state === 'active') return 'active';
+        if (state === 'filling') isFilling = true;
+      }
+    }
+    return isFilling ? 'filling' : null;
+  }
+
+  #endReplaced(cluster: string, nodes: ClusterInventory['nodes']): void {
+    const ended = this.#drains.endReplaced(cluster, nodes);
+    if (ended.length === 0) return;
+    this.#applyDrains(cluster);
+    this.#options.onDrainsEnded?.(ended);
   }
 
   #applyDrains(cluster: string): void {

@@ -63,6 +63,10 @@ export interface LifecycleOptions {
   readonly believeMissing: boolean;
   /** Versions of the service and its slices that are new in this step, for the answers. */
   readonly news: string;
+  /** A list left the node out although no deletion was announced. */
+  readonly isUnlisted: (node: string) => boolean;
+  /** A list left out endpoint slices of the service although no deletion was announced. */
+  readonly doubtsEndpoints: boolean;
 }
 
 export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs' | 'lostMs'>;
@@ -85,7 +89,7 @@ export interface Hold {
   readonly carries: boolean;
   /** The object itself is gone from the API, not only its endpoints. */
   readonly absent: boolean;
-  /** `guard`: how many targets there were before the step. */
+  /** `guard`: how many targets there were before the step; infinite where only a probe can say that it is gone. */
   readonly baseline: number;
 }
 

@@ -3,6 +3,7 @@
 import { createFlowHasher } from '../../balance/siphash.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
 import type { FailureCode } from '../../model/failures.ts';
+import type { HashTable } from '../../model/messages.ts';
 import type { Member, Picker } from '../../model/picker.ts';
 import type { SnapshotPool } from '../../model/snapshot.ts';
 import type { PoolMeters } from '../meters.ts';
@@ -166,4 +167,11 @@ export class Pool implements EjectionLedger {
       if (target.ejected) this.#ejected += 1;
     }
   }
+}
+
+/** The hash tables of those pools that have one. */
+export function tablesOf(pools: readonly Pool[]): readonly HashTable[] {
+  return pools.flatMap(({ name, config, picker: { checksum } }) =>
+    checksum === '' ? [] : [{ pool: name, policy: config.policy.name, checksum }],
+  );
 }

@@ -59,6 +59,8 @@ export class Target implements TargetLive, Deadline {
   #connectFailures = 0;
   #gatewayErrors = 0;
   #ejections = 0;
+  /** It drains or is unhealthy. */
+  #rests = false;
   readonly #deadlines: Deadlines;
 
   constructor(
@@ -100,6 +102,12 @@ export class Target implements TargetLive, Deadline {
     const limit = this.ejection.connectFailures;
     if (limit > 0 && this.#connectFailures >= runThatTells(limit, elsewhere))
       this.#eject(nowMs, 'connect-failures');
+  }
+
+  /** A target that comes back from a drain or from being unhealthy starts slowly, as a new one does. */
+  rest(rests: boolean): void {
+    if (this.#rests && !rests) this.startedAtMs = 0;
+    this.#rests = rests;
   }
 
   suspect(untilMs: number): void {

@@ -78,7 +78,7 @@ async function main(): Promise<number> {
     return EXIT_USAGE;
   }
   const run = process.env[INSIDE];
-  if (run === undefined) return await runOutside();
+  if (run === undefined) return await runOutside(values.peers);
   const steps = NET_STEPS.filter((step) =>
     wanted === undefined ? values.long || step.longOnly !== true : wanted.includes(step.name),
   );
@@ -87,12 +87,13 @@ async function main(): Promise<number> {
 }
 
 /** Makes the edge's namespace, runs this program in it, and takes away whatever it leaves behind. */
-async function runOutside(): Promise<number> {
+async function runOutside(withPeers: boolean): Promise<number> {
   const missing = missingForBuild();
   if (missing !== null) throw new MissingToolError(missing);
   if (process.getuid?.() !== 0) throw new MissingToolError('network namespaces need root');
   const { ip, nsenter } = findPrograms();
-  // Before the namespace, whose network reaches no module proxy.
+  // Before the namespace, whose network reaches no package server and no module proxy.
+  if (withPeers) requirePeers(['haproxy']);
   await buildKube(say);
   const run = process.pid.toString(36);
   const prefix = namespacePrefix(run);

@@ -185,9 +185,11 @@ describe('admin HTTP', () => {
     assert.deepEqual(drain.json, {
       cluster: 'iad',
       node: 'worker-1',
+      state: 'draining',
       draining: true,
       drained: false,
       flows: 2,
+      kept: true,
     });
     assert.equal((await ask({ path: '/drained?cluster=iad&node=worker-1' })).status, 409);
     source.flows = 0;
@@ -201,6 +203,32 @@ describe('admin HTTP', () => {
     ]);
     assert.equal(codeOf(await ask({ path: '/drained?cluster=iad&node=x' })), 'unknown-node');
     assert.equal(codeOf(await ask({ path: '/drained?node=x' })), 'bad-query');
+  });
+
+  it('drains a whole cluster only when nothing but a cluster is named', async () => {
+    const post = (path: string, body: object) =>
+      ask({ method: 'POST', path, headers: asJson, body: JSON.stringify(body) });
+    assert.equal((await post('/drain', { cluster: 'iad' })).status, 200);
+    assert.equal((await post('/undrain', { cluster: 'iad', node: null })).status, 200);
+    assert.deepEqual(source.calls, ['drain iad null', 'undrain iad null']);
+    assert.equal(codeOf(await post('/drain', { cluster: 'iad', nodes: 'worker-1' })), 'bad-body');
+    assert.equal(codeOf(await post('/drain', { cluster: 'iad', node: '' })), 'bad-body');
+    assert.equal(codeOf(await post('/drain', { cluster: 'sea' })), 'unknown-cluster');
+  });
+
+  it('waits at the barrier as long as it is asked to, and lists the drains', async () => {
+    source.flows = 1;
+    assert.equal((await ask({ path: '/drained?cluster=iad&wait=30' })).status, 409);
+    assert.deepEqual(source.calls, ['drained 30000 iad null']);
+    for (const wait of ['-1', '301', '1.5', 'x', '']) {
+      assert.equal(codeOf(await ask({ path: `/drained?cluster=iad&wait=${wait}` })), 'bad-query', wait);
+    }
+    assert.match(
+      (await ask({ path: '/tables' })).text,
+      /"pool":"git-ssh","policy":"rendezvous","checksum":"c0ffee"/,
+    );
+    source.inForce = [{ cluster: 'iad', node: 'worker-1', sinceMs: 5 }];
+    assert.deepEqual((await ask({ path: '/drains' })).json, { drains: source.inForce });
   });
 
   it('reloads, and gives the problems of a refused configuration', async () => {

@@ -1,6 +1,11 @@
 // A controller for the tests of the admin HTTP: fixed answers, and a record of what was changed.
 
-import type { AdminSource, NodeName, TargetFilter } from '../../../src/control/admin/admin-source.ts';
+import type {
+  AdminSource,
+  DrainInForce,
+  DrainSubject,
+  TargetFilter,
+} from '../../../src/control/admin/admin-source.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
 import type { ExplainedTarget } from '../../../src/model/targets.ts';
 
@@ -39,6 +44,8 @@ export class FakeSource implements AdminSource {
   readonly calls: string[] = [];
   ready = true;
   flows = 0;
+  kept = true;
+  inForce: readonly DrainInForce[] = [];
   current: Snapshot | null = null;
   reloadProblems: readonly string[] = [];
 
@@ -106,22 +113,40 @@ export class FakeSource implements AdminSource {
     return Promise.resolve({ ok, version: ok ? 8 : 7, problems: this.reloadProblems });
   }
 
-  drain(node: NodeName) {
-    return this.#node('drain', node, true);
+  drain(subject: DrainSubject) {
+    return this.#answer('drain', subject, true);
   }
 
-  undrain(node: NodeName) {
-    return this.#node('undrain', node, false);
+  undrain(subject: DrainSubject) {
+    return this.#answer('undrain', subject, false);
   }
 
-  drained(node: NodeName) {
-    return this.#node('drained', node, true);
+  drained(subject: DrainSubject, waitMs: number) {
+    return this.#answer(waitMs === 0 ? 'drained' : `drained ${waitMs}`, subject, true);
   }
 
-  #node(call: string, { cluster, node }: NodeName, draining: boolean) {
+  tables() {
+    return Promise.resolve([{ pool: 'git-ssh', policy: 'rendezvous', checksum: 'c0ffee' }]);
+  }
+
+  drains() {
+    return this.inForce;
+  }
+
+  #answer(call: string, { cluster, node }: DrainSubject, draining: boolean) {
     this.calls.push(`${call} ${cluster} ${node}`);
     if (node === 'broken') return Promise.reject(new Error('fell over'));
-    if (node !== 'worker-1') return Promise.resolve({ found: false as const });
-    return Promise.resolve({ found: true as const, draining, drained: this.flows === 0, flows: this.flows });
+    if (node !== 'worker-1' && (node !== null || cluster !== 'iad'))
+      return Promise.resolve({ found: false as const });
+    const { flows, kept } = this;
+    const state = draining ? (flows === 0 ? 'gone' : 'draining') : 'active';
+    return Promise.resolve({
+      found: true as const,
+      state,
+      draining,
+      drained: flows === 0,
+      flows,
+      kept,
+    } as const);
   }
 }

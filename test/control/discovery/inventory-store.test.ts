@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSy
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createInventoryStore, type InventoryStore } from '../../../src/control/discovery/inventory-store.ts';
-import type { ClusterInventory } from '../../../src/model/inventory.ts';
+import { type ClusterInventory, NOTHING_UNLISTED } from '../../../src/model/inventory.ts';
 import {
   type CountRecord,
   eventually,
@@ -19,6 +19,7 @@ import {
 const inventory: ClusterInventory = {
   cluster: 'iad',
   origin: 'live',
+  unlisted: NOTHING_UNLISTED,
   syncedAtMs: Date.UTC(2029, 11, 31),
   nodes: [
     {

@@ -161,6 +161,27 @@ test('410 inside the stream lists again, and a diff of what was missed is report
   assert.deepEqual(diff, { added: 1, changed: 1, removed: 1 });
 });
 
+test('what a list leaves out is told apart from what an event ended, until it is listed again', async (t) => {
+  const api = await standIn(t);
+  for (const name of ['kept', 'ended', 'missed']) api.put('nodes', node(name));
+  const rig = startReflector(t, api);
+  const unlisted = (): string[] => rig.reflector.unlisted().map(({ name }) => name);
+  await eventually(() => api.watches('nodes') === 1);
+  api.delete('nodes', 'ended');
+  await eventually(() => rig.names().length === 2);
+  api.script(isWatch, faults.streamError(statusObject(410, 'Expired')));
+  api.cutWatches();
+  await eventually(() => api.watches('nodes') === 0);
+  api.delete('nodes', 'missed');
+  await rig.passBackoff();
+  await rig.passBackoff();
+  await eventually(() => rig.names().length === 1 && api.watches('nodes') === 1);
+  assert.deepEqual(unlisted(), ['missed']);
+  api.put('nodes', node('missed'));
+  await eventually(() => rig.names().length === 2);
+  assert.deepEqual(unlisted(), []);
+});
+
 test('another error inside the stream is not passed over: it lists again', async (t) => {
   const api = await standIn(t);
   api.put('nodes', node('n1'));

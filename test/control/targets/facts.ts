@@ -8,12 +8,13 @@ import type {
   RouteConfig,
   SourceConfig,
 } from '../../../src/model/config.ts';
-import type {
-  ClusterInventory,
-  EndpointFact,
-  EndpointSliceFact,
-  NodeFact,
-  ServiceFact,
+import {
+  type ClusterInventory,
+  type EndpointFact,
+  type EndpointSliceFact,
+  NOTHING_UNLISTED,
+  type NodeFact,
+  type ServiceFact,
 } from '../../../src/model/inventory.ts';
 
 export function nodeFact(name: string, changes: Partial<NodeFact> = {}): NodeFact {
@@ -220,6 +221,7 @@ export function clusterInventory(changes: Partial<ClusterInventory> = {}): Clust
     nodes: [nodeFact('node-1'), nodeFact('node-2'), nodeFact('node-3')],
     services: [serviceFact('web')],
     slices: [sliceFact('web', [endpointFact('node-1'), endpointFact('node-2')])],
+    unlisted: NOTHING_UNLISTED,
     ...changes,
   };
 }

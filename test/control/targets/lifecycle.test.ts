@@ -38,12 +38,16 @@ class Life {
   missing = false;
   views: Record<string, TargetView> = {};
   uids: Record<string, string> = {};
+  /** Nodes that a list left out although no deletion was announced. */
+  readonly unlisted = new Set<string>();
   options: LifecycleOptions = {
     ...DEFAULT_LIFECYCLE_TIMES,
     unknown: 'serve',
     maxRemovedShare: 0.5,
     believeMissing: true,
     news: '',
+    isUnlisted: (node) => this.unlisted.has(node),
+    doubtsEndpoints: false,
   };
 
   step(listed: Record<string, Listed>): this {
@@ -391,6 +395,39 @@ describe('removal guard', () => {
     life.options = { ...life.options, maxRemovedShare: 1 };
     assert.deepEqual(life.step(NODES).step({ 1: 'active' }).shape, { 1: 'active' });
     assert.deepEqual(life.step({ 4: 'active' }).shape, { 1: 'active replace', 4: 'filling*' });
+  });
+  test('one node that a list leaves out without a word goes on serving until a probe calls it dead', () => {
+    const life = new Life().step(NODES);
+    life.unlisted.add('3');
+    assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, {
+      1: 'active',
+      2: 'active',
+      3: 'active guard',
+    });
+    assert.deepEqual(life.after(60_000).step({ 1: 'active', 2: 'active' }).shape[3], 'active guard');
+    life.views = { 3: DEAD };
+    assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, { 1: 'active', 2: 'active' });
+  });
+  test('it goes when its deletion is announced after all, and when the guard gives in', () => {
+    const life = new Life().step(NODES);
+    life.unlisted.add('3');
+    life.step({ 1: 'active', 2: 'active' });
+    life.unlisted.delete('3');
+    assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, { 1: 'active', 2: 'active' });
+    const patient = new Life().step(NODES);
+    patient.unlisted.add('3');
+    patient.step({ 1: 'active', 2: 'active' });
+    assert.deepEqual(patient.after(600_000).step({ 1: 'active', 2: 'active' }).shape, {
+      1: 'active',
+      2: 'active',
+    });
+  });
+  test('an endpoint whose slice a list leaves out stays as a last resort', () => {
+    const life = new Life().step(NODES);
+    life.options = { ...life.options, doubtsEndpoints: true };
+    const lost = { 1: 'active', 2: 'active', 3: excluded('no-local-endpoint') } as const;
+    assert.deepEqual(life.step(lost).shape, { 1: 'active', 2: 'active', 3: 'active* guard' });
+    assert.deepEqual(life.after(1000).step(lost).shape, { 1: 'active', 2: 'active', 3: 'active* guard' });
   });
   test('a deleted service that is believed loses its targets at once', () => {
     const life = new Life().step(NODES);

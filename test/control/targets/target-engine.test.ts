@@ -7,7 +7,7 @@ import type { TargetEngine, TargetEngineOptions } from '../../../src/control/tar
 import type { TargetChange } from '../../../src/control/targets/target-changes.ts';
 import { createTargetEngine } from '../../../src/control/targets/target-engine.ts';
 import type { Config } from '../../../src/model/config.ts';
-import type { ClusterInventory } from '../../../src/model/inventory.ts';
+import { type ClusterInventory, NOTHING_UNLISTED } from '../../../src/model/inventory.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
 import { FakeTime } from '../health/fake-time.ts';
 import {
@@ -196,7 +196,36 @@ describe('events', () => {
     bench.engine.drain('iad', null);
     await bench.time.move(0);
     assert.ok(bench.targets().every((text) => text.includes('draining')));
-    assert.deepEqual(bench.engine.drains(), [{ cluster: 'iad', node: null }]);
+    const [drain] = bench.engine.drains();
+    assert.deepEqual([drain?.cluster, drain?.node, bench.engine.drains().length], ['iad', null, 1]);
+    assert.equal(bench.engine.standing('iad', null), null);
+    await bench.engine.close();
+  });
+  test('a drained node that comes back stays drained, another machine of its name is used', async () => {
+    const ended: (string | null)[] = [];
+    const bench = new Bench(config(), {
+      onDrainsEnded: (drains) => ended.push(...drains.map(({ node }) => node)),
+    });
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list();
+    bench.engine.drain('iad', 'node-3');
+    await bench.list({ nodes: nodes(1, 2) });
+    await bench.list({ nodes: nodes(1, 2, 3) });
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 draining unknown');
+    assert.equal(bench.engine.standing('iad', 'node-3'), null);
+    await bench.list({ nodes: [...nodes(1, 2), nodeFact('node-3', { uid: 'another' })] });
+    await bench.time.move(1000);
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 active unknown');
+    assert.deepEqual([ended, bench.engine.drains()], [['node-3'], []]);
+    assert.equal(bench.engine.standing('iad', 'node-3'), 'active');
+    await bench.engine.close();
+  });
+  test('drains of an earlier process hold before the cluster is known', async () => {
+    const bench = new Bench(null);
+    bench.engine.restoreDrains([{ cluster: 'iad', node: 'node-2', uid: 'uid-node-2', sinceMs: 1 }]);
+    bench.engine.setConfig(config());
+    await bench.list();
+    assert.equal(bench.targets()[1], '10.0.0.2:30080 draining unknown');
     await bench.engine.close();
   });
   test('a new node is proven by a connect before it takes traffic', async () => {
@@ -301,6 +330,35 @@ describe('events', () => {
     await bench.list({ services: services.slice(1) });
     assert.deepEqual(bench.targets(), []);
     assert.deepEqual(bench.rows()['node-1'], 'excluded service-not-found');
+    await bench.engine.close();
+  });
+  test('one service that a list leaves out keeps its targets until probes agree or its deletion is announced', async () => {
+    const services = ['web', 'api', 'git'].map((name) => serviceFact(name));
+    const slices = services.map(({ name }) => sliceFact(name, [endpointFact('node-1')]));
+    const bench = new Bench();
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list({ services, slices });
+    const leftOut = { nodes: [], services: ['shop/web'], endpoints: ['shop/web'] };
+    await bench.list({ services: services.slice(1), slices: slices.slice(1), unlisted: leftOut });
+    await bench.time.move(60_000);
+    assert.equal(bench.targets().length, 3);
+    assert.equal(bench.rows()['node-1'], 'active held-by-removal-guard');
+    bench.up.delete('10.0.0.3:30080');
+    await bench.time.move(3000);
+    assert.equal(bench.targets().length, 2);
+    await bench.list({ unlisted: NOTHING_UNLISTED });
+    assert.deepEqual(bench.targets(), []);
+    await bench.engine.close();
+  });
+  test('one node that a list leaves out keeps its targets in shared tables, too', async () => {
+    const bench = new Bench();
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list();
+    await bench.list({ nodes: nodes(1, 2), unlisted: { nodes: ['node-3'], services: [], endpoints: [] } });
+    await bench.time.move(30_000);
+    assert.deepEqual(bench.targets(), THREE);
+    await bench.list({ unlisted: NOTHING_UNLISTED });
+    assert.deepEqual(bench.targets(), THREE.slice(0, 2));
     await bench.engine.close();
   });
   test('the probe of a dead node takes it out in time, and a good one back in', async () => {

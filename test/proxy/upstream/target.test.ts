@@ -305,3 +305,19 @@ describe('retry budget', () => {
     assert.equal(pool.mayRetry(0), true);
   });
 });
+
+describe('slow start of a target that comes back', () => {
+  it('begins anew after a drain and after ill health, and not otherwise', () => {
+    const [target] = new World(1).targets as [Target];
+    target.begin(500);
+    target.rest(false);
+    target.begin(900);
+    assert.equal(target.startedAtMs, 500, 'what stays active goes on');
+    target.rest(true);
+    assert.equal(target.startedAtMs, 500);
+    target.rest(false);
+    assert.equal(target.startedAtMs, 0, 'it counts as just starting');
+    target.begin(2000);
+    assert.equal(target.startedAtMs, 2000);
+  });
+});
