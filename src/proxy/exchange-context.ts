@@ -1,7 +1,10 @@
 // What an exchange needs from its session and from its worker.
 
+import type { ResponseHead } from '../http1/response-head.ts';
 import type { PathPolicy } from '../model/config.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { ExchangeFacts } from './exchange-facts.ts';
+import type { Answer } from './http/answers.ts';
 import type { HttpDate } from './http/date.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { RequestIds } from './http/request-id.ts';
@@ -11,11 +14,12 @@ import type { Runtime } from './runtime.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Turn } from './wire/turn.ts';
-import type { Wire } from './wire/wire.ts';
 
-/** The downstream side of an exchange. */
+/**
+ * The downstream side of an exchange: an HTTP/1.1 connection, or one stream of an HTTP/2 connection. What is written
+ * leaves at the end of the turn. A head is valid only during the call.
+ */
 export interface ExchangeSession {
-  readonly wire: Wire;
   readonly client: ForwardedClient;
   readonly listenerName: string;
   readonly listenerPort: number;
@@ -23,15 +27,37 @@ export interface ExchangeSession {
   readonly meters: ListenerMeters;
   /** How the listener reads paths. */
   readonly paths: PathPolicy;
-  /** Whether the connection may serve another request after this one. */
-  readonly mayKeepAlive: boolean;
-  /** `HTTP/1.1` or `HTTP/1.0`. */
+  /** `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`. */
   readonly protocol: string;
+  /** The client takes less than it is sent; `Exchange.onDownstreamDrain` tells when that is over. */
+  readonly congested: boolean;
+  /** A 1xx answer other than 101, to clients that can read it. */
+  sendInterim(head: ResponseHead): void;
+  /** The head of a target's answer, with the edits of the rule that `facts` name. */
+  sendHead(head: ResponseHead, facts: ExchangeFacts): void;
+  /** Bytes of the answer's body; copied, so that the buffer may be reused at once. */
+  sendBody(buffer: Buffer, start: number, end: number): void;
+  /** The target's answer is complete. `trailers` are lines with CRLF, or ''. */
+  sendEnd(trailers: string): void;
+  /** A whole answer of our own. */
+  sendAnswer(answer: Answer, facts: ExchangeFacts): void;
   /** Goes on reading a body that had to wait. */
   continueReading(): void;
-  onExchangeDone(keepAlive: boolean): void;
-  becomeTunnel(connection: UpstreamConnection, idleMs: number): void;
-  /** Resets the client connection: an answer was cut. */
+  /** The exchange is over, and the answer was sent whole. */
+  onExchangeDone(): void;
+  /**
+   * The target has agreed to another protocol: says so with its head, and makes the client's side a tunnel to it.
+   * `buffer[start, end)` are the first bytes that came through it.
+   */
+  becomeTunnel(
+    head: ResponseHead,
+    connection: UpstreamConnection,
+    idleMs: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void;
+  /** An answer has begun and cannot be completed: the client must see that. */
   cut(): void;
 }
 

@@ -1,14 +1,25 @@
 // One downstream HTTP/1.1 connection: reads messages in order, runs one exchange at a time, keeps the limits.
 
 import { RequestParser } from '../http1/request-parser.ts';
-import { Step } from '../http1/step.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import { Framing, Step } from '../http1/step.ts';
+import { lastChunk } from '../http1/write.ts';
 import type { PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
-import { failureAnswer } from './http/answers.ts';
+import type { ExchangeFacts } from './exchange-facts.ts';
+import { type Answer, answerText, failureAnswer } from './http/answers.ts';
+import { writeBody } from './http/body.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
+import {
+  buildInterimHead,
+  buildResponseHead,
+  buildSwitchHead,
+  type DownstreamFraming,
+  downstreamFraming,
+} from './http/response-head.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import { Tunnel, type TunnelResult } from './tunnel.ts';
@@ -31,9 +42,9 @@ type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
-  readonly wire: Wire;
   readonly client: ForwardedClient;
   readonly scheme: 'http' | 'https';
+  readonly #wire: Wire;
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #parser: RequestParser;
@@ -44,6 +55,9 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   #requests = 0;
   #startedAtMs = 0;
   #requestEnded = true;
+  #framing: DownstreamFraming = 'none';
+  /** Whether the connection stays open after the answer in progress; what its head says. */
+  #keepAlive = false;
   #clientEnded = false;
   #consuming = false;
   #tunnel: Tunnel | null = null;
@@ -61,7 +75,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#context = context;
     this.client = client;
     this.scheme = scheme;
-    this.wire = makeWire(this);
+    this.#wire = makeWire(this);
     this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
     this.#exchange = new Exchange(this, context);
     this.#setDeadline(listener.config.timeouts.headerMs);
@@ -87,13 +101,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     return this.#parser.head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
   }
 
-  get mayKeepAlive(): boolean {
-    return (
-      this.#parser.head.keepAlive &&
-      (!this.#clientEnded || this.#held !== null) &&
-      !this.#listener.draining &&
-      this.#requests < this.#listener.config.limits.requestsPerConnection
-    );
+  get congested(): boolean {
+    return this.#wire.congested;
   }
 
   // Bytes in -------------------------------------------------------------------------------------------------------
@@ -174,7 +183,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     const bytes = buffer.subarray(start, end);
     const rest = owned ? bytes : Buffer.from(bytes);
     this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest]);
-    this.wire.pause();
+    this.#wire.pause();
   }
 
   /** Goes on with bytes that had to wait, then with the socket. */
@@ -185,14 +194,70 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       this.#held = null;
       this.#consume(held, held.length, true);
     }
-    if (this.#held === null && !this.wire.closed) this.wire.resume();
+    if (this.#held === null && !this.#wire.closed) this.#wire.resume();
   }
 
   // Exchange ---------------------------------------------------------------------------------------------------------
 
-  onExchangeDone(keepAlive: boolean): void {
+  /** 1xx answers pass to clients that can read them (RFC 9110, section 15.2). */
+  sendInterim(head: ResponseHead): void {
+    if (this.#parser.head.minor === 1) this.#wire.text(buildInterimHead(head));
+  }
+
+  sendHead(head: ResponseHead, facts: ExchangeFacts): void {
+    const { minor } = this.#parser.head;
+    this.#framing = downstreamFraming(head, minor);
+    this.#keepAlive = this.#framing !== 'until-close' && this.#mayKeepAlive();
+    this.#wire.text(
+      buildResponseHead(head, {
+        framing: this.#framing,
+        requestId: facts.requestId,
+        date: this.#context.date,
+        edits: facts.match.rule!.filters.response,
+        captures: facts.match.captures,
+        clientMinor: minor,
+        keepAlive: this.#keepAlive,
+      }),
+    );
+  }
+
+  sendBody(buffer: Buffer, start: number, end: number): void {
+    writeBody(this.#wire, this.#framing === 'chunked', buffer, start, end);
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#framing === 'chunked') this.#wire.text(lastChunk(trailers));
+  }
+
+  sendAnswer(answer: Answer, facts: ExchangeFacts): void {
+    const { head } = this.#parser;
+    this.#keepAlive = !answer.close && this.#mayKeepAlive();
+    this.#wire.text(
+      answerText(answer, {
+        date: this.#context.date.toString(),
+        requestId: facts.requestId,
+        keepAlive: this.#keepAlive,
+        clientMinor: head.minor,
+        isHead: head.method === 'HEAD',
+      }),
+    );
+  }
+
+  #mayKeepAlive(): boolean {
+    const { head } = this.#parser;
+    return (
+      head.keepAlive &&
+      // A body that is still on its way cannot be told from the next request.
+      (this.#requestEnded || head.framing === Framing.None) &&
+      (!this.#clientEnded || this.#held !== null) &&
+      !this.#listener.draining &&
+      this.#requests < this.#listener.config.limits.requestsPerConnection
+    );
+  }
+
+  onExchangeDone(): void {
     this.#count();
-    if (!keepAlive) {
+    if (!this.#keepAlive) {
       this.#close();
       return;
     }
@@ -200,15 +265,24 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.continueReading();
   }
 
-  becomeTunnel(connection: UpstreamConnection, idleMs: number): void {
+  becomeTunnel(
+    head: ResponseHead,
+    connection: UpstreamConnection,
+    idleMs: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    this.#wire.text(buildSwitchHead(head));
+    if (start < end) this.#wire.bytes(buffer, start, end);
     this.#phase = 'tunnel';
     const { deadlines, now } = this.#context;
-    const read = this.wire.bytesRead;
-    const written = this.wire.bytesWritten;
-    this.#tunnel = new Tunnel(this.wire, this, connection, idleMs, deadlines, now, (result) => {
+    const read = this.#wire.bytesRead;
+    const written = this.#wire.bytesWritten;
+    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) => {
       this.#exchange.onTunnelEnd(
-        this.wire.bytesRead - read,
-        this.wire.bytesWritten - written,
+        this.#wire.bytesRead - read,
+        this.#wire.bytesWritten - written,
         TUNNEL_FAILURES[result],
       );
       this.#ended();
@@ -220,7 +294,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   }
 
   cut(): void {
-    this.wire.reset();
+    this.#wire.reset();
   }
 
   // Ends -------------------------------------------------------------------------------------------------------------
@@ -232,7 +306,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     if (this.#held !== null) return;
     if (this.#phase === 'exchange') {
       this.#exchange.abort('client-aborted');
-      this.wire.destroy();
+      this.#wire.destroy();
     } else if (this.#phase === 'head' && !this.#parser.idle) {
       this.#refuse('bad-request', 'incomplete-head');
     } else {
@@ -271,8 +345,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     if (this.#phase === 'tunnel') this.#tunnel?.shutdown();
     else if (this.#phase === 'exchange') {
       this.#exchange.abort('client-aborted');
-      this.wire.reset();
-    } else if (this.#phase === 'closed') this.wire.destroy();
+      this.#wire.reset();
+    } else if (this.#phase === 'closed') this.#wire.destroy();
     else this.#close();
   }
 
@@ -294,8 +368,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       },
       this.meters,
     );
-    this.wire.text(
-      failureAnswer(code, {
+    this.#wire.text(
+      answerText(failureAnswer(code), {
         date: this.#context.date.toString(),
         requestId: '',
         keepAlive: false,
@@ -310,7 +384,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   #close(): void {
     this.#context.deadlines.clear(this);
     this.#held = null;
-    this.wire.endAndLinger();
+    this.#wire.endAndLinger();
     this.#ended();
   }
 
@@ -323,7 +397,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   }
 
   #count(): void {
-    const { bytesRead, bytesWritten } = this.wire;
+    const { bytesRead, bytesWritten } = this.#wire;
     this.meters.bytes(bytesRead - this.#receivedCounted, bytesWritten - this.#sentCounted);
     this.#receivedCounted = bytesRead;
     this.#sentCounted = bytesWritten;

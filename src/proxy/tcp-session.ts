@@ -6,11 +6,12 @@ import type { ExchangeContext } from './exchange-context.ts';
 import type { Listener } from './listener.ts';
 import { NOTHING } from './recorder.ts';
 import { Tunnel, type TunnelResult } from './tunnel.ts';
-import { Attempts } from './upstream/attempts.ts';
+import { Attempts, type Connect } from './upstream/attempts.ts';
 import type { FlowFacts } from './upstream/hash-key.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { Target } from './upstream/target.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { DialUser } from './upstream/upstream-stream.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** Targets tried before the client is given up on; every try costs at most the pool's connect timeout. */
@@ -18,13 +19,13 @@ const ATTEMPTS = 5;
 /** What a client may say before its target is there; more waits in the kernel. */
 const EARLY_BYTES = 64 * 1024;
 
-export class TcpSession implements WireOwner, UpstreamUser {
+export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #client: string;
   readonly #wire: Wire;
   readonly #startedAtMs: number;
-  readonly #attempts: Attempts;
+  readonly #attempts: Attempts<UpstreamConnection>;
   #pool: Pool | null = null;
   #target: Target | null = null;
   #connection: UpstreamConnection | null = null;
@@ -43,7 +44,7 @@ export class TcpSession implements WireOwner, UpstreamUser {
   ) {
     this.#listener = listener;
     this.#context = context;
-    this.#attempts = new Attempts(context);
+    this.#attempts = new Attempts(context, connectBytes);
     this.#client = client;
     this.#startedAtMs = context.now();
     this.#wire = makeWire(this);
@@ -111,14 +112,6 @@ export class TcpSession implements WireOwner, UpstreamUser {
     this.#listener.onSessionEnd(this, this.#client);
   }
 
-  onUpstreamBytes(): void {}
-
-  onUpstreamEnd(): void {}
-
-  onUpstreamDrain(): void {}
-
-  onUpstreamClose(): void {}
-
   /** A tunnel has no idle moment that its ends could know of. */
   closeIfIdle(): void {}
 
@@ -172,6 +165,9 @@ export class TcpSession implements WireOwner, UpstreamUser {
     });
   }
 }
+
+const connectBytes: Connect<UpstreamConnection> = (pool, target, user, freshOnly) =>
+  pool.connect(target, user, freshOnly);
 
 /** A tcp flow has nothing but its client's address to hash. */
 function flowOf(clientAddress: string): FlowFacts {

@@ -1,8 +1,8 @@
 // Opaque two-way bytes between a client and a target: back-pressure, half-close and one idle limit for both directions.
 
-import type { FailureCode } from '../model/failures.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
-import { TARGET_LOST, type UpstreamConnection, type UpstreamUser } from './upstream/upstream-connection.ts';
+import { TARGET_LOST } from './upstream/target.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** How a tunnel ended: `complete` when both sides ended in order. */
@@ -109,10 +109,6 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     }
     this.#finish(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
   }
-
-  onUpstreamConnected(): void {}
-
-  onUpstreamConnectFailed(_connection: UpstreamConnection, _code: FailureCode): void {}
 
   onDeadline(): void {
     this.#finish('stream-idle');

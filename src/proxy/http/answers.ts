@@ -1,8 +1,20 @@
-// Answers that Portico makes itself: one text for each row of the failure table, with Proxy-Status (RFC 9209).
+// Answers that Portico makes itself: one for each row of the failure table, with Proxy-Status (RFC 9209).
 
-import { STATUS_CODES } from 'node:http';
+import { statusLine } from '../../http1/write.ts';
 import { FAILURES, type Failure, type FailureCode } from '../../model/failures.ts';
 
+/** An answer as every protocol can write it; Date and the request id are added by who does. */
+export interface Answer {
+  readonly status: number;
+  /** Lines of fields, each ending in CRLF, Content-Length among them where the status has one. */
+  readonly fields: string;
+  /** Latin-1; left out in answers to HEAD. */
+  readonly body: string;
+  /** The client connection should end with it, where the protocol has one request at a time. */
+  readonly close: boolean;
+}
+
+/** What HTTP/1.1 adds to an answer. */
 export interface AnswerParts {
   readonly date: string;
   /** Empty when there is none yet: the request could not be read. */
@@ -14,38 +26,35 @@ export interface AnswerParts {
 
 /** Answers to failures that pass by themselves say when to come back (RFC 9110, section 10.2.3), in seconds. */
 const RETRY_AFTER = 1;
+/** To an OPTIONS request that may not be forwarded: nothing is known of what lies behind. */
+export const OPTIONS_ANSWER: Answer = { status: 204, fields: '', body: '', close: false };
 
-/** The body of the answer to a failure; ASCII. */
-export function failureBody(code: FailureCode): string {
-  return `${FAILURES[code].text}\n`;
+const ANSWERS = new Map(
+  (Object.keys(FAILURES) as FailureCode[]).map((code): [FailureCode, Answer] => [code, answerTo(code)]),
+);
+
+/** The whole answer to a failure. */
+export function failureAnswer(code: FailureCode): Answer {
+  return ANSWERS.get(code)!;
 }
 
-/** The whole answer to a failure, as text. */
-export function failureAnswer(code: FailureCode, parts: AnswerParts): string {
-  const failure: Failure = FAILURES[code];
-  const body = failureBody(code);
-  const retryAfter = failure.status === 503 ? `Retry-After: ${RETRY_AFTER}\r\n` : '';
-  return (
-    `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}\r\n` +
-    `Proxy-Status: portico; error=${failure.proxyStatus}; details="${code}"\r\n` +
-    `Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ${body.length}\r\n${retryAfter}` +
-    ownFields(parts) +
-    (parts.isHead ? '' : body)
-  );
+function answerTo(code: FailureCode): Answer {
+  const { status, proxyStatus, text, close }: Failure = FAILURES[code];
+  const body = `${text}\n`;
+  const retryAfter = status === 503 ? `Retry-After: ${RETRY_AFTER}\r\n` : '';
+  const fields =
+    `Proxy-Status: portico; error=${proxyStatus}; details="${code}"\r\n` +
+    `Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ${body.length}\r\n${retryAfter}`;
+  return { status, fields, body, close };
 }
 
-/** The answer to an OPTIONS request that may not be forwarded: nothing is known of what lies behind. */
-export function optionsAnswer(parts: AnswerParts): string {
-  return `HTTP/1.1 204 No Content\r\n${ownFields(parts)}`;
-}
-
-/** The fields that every answer of ours ends with, and the empty line. */
-export function ownFields(parts: AnswerParts): string {
+/** The text of an answer in HTTP/1.1. */
+export function answerText(answer: Answer, parts: AnswerParts): string {
   const id = parts.requestId === '' ? '' : `X-Request-Id: ${parts.requestId}\r\n`;
   const connection = !parts.keepAlive
     ? 'Connection: close\r\n'
     : parts.clientMinor === 0
       ? 'Connection: keep-alive\r\n'
       : '';
-  return `Date: ${parts.date}\r\n${id}${connection}\r\n`;
+  return `${statusLine(answer.status)}${answer.fields}Date: ${parts.date}\r\n${id}${connection}\r\n${parts.isHead ? '' : answer.body}`;
 }

@@ -1,6 +1,5 @@
 // Answers that a rule gives without a target: a direct response, or a redirect.
 
-import { STATUS_CODES } from 'node:http';
 import {
   type CompiledRedirect,
   type CompiledRespond,
@@ -10,14 +9,15 @@ import {
 import { editLines } from '../router/header-edits.ts';
 import type { RouteMatch, RouteRequest } from '../router/router.ts';
 import { render } from '../router/template.ts';
-import { type AnswerParts, ownFields } from './answers.ts';
+import type { Answer } from './answers.ts';
 
-export function directAnswer(
-  action: CompiledRespond,
-  captures: readonly string[],
-  parts: AnswerParts,
-): string {
-  return render(action.head, captures) + ownFields(parts) + (parts.isHead ? '' : action.body.latin1Slice());
+export function directAnswer(action: CompiledRespond, captures: readonly string[]): Answer {
+  return {
+    status: action.status,
+    fields: render(action.fields, captures),
+    body: action.body.latin1Slice(),
+    close: false,
+  };
 }
 
 export function redirectAnswer(
@@ -25,13 +25,13 @@ export function redirectAnswer(
   request: RouteRequest,
   origin: RedirectOrigin,
   match: RouteMatch,
-  parts: AnswerParts,
-): string {
+): Answer {
   const edits = match.rule?.filters.response ?? null;
-  return (
-    `HTTP/1.1 ${action.status} ${STATUS_CODES[action.status] ?? ''}\r\n` +
-    `Location: ${locationOf(action, request, origin, match.prefixLength, match.captures)}\r\n` +
-    `Content-Length: 0\r\n${edits === null ? '' : editLines(edits, match.captures)}` +
-    ownFields(parts)
-  );
+  const location = locationOf(action, request, origin, match.prefixLength, match.captures);
+  return {
+    status: action.status,
+    fields: `Location: ${location}\r\nContent-Length: 0\r\n${edits === null ? '' : editLines(edits, match.captures)}`,
+    body: '',
+    close: false,
+  };
 }

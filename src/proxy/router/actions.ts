@@ -1,6 +1,5 @@
 // A rule's action compiled: pools to choose from, a redirect to build, or an answer that is ready.
 
-import { STATUS_CODES } from 'node:http';
 import type { FilterConfig } from '../../model/config.ts';
 import type { SnapshotAction } from '../../model/snapshot.ts';
 import { compileHost, compilePath, type PathPlan, rewritePath } from './filters.ts';
@@ -39,8 +38,8 @@ export interface CompiledRedirect {
 export interface CompiledRespond {
   readonly kind: 'respond';
   readonly status: number;
-  /** Status line and fields, Content-Length among them, each ending in CRLF; the empty line is the caller's to add. */
-  readonly head: Template;
+  /** Lines of fields, Content-Length among them, each ending in CRLF. */
+  readonly fields: Template;
   readonly body: Buffer;
 }
 
@@ -96,13 +95,13 @@ function compileRespond(
     typed || body.length === 0 ? action.headers : [type, ...action.headers],
     responseHeaderFilters(filters),
   );
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+  let lines = '';
   for (const { name, value } of fields) {
     checkField(name, value);
-    head += `${name}: ${value}\r\n`;
+    lines += `${name}: ${value}\r\n`;
   }
-  if (!bodiless) head += `Content-Length: ${body.length}\r\n`;
-  return { kind: 'respond', status, head: compileTemplate(head, captureNames), body };
+  if (!bodiless) lines += `Content-Length: ${body.length}\r\n`;
+  return { kind: 'respond', status, fields: compileTemplate(lines, captureNames), body };
 }
 
 /** How the request reached the listener: what a redirect keeps unless it says otherwise. */

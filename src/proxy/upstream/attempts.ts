@@ -6,7 +6,18 @@ import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
 import type { Pool } from './pool.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { Dial, DialUser } from './upstream-stream.ts';
+
+/**
+ * An idle connection to the target, or a dial that will call `user` back; undefined when it is at its bound.
+ * @param freshOnly never a pooled connection
+ */
+export type Connect<D extends Dial> = (
+  pool: Pool,
+  target: Target,
+  user: DialUser<D>,
+  freshOnly: boolean,
+) => D | undefined;
 
 /**
  * A dial that has been silent for this long gets company, in milliseconds: a node that drops packets, and a kube-proxy
@@ -21,7 +32,7 @@ const NEVER = Number.POSITIVE_INFINITY;
  * Reused for every request of a client connection. Nothing is sent before a connection is up, so several dials for one
  * request are safe whatever its method: the first to connect is used.
  */
-export class Attempts implements UpstreamUser, Deadline {
+export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
   /** Connections used or dialled so far. */
@@ -31,7 +42,8 @@ export class Attempts implements UpstreamUser, Deadline {
   /** Why the last attempt failed; what the client is told when none is left. */
   lastFailure: FailureCode = 'no-target';
   readonly #context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>;
-  #user!: UpstreamUser;
+  readonly #connectTo: Connect<D>;
+  #user!: DialUser<D>;
   #pool!: Pool;
   #hash = 0;
   #freshOnly = false;
@@ -39,17 +51,18 @@ export class Attempts implements UpstreamUser, Deadline {
   readonly #tried: Member[] = [];
   /** Tried only when nobody else is left: their last connect failed or hangs. */
   readonly #suspects: Member[] = [];
-  readonly #dials: UpstreamConnection[] = [];
+  readonly #dials: D[] = [];
 
-  constructor(context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>) {
+  constructor(context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>, connect: Connect<D>) {
     this.#context = context;
+    this.#connectTo = connect;
   }
 
   /**
    * @param user is told of the connection, or of the failure of the last open dial
    * @param freshOnly never takes a pooled connection, and keeps none that came too late
    */
-  reset(user: UpstreamUser, pool: Pool, hash: number, freshOnly: boolean): void {
+  reset(user: DialUser<D>, pool: Pool, hash: number, freshOnly: boolean): void {
     this.count = 0;
     this.rounds = 0;
     this.lastFailure = 'no-target';
@@ -65,18 +78,16 @@ export class Attempts implements UpstreamUser, Deadline {
 
   /**
    * A connection to the next target, which counts the flow as begun. One that is not connected belongs to the attempts
-   * until they hand over the first that is. Undefined when every target was tried or is at its bound, then
-   * `lastFailure` says why.
+   * until they hand over the first that is. One that is connected is its caller's. Undefined when every target
+   * was tried or is at its bound, then `lastFailure` says why.
    */
-  dial(nowMs: number): UpstreamConnection | undefined {
+  dial(nowMs: number): D | undefined {
     const connection = this.#next(nowMs);
     if (connection === undefined) return undefined;
     this.rounds += 1;
     if (!connection.connected) {
       this.#dials.push(connection);
       this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
-    } else {
-      connection.handOver(this.#user);
     }
     return connection;
   }
@@ -103,11 +114,11 @@ export class Attempts implements UpstreamUser, Deadline {
     this.#freshOnly = true;
   }
 
-  onUpstreamConnected(connection: UpstreamConnection): void {
+  onUpstreamConnected(connection: D): void {
     this.#won(connection);
   }
 
-  onUpstreamConnectFailed(connection: UpstreamConnection, code: FailureCode): void {
+  onUpstreamConnectFailed(connection: D, code: FailureCode): void {
     this.#forget(connection);
     connection.target.end();
     this.lastFailure = code;
@@ -143,7 +154,7 @@ export class Attempts implements UpstreamUser, Deadline {
     }
   }
 
-  #won(connection: UpstreamConnection): void {
+  #won(connection: D): void {
     this.#forget(connection);
     this.#context.deadlines.clear(this);
     for (const late of this.#dials) {
@@ -152,16 +163,15 @@ export class Attempts implements UpstreamUser, Deadline {
       else late.close();
     }
     this.#dials.length = 0;
-    connection.handOver(this.#user);
     this.#user.onUpstreamConnected(connection);
   }
 
-  #forget(connection: UpstreamConnection): void {
+  #forget(connection: D): void {
     const index = this.#dials.indexOf(connection);
     if (index !== -1) this.#dials.splice(index, 1);
   }
 
-  #next(nowMs: number): UpstreamConnection | undefined {
+  #next(nowMs: number): D | undefined {
     const { picker } = this.#pool;
     for (;;) {
       const member = picker.pick(this.#hash, this.#tried);
@@ -185,9 +195,9 @@ export class Attempts implements UpstreamUser, Deadline {
     return true;
   }
 
-  #connect(member: Member, nowMs: number): UpstreamConnection | undefined {
+  #connect(member: Member, nowMs: number): D | undefined {
     const target = member.live as Target;
-    const connection = this.#pool.connect(target, this, this.#freshOnly);
+    const connection = this.#connectTo(this.#pool, target, this, this.#freshOnly);
     if (connection === undefined) {
       this.lastFailure = 'connection-limit';
       return undefined;
@@ -196,14 +206,4 @@ export class Attempts implements UpstreamUser, Deadline {
     target.begin(nowMs);
     return connection;
   }
-
-  // Only a connected connection has more to say, and it has been handed over by then.
-
-  onUpstreamBytes(): void {}
-
-  onUpstreamEnd(): void {}
-
-  onUpstreamDrain(): void {}
-
-  onUpstreamClose(): void {}
 }

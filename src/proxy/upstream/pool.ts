@@ -11,7 +11,8 @@ import type { WireContext } from '../wire/wire.ts';
 import { ConnectRecord } from './connect-record.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { ConnectOutcome, EjectionLedger, Target } from './target.ts';
-import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
+import type { DialUser } from './upstream-stream.ts';
 
 export interface PoolContext {
   readonly wires: WireContext;
@@ -73,13 +74,17 @@ export class Pool implements EjectionLedger {
    * Undefined when the target is at its bound of open connections.
    * @param freshOnly never a pooled connection
    */
-  connect(target: Target, user: UpstreamUser, freshOnly: boolean): UpstreamConnection | undefined {
+  connect(
+    target: Target,
+    user: DialUser<UpstreamConnection>,
+    freshOnly: boolean,
+  ): UpstreamConnection | undefined {
     const { wires, limits, random } = this.#context;
     const nowMs = wires.now();
     if (!freshOnly) {
       for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
         if (idle.isUsable(nowMs)) {
-          idle.use(user);
+          idle.use();
           return idle;
         }
         idle.close();

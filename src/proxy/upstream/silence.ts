@@ -1,11 +1,14 @@
 // Finds connections whose path has died: the kernel holds bytes for them that the other side never acknowledged.
 
 import { readFile } from 'node:fs/promises';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
+
+/** Whatever a request waits on. */
+export type WatchedStream = Pick<UpstreamStream, 'socket'>;
 
 /** Told that nothing reaches the other end of the connection. */
 export interface SilenceUser {
-  onUpstreamSilent(connection: UpstreamConnection): void;
+  onUpstreamSilent(stream: WatchedStream): void;
 }
 
 /** The kernel's table of sockets, as text; rejects where there is none. */
@@ -36,7 +39,7 @@ export const readProcSockets: ReadSockets = async (family) =>
 export class SilenceWatch {
   readonly #now: () => number;
   readonly #read: ReadSockets;
-  readonly #asked = new Map<UpstreamConnection, { readonly user: SilenceUser; readonly sentAtMs: number }>();
+  readonly #asked = new Map<WatchedStream, { readonly user: SilenceUser; readonly sentAtMs: number }>();
   #looking = false;
   #nextLookAtMs = 0;
   #usable = true;
@@ -47,12 +50,12 @@ export class SilenceWatch {
   }
 
   /**
-   * Looks at the connection soon; `user` hears of it only when its path is dead. Ask again to look again.
+   * Looks at the stream's connection soon; `user` hears of it only when its path is dead. Ask again to look again.
    * @param sentAtMs when the last byte was sent
    */
-  ask(connection: UpstreamConnection, user: SilenceUser, sentAtMs: number): void {
+  ask(stream: WatchedStream, user: SilenceUser, sentAtMs: number): void {
     if (!this.#usable) return;
-    this.#asked.set(connection, { user, sentAtMs });
+    this.#asked.set(stream, { user, sentAtMs });
     if (!this.#looking && this.#now() >= this.#nextLookAtMs) void this.#look();
   }
 
@@ -62,11 +65,11 @@ export class SilenceWatch {
     const asked = [...this.#asked];
     this.#asked.clear();
     for (const family of ['ipv4', 'ipv6'] as const) {
-      const sockets = asked.filter(([connection]) => familyOf(connection) === family);
+      const sockets = asked.filter(([stream]) => familyOf(stream) === family);
       const table = sockets.length === 0 ? '' : await this.#table(family);
-      for (const [connection, { user, sentAtMs }] of sockets) {
+      for (const [stream, { user, sentAtMs }] of sockets) {
         const isLong = startedAtMs - sentAtMs >= LONG_UNHEARD_MS;
-        if (isUnheard(table, connection.wire.socket, isLong)) user.onUpstreamSilent(connection);
+        if (isUnheard(table, stream.socket, isLong)) user.onUpstreamSilent(stream);
       }
     }
     const endedAtMs = this.#now();
@@ -85,8 +88,8 @@ export class SilenceWatch {
   }
 }
 
-function familyOf(connection: UpstreamConnection): 'ipv4' | 'ipv6' | undefined {
-  const address = connection.wire.socket.remoteAddress;
+function familyOf({ socket }: WatchedStream): 'ipv4' | 'ipv6' | undefined {
+  const address = socket.remoteAddress;
   if (address === undefined) return undefined;
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }

@@ -12,6 +12,11 @@ const LATENCY_DECAY_MS = 10_000;
 /** For so long after a connect that failed or was slow to come, others are dialled first, in milliseconds. */
 export const SUSPECT_MS = 1000;
 
+/** What the user of a connection is told whose target's machine is gone. */
+export const TARGET_LOST: NodeJS.ErrnoException = Object.assign(new Error('the target is lost'), {
+  code: 'ETARGETLOST',
+});
+
 /** `silent`: nothing came back in time, so that it is not known who failed. */
 export type ConnectOutcome = 'connected' | 'refused' | 'silent';
 

@@ -1,17 +1,16 @@
-// One connection to one target: connecting, in use by one exchange or tunnel, or idle until it is reused or ages out.
+// One connection to one target: connecting, in use by one request or tunnel, or idle until it is reused or ages out.
 
 import type { HeadLimits } from '../../http1/limits.ts';
-import { ResponseParser } from '../../http1/response-parser.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
 import { Wire, type WireContext, type WireOwner } from '../wire/wire.ts';
+import { Http1Stream } from './http1-stream.ts';
 import type { Pool } from './pool.ts';
-import type { Target } from './target.ts';
+import { TARGET_LOST, type Target } from './target.ts';
+import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
 
-/** Who uses the connection at the moment. */
+/** Who uses the connection's bytes at the moment. */
 export interface UpstreamUser {
-  onUpstreamConnected(connection: UpstreamConnection): void;
-  onUpstreamConnectFailed(connection: UpstreamConnection, code: FailureCode): void;
   onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void;
   onUpstreamEnd(connection: UpstreamConnection): void;
   onUpstreamDrain(connection: UpstreamConnection): void;
@@ -26,26 +25,23 @@ const DOUBT_MS = 1000;
 /** Questions without an answer after which the kernel gives the connection up. */
 const QUESTIONS = 10;
 const QUESTIONS_IN_DOUBT = 4;
-/** What the user of a connection is told whose target's machine is gone. */
-export const TARGET_LOST: NodeJS.ErrnoException = Object.assign(new Error('the target is lost'), {
-  code: 'ETARGETLOST',
-});
 
 type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
 
-export class UpstreamConnection implements WireOwner, Deadline {
+export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly pool: Pool;
   readonly target: Target;
   readonly wire: Wire;
   /** Made on first use: a tcp tunnel never needs it. */
-  #parser: ResponseParser | null = null;
-  /** True when this use is not the connection's first: such a connection may die of its server's idle timeout. */
+  #stream: Http1Stream | null = null;
   reused = false;
   connectMs = 0;
   #phase: Phase = 'connecting';
-  #user: UpstreamUser | null;
+  /** Until it is connected. */
+  #dialler: DialUser<UpstreamConnection> | null;
+  #user: UpstreamUser | null = null;
   #requests = 0;
   readonly #openedAtMs: number;
   readonly #requestLimit: number;
@@ -56,14 +52,14 @@ export class UpstreamConnection implements WireOwner, Deadline {
   constructor(
     pool: Pool,
     target: Target,
-    user: UpstreamUser,
+    dialler: DialUser<UpstreamConnection>,
     context: WireContext,
     limits: HeadLimits,
     jitter: number,
   ) {
     this.pool = pool;
     this.target = target;
-    this.#user = user;
+    this.#dialler = dialler;
     this.#context = context;
     this.#limits = limits;
     this.#openedAtMs = context.now();
@@ -82,30 +78,32 @@ export class UpstreamConnection implements WireOwner, Deadline {
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
   }
 
-  get parser(): ResponseParser {
-    this.#parser ??= new ResponseParser(this.#limits);
-    return this.#parser;
+  /** Takes a connected connection into use for one request. */
+  open(user: StreamUser): UpstreamStream {
+    this.#stream ??= new Http1Stream(this, this.#limits);
+    this.#stream.begin(user);
+    this.#user = this.#stream;
+    return this.#stream;
   }
 
   get connected(): boolean {
     return this.#phase === 'busy' || this.#phase === 'idle';
   }
 
-  /** Nobody waits for it any more: once connected it goes to the idle ones. */
+  /** Once connected it goes to the idle ones. */
   keepWhenConnected(): void {
-    this.#user = null;
+    this.#dialler = null;
     this.target.spare.add(this);
   }
 
-  /** Passes a connection in use to another user (a request that became a tunnel). */
+  /** Gives its bytes to a tunnel, from the start or from a request that became one. */
   handOver(user: UpstreamUser): void {
     this.#user = user;
   }
 
-  /** Takes an idle connection into use. */
-  use(user: UpstreamUser): void {
+  /** Takes an idle connection out of the idle ones. */
+  use(): void {
     this.#phase = 'busy';
-    this.#user = user;
     this.reused = true;
     this.pool.meters.connections(1, -1);
     this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
@@ -143,6 +141,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
 
   /** Ends the connection without telling its user. */
   close(): void {
+    this.#dialler = null;
     this.#user = null;
     this.#closed();
     this.wire.destroy();
@@ -219,22 +218,24 @@ export class UpstreamConnection implements WireOwner, Deadline {
     const first = !this.target.proven;
     this.target.onConnected(nowMs);
     this.pool.onConnected(this.target, this.connectMs, first);
-    if (this.#user === null) {
+    const dialler = this.#dialler;
+    this.#dialler = null;
+    if (dialler === null) {
       this.target.spare.delete(this);
       this.release();
       return;
     }
     turn.enter();
     try {
-      this.#user.onUpstreamConnected(this);
+      dialler.onUpstreamConnected(this);
     } finally {
       turn.leave();
     }
   }
 
   #failConnect(code: FailureCode): void {
-    const user = this.#user;
-    this.#user = null;
+    const dialler = this.#dialler;
+    this.#dialler = null;
     this.#closed();
     this.wire.destroy();
     this.target.onConnectFailed(this.#context.now(), code === 'connect-refused' ? 'refused' : 'silent');
@@ -242,7 +243,7 @@ export class UpstreamConnection implements WireOwner, Deadline {
     const { turn } = this.#context;
     turn.enter();
     try {
-      user?.onUpstreamConnectFailed(this, code);
+      dialler?.onUpstreamConnectFailed(this, code);
     } finally {
       turn.leave();
     }

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import { isUnheard, readProcSockets, SilenceWatch } from '../../../src/proxy/upstream/silence.ts';
-import type { UpstreamConnection } from '../../../src/proxy/upstream/upstream-connection.ts';
+import {
+  isUnheard,
+  readProcSockets,
+  SilenceWatch,
+  type WatchedStream,
+} from '../../../src/proxy/upstream/silence.ts';
 
 const HEADER =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -58,10 +62,10 @@ describe('the socket table of the kernel', () => {
 });
 
 describe('looking for dead paths', () => {
-  const connection = { wire: { socket: ENDS } } as unknown as UpstreamConnection;
+  const connection = { socket: ENDS } as unknown as WatchedStream;
   it('tells the user of a dead one, and asks the kernel once for all that wait', async () => {
     let reads = 0;
-    const told: UpstreamConnection[] = [];
+    const told: WatchedStream[] = [];
     const watch = new SilenceWatch(
       () => 1000,
       async () => {
@@ -69,7 +73,7 @@ describe('looking for dead paths', () => {
         return row(KEY, '01', '0000004E', '00000001');
       },
     );
-    const user = { onUpstreamSilent: (silent: UpstreamConnection): unknown => told.push(silent) };
+    const user = { onUpstreamSilent: (silent: WatchedStream): unknown => told.push(silent) };
     watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) }, 0);
     watch.ask(connection, { onUpstreamSilent: (silent) => void user.onUpstreamSilent(silent) }, 0);
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,389 @@
+// One request at the targets of its pool: pick, connect, send, relay, retry, and the times that all of it may take.
+
+import type { ResponseHead } from '../http1/response-head.ts';
+import { Framing } from '../http1/step.ts';
+import type { RetryConfig } from '../model/config.ts';
+import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { Deadline } from './deadlines.ts';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
+import type { ExchangeFacts } from './exchange-facts.ts';
+import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
+import { SentRequest } from './http/sent-request.ts';
+import { rewritePath } from './router/filters.ts';
+import { render } from './router/template.ts';
+import { Attempts, type Connect } from './upstream/attempts.ts';
+import type { Pool } from './upstream/pool.ts';
+import type { WatchedStream } from './upstream/silence.ts';
+import { SUSPECT_MS } from './upstream/target.ts';
+import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream/upstream-stream.ts';
+
+/** RFC 9110, section 9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
+const NEVER = Number.POSITIVE_INFINITY;
+/** A request that may be repeated is looked after when its answer takes longer, in milliseconds, and again after. */
+const SILENT_AFTER_MS = 400;
+const SILENT_AGAIN_MS = 200;
+
+/** Which side has to act next: decides what a timeout means. */
+type Phase = 'idle' | 'connecting' | 'request' | 'response-head' | 'response-body';
+
+/** How a forwarding ends. None of it is called twice for one request. */
+export interface ForwardingOwner {
+  /** The answer of a target was relayed whole. */
+  onRelayed(): void;
+  /** No answer has begun: one of our own is due. */
+  onUnanswered(code: FailureCode): void;
+  /** An answer has begun and cannot be completed. */
+  onCut(code: FailureCode): void;
+}
+
+const connectStream: Connect<StreamDial> = (pool, target, user, freshOnly) =>
+  pool.connect(target, user, freshOnly);
+
+/** Reused for every request of an exchange. */
+export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
+  dueAtMs = NEVER;
+  filedTick = -1;
+  /** The head of an answer has been passed on. */
+  answered = false;
+  readonly #owner: ForwardingOwner;
+  readonly #session: ExchangeSession;
+  readonly #context: ExchangeContext;
+  readonly #facts: ExchangeFacts;
+  readonly #attempts: Attempts<StreamDial>;
+  readonly #sent = new SentRequest();
+  #phase: Phase = 'idle';
+  #stream: UpstreamStream | null = null;
+  #requestComplete = false;
+  #attemptAtMs = 0;
+  #sentAtMs = 0;
+  #totalDueAtMs = NEVER;
+  #answerDueAtMs = NEVER;
+
+  constructor(
+    owner: ForwardingOwner,
+    session: ExchangeSession,
+    context: ExchangeContext,
+    facts: ExchangeFacts,
+  ) {
+    this.#owner = owner;
+    this.#session = session;
+    this.#context = context;
+    this.#facts = facts;
+    this.#attempts = new Attempts(context, connectStream);
+  }
+
+  /** Forgets the request before. */
+  reset(): void {
+    this.answered = false;
+    this.#phase = 'idle';
+    this.#stream = null;
+    this.#sent.reset();
+    this.#requestComplete = false;
+    this.#sentAtMs = 0;
+    this.#totalDueAtMs = NEVER;
+    this.#answerDueAtMs = NEVER;
+  }
+
+  /** False while the body has to wait for its connection. */
+  get wantsBody(): boolean {
+    const stream = this.#stream;
+    if (this.#facts.view.head.framing === Framing.None) return true;
+    if (this.#phase === 'connecting') return false;
+    return stream === null || !stream.congested;
+  }
+
+  // Pick and connect ---------------------------------------------------------------------------------------------
+
+  begin(pool: Pool): void {
+    const facts = this.#facts;
+    facts.pool = pool;
+    pool.onRequest(facts.headAtMs);
+    const totalMs = facts.match.rule!.rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
+    if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
+    this.#attempts.reset(this, pool, pool.hashOf(facts.view), false);
+    this.#sent.replayable = IDEMPOTENT.has(facts.view.head.method);
+    this.#attempt();
+  }
+
+  #attempt(): void {
+    const nowMs = this.#context.now();
+    this.#attemptAtMs = nowMs;
+    this.#phase = 'connecting';
+    this.#setDeadline(NEVER);
+    const dial = this.#attempts.dial(nowMs);
+    if (dial === undefined) return this.#fail(this.#attempts.lastFailure);
+    this.#facts.attempts = this.#attempts.count;
+    this.#facts.target = dial.target;
+    if (dial.connected) this.onUpstreamConnected(dial);
+  }
+
+  /** The first dial that is up, pooled or new: the attempt is its from here on. */
+  onUpstreamConnected(dial: StreamDial): void {
+    const facts = this.#facts;
+    facts.attempts = this.#attempts.count;
+    facts.target = dial.target;
+    facts.reused = dial.reused;
+    facts.connectMs = dial.reused ? 0 : dial.connectMs;
+    if (dial.reused) facts.pool!.meters.reused();
+    this.#stream = dial.open(this);
+    this.#send(this.#stream);
+  }
+
+  onUpstreamConnectFailed(dial: StreamDial, code: FailureCode): void {
+    this.#facts.attempts = this.#attempts.count;
+    this.#facts.target = dial.target;
+    this.#retryOrFail(code);
+  }
+
+  // Send ---------------------------------------------------------------------------------------------------------
+
+  #send(stream: UpstreamStream): void {
+    const { head } = this.#facts.view;
+    stream.sendHead(head, this.#headParts());
+    const { body, trailers } = this.#sent;
+    if (body !== '') stream.sendBody(Buffer.from(body, 'latin1'), 0, body.length);
+    if (head.framing === Framing.None) return this.#awaitResponse();
+    if (this.#requestComplete) {
+      stream.sendEnd(trailers);
+      return this.#awaitResponse();
+    }
+    this.#phase = 'request';
+    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    // The body waited for the connection; it flows now.
+    this.#session.continueReading();
+  }
+
+  #headParts(): RequestHeadParts {
+    const { match, view, requestId } = this.#facts;
+    const { head } = view;
+    const { filters } = match.rule!;
+    const { captures } = match;
+    const received = this.#session.paths.forward === 'received' ? head.path : view.path;
+    const path =
+      filters.path === null ? received : rewritePath(filters.path, view.path, match.prefixLength, captures);
+    return {
+      target: head.hasQuery ? `${path}?${head.query}` : path,
+      authority: filters.host === null ? head.authority : render(filters.host, captures),
+      client: this.#session.client,
+      requestId,
+      edits: filters.request,
+      captures,
+    };
+  }
+
+  onRequestBody(buffer: Buffer, start: number, end: number): void {
+    const stream = this.#stream;
+    // The answer came first, or there is none to send to: what is left of the body is read and dropped.
+    if (stream === null || this.#phase === 'idle') return;
+    stream.sendBody(buffer, start, end);
+    this.#sent.keepBody(buffer, start, end);
+    if (this.#phase === 'request') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  onRequestEnd(trailers: string): void {
+    this.#requestComplete = true;
+    this.#sent.trailers = trailers;
+    if (this.#stream !== null && this.#facts.view.head.framing !== Framing.None)
+      this.#stream.sendEnd(trailers);
+    if (this.#phase === 'request') this.#awaitResponse();
+  }
+
+  #awaitResponse(): void {
+    const { match, pool } = this.#facts;
+    this.#phase = 'response-head';
+    this.#sentAtMs = this.#context.now();
+    const waitMs = match.rule!.rule.timeouts.responseHeaderMs ?? pool!.config.timeouts.responseHeaderMs;
+    this.#answerDueAtMs = this.#sentAtMs + waitMs;
+    const looksAtMs = this.#sent.replayable ? this.#sentAtMs + SILENT_AFTER_MS : NEVER;
+    this.#setDeadline(Math.min(this.#answerDueAtMs, looksAtMs));
+  }
+
+  onUpstreamDrain(): void {
+    this.#session.continueReading();
+  }
+
+  // Relay --------------------------------------------------------------------------------------------------------
+
+  onUpstreamInterim(head: ResponseHead): void {
+    this.#session.sendInterim(head);
+  }
+
+  onUpstreamHead(head: ResponseHead): void {
+    const facts = this.#facts;
+    const nowMs = this.#context.now();
+    const pool = facts.pool!;
+    const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
+    const { status } = head;
+    pool.meters.answered(status, tookMs);
+    facts.target!.onAnswer(status === 502 || status === 503 || status === 504, tookMs, nowMs);
+    const { retry } = facts.match.rule!.rule;
+    if (retry.statuses.length > 0 && retry.statuses.includes(status) && this.#mayRetryStatus(retry)) {
+      pool.meters.retried('status');
+      this.drop();
+      return this.#attempt();
+    }
+    facts.firstByteAtMs = nowMs;
+    facts.status = status;
+    this.answered = true;
+    this.#phase = 'response-body';
+    this.#session.sendHead(head, facts);
+    if (head.framing !== Framing.None) this.#setDeadline(nowMs + this.#streamIdleMs());
+  }
+
+  #mayRetryStatus(retry: RetryConfig): boolean {
+    return (
+      this.#attempts.count <= retry.attempts &&
+      this.#sent.replayable &&
+      (this.#requestComplete || this.#facts.view.head.framing === Framing.None) &&
+      this.#facts.pool!.mayRetry(retry.budget)
+    );
+  }
+
+  onUpstreamBody(buffer: Buffer, start: number, end: number): void {
+    this.#facts.bytesOut += end - start;
+    this.#session.sendBody(buffer, start, end);
+    if (this.#session.congested) this.#stream?.pause();
+    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  /** The client has read what was queued. */
+  onDownstreamDrain(): void {
+    if (this.#stream === null) return;
+    this.#stream.resume();
+    if (this.#phase === 'response-body') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+  }
+
+  onUpstreamEnd(trailers: string): void {
+    this.#session.sendEnd(trailers);
+    this.#leaveTarget();
+    this.#owner.onRelayed();
+  }
+
+  /** The target agreed to another protocol: from here on both sides are a tunnel. */
+  onUpstreamSwitch(
+    connection: UpstreamConnection,
+    head: ResponseHead,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const facts = this.#facts;
+    if (!isAskedUpgrade(upgradeOf(facts.view.head), head.upgrade)) {
+      return this.onUpstreamFailure('upgrade-failed', true);
+    }
+    facts.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
+    facts.status = 101;
+    facts.firstByteAtMs = this.#context.now();
+    this.answered = true;
+    this.#context.deadlines.clear(this);
+    this.#stream = null;
+    this.#session.becomeTunnel(head, connection, this.#streamIdleMs(), buffer, start, end);
+  }
+
+  // Retry or fail ------------------------------------------------------------------------------------------------
+
+  onUpstreamFailure(code: FailureCode, spoke: boolean): void {
+    const facts = this.#facts;
+    if (spoke) {
+      const nowMs = this.#context.now();
+      facts.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
+    }
+    this.drop();
+    if (this.answered) return this.#owner.onCut(code === 'upstream-reset' ? 'upstream-incomplete' : code);
+    // Only a pooled connection is expected to close under a request; a fresh one that does has looked at it.
+    if (code === 'upstream-reset' && !facts.reused) return this.#fail(code);
+    this.#retryOrFail(code);
+  }
+
+  #retryOrFail(code: FailureCode): void {
+    this.#attempts.lastFailure = code;
+    if (!this.#mayRetry(code)) return this.#fail(code);
+    this.#facts.pool!.meters.retried(code);
+    if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
+    this.#attempt();
+  }
+
+  #mayRetry(code: FailureCode): boolean {
+    const { retry } = FAILURES[code] as Failure;
+    const rules = this.#facts.match.rule!.rule.retry;
+    if (retry === 'always') return this.#attempts.rounds <= rules.attempts;
+    if (retry === 'never' || !this.#sent.replayable) return false;
+    // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
+    return this.#attempts.rounds <= Math.max(1, rules.attempts) && this.#facts.pool!.mayRetry(rules.budget);
+  }
+
+  #fail(code: FailureCode): void {
+    this.drop();
+    if (this.answered) this.#owner.onCut(code);
+    else this.#owner.onUnanswered(code);
+  }
+
+  /** The path of the connection is dead: nobody has acted on the request, or will answer it. */
+  onUpstreamSilent(stream: WatchedStream): void {
+    if (this.#stream !== stream || this.#phase !== 'response-head') return;
+    if (!this.#mayRetry('upstream-reset')) return;
+    const { turn } = this.#context;
+    const facts = this.#facts;
+    facts.target!.suspect(this.#context.now() + SUSPECT_MS);
+    facts.pool!.meters.retried('path-silent');
+    turn.enter();
+    try {
+      this.drop();
+      this.#attempts.lastFailure = 'upstream-reset';
+      this.#attempts.avoidPooledConnections();
+      this.#attempt();
+    } finally {
+      turn.leave();
+    }
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.#phase === 'response-head' && nowMs < this.#answerDueAtMs && nowMs < this.#totalDueAtMs) {
+      this.#context.silence.ask(this.#stream!, this, this.#sentAtMs);
+      this.#setDeadline(Math.min(this.#answerDueAtMs, nowMs + SILENT_AGAIN_MS));
+      return;
+    }
+    this.#context.turn.enter();
+    try {
+      this.#fail(this.#timeoutAt(nowMs));
+    } finally {
+      this.#context.turn.leave();
+    }
+  }
+
+  #timeoutAt(nowMs: number): FailureCode {
+    if (nowMs >= this.#totalDueAtMs) return 'total-timeout';
+    if (this.#phase === 'response-head') return 'response-timeout';
+    return this.#phase === 'request' && this.#stream?.congested !== true ? 'body-timeout' : 'stream-idle';
+  }
+
+  /** Gives up what is in progress upstream: the client has left, or is answered otherwise. */
+  drop(): void {
+    const stream = this.#stream;
+    if (stream === null) return this.#attempts.cancel();
+    this.#leaveTarget();
+    stream.close();
+  }
+
+  /** The exchange is over. */
+  end(): void {
+    this.#phase = 'idle';
+    this.#context.deadlines.set(this, NEVER);
+  }
+
+  #leaveTarget(): void {
+    this.#stream = null;
+    this.#facts.target?.end();
+  }
+
+  #streamIdleMs(): number {
+    const { match, pool } = this.#facts;
+    return match.rule!.rule.timeouts.streamIdleMs ?? pool!.config.timeouts.streamIdleMs;
+  }
+
+  #setDeadline(dueAtMs: number): void {
+    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs));
+  }
+}

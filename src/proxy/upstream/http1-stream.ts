@@ -1,0 +1,126 @@
+// The requests of one HTTP/1.1 connection to a target, one at a time: heads and bodies out, answers in.
+
+import type { Socket } from 'node:net';
+import type { HeadLimits } from '../../http1/limits.ts';
+import { responseFailure } from '../../http1/parse-failure.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
+import { ResponseParser } from '../../http1/response-parser.ts';
+import { Framing, Step } from '../../http1/step.ts';
+import { lastChunk } from '../../http1/write.ts';
+import { writeBody } from '../http/body.ts';
+import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
+import { TARGET_LOST } from './target.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { StreamUser, UpstreamStream } from './upstream-stream.ts';
+
+const SWITCHING_PROTOCOLS = 101;
+
+export class Http1Stream implements UpstreamStream, UpstreamUser {
+  readonly #connection: UpstreamConnection;
+  readonly #parser: ResponseParser;
+  #user: StreamUser | null = null;
+  #chunked = false;
+  #requestSent = false;
+
+  constructor(connection: UpstreamConnection, limits: HeadLimits) {
+    this.#connection = connection;
+    this.#parser = new ResponseParser(limits);
+  }
+
+  begin(user: StreamUser): void {
+    this.#user = user;
+  }
+
+  get socket(): Socket {
+    return this.#connection.wire.socket;
+  }
+
+  get congested(): boolean {
+    return this.#connection.wire.congested;
+  }
+
+  sendHead(head: RequestHead, parts: RequestHeadParts): void {
+    this.#parser.begin(head.method);
+    this.#chunked = head.framing === Framing.Chunked;
+    this.#requestSent = head.framing === Framing.None;
+    this.#connection.wire.text(buildRequestHead(head, parts));
+  }
+
+  sendBody(buffer: Buffer, start: number, end: number): void {
+    writeBody(this.#connection.wire, this.#chunked, buffer, start, end);
+  }
+
+  sendEnd(trailers: string): void {
+    this.#requestSent = true;
+    if (this.#chunked) this.#connection.wire.text(lastChunk(trailers));
+  }
+
+  pause(): void {
+    this.#connection.wire.pause();
+  }
+
+  resume(): void {
+    this.#connection.wire.resume();
+  }
+
+  close(): void {
+    this.#user = null;
+    this.#connection.close();
+  }
+
+  onUpstreamBytes(_connection: UpstreamConnection, buffer: Buffer, length: number): void {
+    const parser = this.#parser;
+    const user = this.#user!;
+    let position = 0;
+    // A user that gives the request up, or takes another connection for it, ends this.
+    while (this.#user === user) {
+      const step = parser.next(buffer, position, length);
+      position = parser.position;
+      switch (step) {
+        case Step.NeedMore:
+          return;
+        case Step.Interim:
+          user.onUpstreamInterim(parser.head);
+          break;
+        case Step.Head:
+          if (parser.head.status === SWITCHING_PROTOCOLS) {
+            return user.onUpstreamSwitch(this.#connection, parser.head, buffer, position, length);
+          }
+          user.onUpstreamHead(parser.head);
+          break;
+        case Step.Body:
+          user.onUpstreamBody(buffer, parser.dataStart, parser.dataEnd);
+          break;
+        case Step.End:
+          return this.#end(parser.trailers, position < length);
+        case Step.Failed:
+          return user.onUpstreamFailure(responseFailure(parser.failure || 'status-invalid'), true);
+      }
+    }
+  }
+
+  onUpstreamEnd(): void {
+    const parser = this.#parser;
+    if (parser.eof() === Step.End) return this.#end('', true);
+    this.#user?.onUpstreamFailure(responseFailure(parser.failure || 'closed-before-response'), false);
+  }
+
+  onUpstreamClose(_connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+    // A reset may not pass for the end of a body that is delimited by the close (RFC 9112, section 8).
+    if (error === null && this.#parser.eof() === Step.End) return this.#end('', true);
+    this.#user?.onUpstreamFailure(error === TARGET_LOST ? 'target-lost' : 'upstream-reset', false);
+  }
+
+  onUpstreamDrain(): void {
+    this.#user?.onUpstreamDrain();
+  }
+
+  /** The connection serves again only after an answer that ended where its framing says, to a request sent whole. */
+  #end(trailers: string, surplus: boolean): void {
+    const user = this.#user;
+    this.#user = null;
+    if (!surplus && this.#parser.head.keepAlive && this.#requestSent) this.#connection.release();
+    else this.#connection.close();
+    user?.onUpstreamEnd(trailers);
+  }
+}
