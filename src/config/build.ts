@@ -1,7 +1,14 @@
 // What was written becomes the model's configuration: defaults merged, paths absolute, absent values null.
 
 import { resolve } from 'node:path';
-import type { AdminConfig, ClusterConfig, Config, DefaultsConfig, ListenerConfig } from '../model/config.ts';
+import type {
+  AdminConfig,
+  ClusterConfig,
+  Config,
+  DefaultsConfig,
+  ListenerConfig,
+  ListenerTls,
+} from '../model/config.ts';
 import { buildPool } from './build-pool.ts';
 import { buildRoute } from './build-route.ts';
 import type { Written } from './schema/root.ts';
@@ -84,15 +91,7 @@ function buildListener(
     host: listener.bind.host,
     port: listener.bind.port,
     protocol: listener.protocol,
-    tls:
-      listener.tls === undefined
-        ? null
-        : {
-            certificates: listener.tls.certificates.map(({ cert, key }) => ({
-              cert: absolute(cert),
-              key: absolute(key),
-            })),
-          },
+    tls: listener.tls === undefined ? null : buildTls(listener.tls, absolute),
     pool: listener.pool ?? null,
     limits: {
       connections: limits.connections ?? common.connections,
@@ -108,6 +107,28 @@ function buildListener(
     paths: listener.paths,
     underscores: listener.underscores,
     forwarded: listener.forwarded,
+  };
+}
+
+function buildTls(
+  tls: NonNullable<Written['listeners'][number]['tls']>,
+  absolute: (path: string) => string,
+): ListenerTls {
+  const { certificates, unknownNames, profile, tickets, clientAuth } = tls;
+  const orNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
+  return {
+    certificates: certificates.map(({ cert, key, ocsp }) => ({
+      cert: absolute(cert),
+      key: absolute(key),
+      ocsp: orNull(ocsp),
+    })),
+    unknownNames,
+    profile,
+    tickets,
+    clientAuth:
+      clientAuth === undefined
+        ? null
+        : { mode: clientAuth.mode, ca: absolute(clientAuth.ca), crl: orNull(clientAuth.crl) },
   };
 }
 

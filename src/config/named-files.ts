@@ -2,7 +2,8 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
-import type { Config } from '../model/config.ts';
+import { createSecureContext } from 'node:tls';
+import type { ClientAuthConfig, Config } from '../model/config.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
 import type { Places } from './validate.ts';
@@ -23,6 +24,12 @@ export async function checkNamedFiles(config: Config, places: Places): Promise<F
     for (const [position, pair] of (tls?.certificates ?? []).entries()) {
       const place = [...places.at('listeners', index), 'tls', 'certificates', position];
       problems.push(...(await checkPair(pair, place)));
+      if (pair.ocsp !== null) problems.push(...(await checkStaple(pair.ocsp, [...place, 'ocsp'])));
+    }
+    if (tls !== null && tls.clientAuth !== null) {
+      problems.push(
+        ...(await checkClientAuth(tls.clientAuth, [...places.at('listeners', index), 'tls', 'clientAuth'])),
+      );
     }
   }
   const { tokenFile } = config.admin;
@@ -75,6 +82,40 @@ async function checkPair(
     ];
   }
   return [];
+}
+
+/** Authorities and revocation lists are tried where they will be used: in a TLS context. */
+async function checkClientAuth({ ca, crl }: ClientAuthConfig, place: Path): Promise<readonly Finding[]> {
+  const authorities = await checkPem(ca, [...place, 'ca'], 'CERTIFICATE', 'authority');
+  const lists = crl === null ? [] : await checkPem(crl, [...place, 'crl'], 'X509 CRL', 'revocation list');
+  return [...authorities, ...lists];
+}
+
+async function checkPem(
+  path: string,
+  place: Path,
+  kind: 'CERTIFICATE' | 'X509 CRL',
+  what: string,
+): Promise<readonly Finding[]> {
+  const text = await readText(path, place, what);
+  if (typeof text !== 'string') return [text];
+  try {
+    if (!text.includes(`-----BEGIN ${kind}-----`)) throw new Error(`no PEM block ${kind}`);
+    createSecureContext(kind === 'CERTIFICATE' ? { ca: text } : { crl: text });
+    return [];
+  } catch (error) {
+    const message = `${quote(path)} holds no usable ${what}: ${reason(error)}`;
+    return [finding(place, 'tls-authority', message, `Give a PEM file with blocks of ${kind}.`)];
+  }
+}
+
+async function checkStaple(path: string, place: Path): Promise<readonly Finding[]> {
+  const text = await readText(path, place, 'OCSP response');
+  if (typeof text !== 'string') return [text];
+  // DER: a SEQUENCE, as every OCSPResponse is (RFC 6960, section 4.2.1).
+  if (text.startsWith('0')) return [];
+  const message = `${quote(path)} holds no OCSP response`;
+  return [finding(place, 'tls-ocsp', message, 'Give a DER file, as openssl ocsp -respout writes it.')];
 }
 
 function parseCertificate(text: string, path: string, place: Path): X509Certificate | Finding {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { loadConfig } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
 import type { Config } from '../model/config.ts';
-import type { Secrets } from '../model/snapshot.ts';
+import type { NamedSecrets } from '../model/secrets.ts';
 import type { ReloadOutcome } from './admin/admin-source.ts';
 import type { Clock } from './discovery/clock.ts';
 import { readSecrets } from './secrets.ts';
@@ -12,7 +12,7 @@ import { readSecrets } from './secrets.ts';
 /** A configuration with the certificates and keys that it names. */
 export interface Loaded {
   readonly config: Config;
-  readonly secrets: Secrets;
+  readonly secrets: NamedSecrets;
 }
 
 export interface ConfigurationOptions {

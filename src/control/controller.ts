@@ -9,6 +9,7 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
+import { NO_SECRETS } from '../model/secrets.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
 import { createProcessMetrics } from '../telemetry/process-metrics.ts';
@@ -28,6 +29,7 @@ import { scopesOf } from './scopes.ts';
 import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
 import type { Drain } from './targets/drains.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
+import { type KeptTicketKeys, TicketRotation } from './tls-tickets.ts';
 
 export interface ControllerOptions {
   readonly configPath: string;
@@ -44,6 +46,11 @@ export interface ControllerOptions {
 interface Retained {
   readonly metrics: RetainedMetrics;
   readonly drains: readonly Drain[];
+}
+
+/** What the supervisor keeps beside it: the configuration in force, for a controller that is started while the file is broken. */
+interface KeptConfiguration extends Loaded {
+  readonly tickets: KeptTicketKeys;
 }
 
 const RETAIN_MS = 1000;
@@ -74,6 +81,9 @@ export class Controller {
   #admin: AdminServer | null = null;
   #adminKey = '';
   #draining = false;
+  #loaded: Loaded | null = null;
+  readonly #tickets: TicketRotation;
+  #cancelRotation: () => void = () => {};
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
   /** An earlier controller of the same supervisor has told it what is drained. */
@@ -166,6 +176,9 @@ export class Controller {
       version: options.version,
       startedAtMs: this.#clock.now(),
     });
+    const kept = start.configuration as KeptConfiguration | null;
+    this.#tickets = new TicketRotation(this.#clock.now(), kept?.tickets ?? null);
+    this.#awaitRotation();
     this.#restore(start.retained as Retained | null);
     if (start.version > 0) {
       this.#awaitsLive = true;
@@ -222,6 +235,7 @@ export class Controller {
 
   async close(): Promise<void> {
     clearInterval(this.#retainTimer);
+    this.#cancelRotation();
     this.#publisher.close();
     this.#desk.close();
     await Promise.all([this.#admin?.close(ADMIN_CLOSE_MS), this.#engine.close(), this.#discovery?.close()]);
@@ -231,11 +245,12 @@ export class Controller {
 
   /** Discovery and targets follow the configuration, and with them the next snapshot, whose version is returned. */
   #force(loaded: Loaded): number {
-    const { config, secrets } = loaded;
-    this.#options.send({ kind: 'keep-configuration', configuration: loaded });
+    const { config } = loaded;
+    this.#loaded = loaded;
+    this.#keep();
     this.#options.setLogLevel(config.log.level);
     this.#options.send({ kind: 'settings', workers: config.workers });
-    const renewed = this.#publisher.setSecrets(secrets);
+    const renewed = this.#setSecrets();
     const before = this.#engine.snapshot();
     this.#takeStateDirectory(config.stateDirectory);
     this.#engine.setConfig(config);
@@ -262,6 +277,35 @@ export class Controller {
   #keepDrains(): Promise<boolean> {
     this.#retain();
     return this.#drainStore.save(this.#stateDirectory ?? null, this.#engine.drains());
+  }
+
+  #keep(): void {
+    if (this.#loaded === null) return;
+    const configuration: KeptConfiguration = { ...this.#loaded, tickets: this.#tickets.kept };
+    this.#options.send({ kind: 'keep-configuration', configuration });
+  }
+
+  /** True when they are others than before. */
+  #setSecrets(): boolean {
+    const named = this.#loaded?.secrets ?? NO_SECRETS;
+    return this.#publisher.setSecrets({ ...named, ticketKeys: this.#tickets.keys });
+  }
+
+  /** New secrets for the workers, with the snapshot that they have. */
+  #publishSecrets(): void {
+    const snapshot = this.#engine.snapshot();
+    if (this.#setSecrets() && snapshot !== null) this.#publisher.publish(snapshot);
+  }
+
+  #awaitRotation(): void {
+    const { now, after } = this.#clock;
+    this.#cancelRotation = after(Math.max(0, this.#tickets.dueAtMs - now()), () => {
+      this.#tickets.rotate(now());
+      this.#keep();
+      this.#publishSecrets();
+      this.#log.info({ code: 'ticket-keys-rotated' }, 'session ticket keys rotated');
+      this.#awaitRotation();
+    });
   }
 
   #refused(version: number, problem: string): void {

@@ -1,7 +1,8 @@
 // Publishes snapshots to the workers: one at a time, the latest wins, and each is timed until the last worker has it.
 
 import type { Publication } from '../model/messages.ts';
-import type { Secrets, Snapshot } from '../model/snapshot.ts';
+import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 
 export interface PublisherOptions {
   readonly send: (publication: Publication) => void;
@@ -19,7 +20,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   /** Version that each worker has acknowledged last. */
   readonly #acknowledged = new Map<string, number>();
-  #secrets: Secrets = {};
+  #secrets = NO_SECRETS;
   #inFlight: Snapshot | null = null;
   /** The newest that was sent and is not in force everywhere yet, also when it is not waited for any more. */
   #unsettled: Snapshot | null = null;

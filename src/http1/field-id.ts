@@ -69,6 +69,11 @@ export const FieldId = {
   XForwardedPrefix: 61,
   TraceParent: 62,
   TraceState: 63,
+  XClientCertVerify: 64,
+  XClientCertSubject: 65,
+  XClientCertFingerprint: 66,
+  ClientCert: 67,
+  ClientCertChain: 68,
   Dropped: 255,
 } as const;
 export type FieldId = (typeof FieldId)[keyof typeof FieldId];
@@ -139,6 +144,11 @@ export const FIELD_NAMES: readonly string[] = Object.freeze([
   'x-forwarded-prefix',
   'traceparent',
   'tracestate',
+  'x-client-cert-verify',
+  'x-client-cert-subject',
+  'x-client-cert-fingerprint',
+  'client-cert',
+  'client-cert-chain',
 ]);
 
 const BUCKETS = 256;

@@ -84,8 +84,35 @@ export interface PathPolicy {
 }
 
 export interface ListenerTls {
-  /** The first certificate is the default for names that none matches. Paths are absolute. */
-  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  /** Chosen by SNI. Several for one name when their key types differ. */
+  readonly certificates: readonly CertificateSource[];
+  /** Clients that ask for a name that no certificate has, or for none. Default `default`: the first certificate. */
+  readonly unknownNames: 'default' | 'refuse';
+  /** Mozilla's profiles: `intermediate` is TLS 1.2 and 1.3, `modern` TLS 1.3 alone. Default `intermediate`. */
+  readonly profile: TlsProfile;
+  /** Session tickets (RFC 5077; RFC 8446, section 4.6.1). Default true. */
+  readonly tickets: boolean;
+  /** Null asks no client for a certificate. */
+  readonly clientAuth: ClientAuthConfig | null;
+}
+
+export type TlsProfile = 'intermediate' | 'modern';
+
+export interface CertificateSource {
+  /** Paths are absolute. */
+  readonly cert: string;
+  readonly key: string;
+  /** File with the OCSP response to staple, DER; null staples none. */
+  readonly ocsp: string | null;
+}
+
+export interface ClientAuthConfig {
+  /** `optional` serves clients without a certificate, or with one that does not verify, too. */
+  readonly mode: 'required' | 'optional';
+  /** PEM file of the authorities whose client certificates are good. Absolute. */
+  readonly ca: string;
+  /** PEM file of revocation lists, one for each authority; null checks no revocation. Absolute. */
+  readonly crl: string | null;
 }
 
 export interface ListenerLimits {

@@ -43,6 +43,10 @@ export const FAILURES = {
   'coding-unsupported': refuse(501, 'The transfer coding is not supported.'),
   'expectation-unsupported': refuse(417, 'The expectation is not supported.'),
   'method-unsupported': refuse(501, 'The method is not supported.'),
+  misdirected: {
+    ...refuse(421, 'This connection was made for another host.'),
+    close: false,
+  },
   'header-timeout': refuse(408, 'The request header did not arrive in time.'),
   'body-timeout': refuse(408, 'The request body did not arrive in time.'),
   'no-route': { ...refuse(404, 'No route matches this request.', 'destination_not_found'), close: false },

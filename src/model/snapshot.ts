@@ -116,6 +116,3 @@ export type SnapshotAction =
       readonly body: string;
       readonly headers: readonly HeaderValue[];
     };
-
-/** Private keys travel beside the snapshot and are never printed. Keyed by listener name, in configured order. */
-export type Secrets = Readonly<Record<string, readonly { readonly cert: string; readonly key: string }[]>>;

@@ -11,6 +11,7 @@ import type { RequestIds } from './http/request-id.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
+import type { TlsFacts } from './tls/tls-facts.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Turn } from './wire/turn.ts';
@@ -24,6 +25,8 @@ export interface ExchangeSession {
   readonly listenerName: string;
   readonly listenerPort: number;
   readonly scheme: 'http' | 'https';
+  /** Null on a connection without TLS. */
+  readonly tls: TlsFacts | null;
   readonly meters: ListenerMeters;
   /** How the listener reads paths. */
   readonly paths: PathPolicy;

@@ -53,6 +53,8 @@ export class Exchange implements ForwardingOwner {
     if (head.scheme === 'https' && this.#session.scheme === 'http' && !this.#session.client.trusted) {
       return this.#answer('bad-request');
     }
+    // Another host than the one that the connection was made for: the client must make one for it.
+    if (this.#session.tls?.agreesWith(head.host) === false) return this.#answer('misdirected');
     if (head.has(FieldId.MaxForwards)) {
       const left = maxForwardsOf(head);
       if (Number.isNaN(left)) return this.#answer('bad-request');

@@ -22,6 +22,7 @@ import {
 } from './http/response-head.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
+import type { TlsFacts } from './tls/tls-facts.ts';
 import { Tunnel, type TunnelResult } from './tunnel.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
@@ -43,7 +44,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
   readonly client: ForwardedClient;
-  readonly scheme: 'http' | 'https';
+  readonly tls: TlsFacts | null;
   readonly #wire: Wire;
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
@@ -68,17 +69,21 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     listener: Listener,
     makeWire: (owner: WireOwner) => Wire,
     client: ForwardedClient,
-    scheme: 'http' | 'https',
+    tls: TlsFacts | null,
     context: ExchangeContext,
   ) {
     this.#listener = listener;
     this.#context = context;
     this.client = client;
-    this.scheme = scheme;
+    this.tls = tls;
     this.#wire = makeWire(this);
     this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
     this.#exchange = new Exchange(this, context);
     this.#setDeadline(listener.config.timeouts.headerMs);
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.tls === null ? 'http' : 'https';
   }
 
   get listenerName(): string {

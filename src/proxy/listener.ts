@@ -1,7 +1,6 @@
 // One listening handle in one worker: accepts connections within its limits and starts a session for each.
 
-import net from 'node:net';
-import tls, { type TLSSocket } from 'node:tls';
+import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/config.ts';
 import type { ExchangeContext } from './exchange-context.ts';
@@ -9,6 +8,9 @@ import { ForwardedClient } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import type { ListenerMeters } from './meters.ts';
 import { TcpSession } from './tcp-session.ts';
+import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
+import type { ListenerTls } from './tls/listener-tls.ts';
+import type { TlsFacts } from './tls/tls-facts.ts';
 import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
@@ -35,17 +37,13 @@ export interface ListenerSession {
 export interface ListenerContext {
   readonly wires: WireContext;
   readonly exchanges: ExchangeContext;
-  readonly log: { warn(fields: object, message: string): void };
-  /** Certificates of an https listener: by SNI name, and the default. */
-  readonly secureContextFor: (listener: string, serverName: string) => tls.SecureContext | undefined;
+  readonly log: Pick<Logger, 'warn' | 'debug'>;
 }
 
 const BACKLOG = 4096;
 const KEEP_ALIVE_SECONDS = 30;
-/** A client gets this long for its TLS handshake. */
-const HANDSHAKE_MS = 10_000;
 
-export class Listener {
+export class Listener implements HandshakeOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
@@ -54,7 +52,9 @@ export class Listener {
   readonly #context: ListenerContext;
   readonly #sessions = new Set<ListenerSession>();
   readonly #byClient = new Map<string, number>();
-  readonly #tls: tls.Server | null;
+  readonly #handshakes = new Set<Handshake>();
+  /** Of an https listener, from its first snapshot on; a connection keeps what it began with. */
+  tls: ListenerTls | null = null;
   #open = 0;
   #closed = false;
 
@@ -66,7 +66,6 @@ export class Listener {
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
-    this.#tls = config.protocol === 'https' ? this.#createTls() : null;
     handle.onconnection = (status, client) => this.#accept(status, client);
     const status = handle.listen(BACKLOG);
     if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
@@ -96,11 +95,6 @@ export class Listener {
     this.#leave(client);
   }
 
-  /** The certificate for clients that name no server. */
-  setDefaultCertificate(certificate: { readonly cert: string; readonly key: string }): void {
-    this.#tls?.setSecureContext({ cert: certificate.cert, key: certificate.key, minVersion: 'TLSv1.2' });
-  }
-
   /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
   stopAccepting(): void {
     if (this.#closed) return;
@@ -117,6 +111,7 @@ export class Listener {
   /** Ends every session now: the drain deadline has come. */
   shutdown(): void {
     this.stopAccepting();
+    for (const handshake of this.#handshakes) handshake.close();
     for (const session of this.#sessions) session.shutdown();
   }
 
@@ -140,19 +135,23 @@ export class Listener {
     this.meters.opened();
     client.setNoDelay(true);
     if (this.#config.protocol === 'tcp') client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
-    if (this.#tls !== null) this.#handshake(this.#tls, client, address);
-    else this.#begin((owner) => Wire.plain(client, owner, this.#context.wires), address);
+    if (this.tls !== null) {
+      this.#handshakes.add(new Handshake(client, address, this.tls, this, this.#context.wires));
+    } else {
+      this.#begin((owner) => Wire.plain(client, owner, this.#context.wires), address, null);
+    }
   }
 
   #refusal(address: string): string | null {
     const { connections, connectionsPerClient } = this.#config.limits;
-    if (this.#closed || address === '') return 'closed';
+    if (this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null))
+      return 'closed';
     if (this.#open >= connections) return 'listener-limit';
     if ((this.#byClient.get(address) ?? 0) >= connectionsPerClient) return 'client-limit';
     return null;
   }
 
-  #begin(makeWire: (owner: WireOwner) => Wire, address: string): void {
+  #begin(makeWire: (owner: WireOwner) => Wire, address: string, facts: TlsFacts | null): void {
     const { exchanges } = this.#context;
     const { turn } = exchanges;
     turn.enter();
@@ -160,57 +159,42 @@ export class Listener {
       const session =
         this.#config.protocol === 'tcp'
           ? new TcpSession(this, makeWire, address, exchanges)
-          : new Http1Session(this, makeWire, this.#forwardedClient(address), this.#scheme(), exchanges);
+          : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
       this.#sessions.add(session);
     } finally {
       turn.leave();
     }
   }
 
-  #scheme(): 'http' | 'https' {
-    return this.#config.protocol === 'https' ? 'https' : 'http';
-  }
-
-  #forwardedClient(address: string): ForwardedClient {
+  #forwardedClient(address: string, facts: TlsFacts | null): ForwardedClient {
     const trusted = this.#context.exchanges.runtime().trustedProxies.has(address);
-    return new ForwardedClient(address, this.#scheme(), trusted, this.#config.forwarded);
+    return new ForwardedClient(address, {
+      protocol: facts === null ? 'http' : 'https',
+      trusted,
+      forwarded: this.#config.forwarded,
+      certificateLines: facts?.clientLines ?? '',
+    });
   }
 
-  #handshake(server: tls.Server, client: ClientHandle, address: string): void {
-    const options: unknown = { handle: client };
-    const socket = new net.Socket(options as net.SocketConstructorOpts);
-    this.#handshaking.set(socket, address);
-    socket.once('close', () => {
-      // Still listed: the handshake failed or never ended.
-      if (this.#handshaking.delete(socket)) this.#leave(address);
-    });
-    server.emit('connection', socket);
+  onSecure(handshake: Handshake, facts: TlsFacts): void {
+    this.#handshakes.delete(handshake);
+    const { wires } = this.#context;
+    this.#begin(
+      (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),
+      handshake.address,
+      facts,
+    );
   }
 
-  readonly #handshaking = new Map<net.Socket, string>();
-
-  #createTls(): tls.Server {
-    const { name } = this.#config;
-    const server = tls.createServer({
-      ALPNProtocols: ['http/1.1'],
-      minVersion: 'TLSv1.2',
-      handshakeTimeout: HANDSHAKE_MS,
-      SNICallback: (serverName, callback) => callback(null, this.#context.secureContextFor(name, serverName)),
-    });
-    server.on('secureConnection', (socket: TLSSocket) => {
-      const raw = (socket as TLSSocket & { _parent?: net.Socket })._parent;
-      const address = raw === undefined ? undefined : this.#handshaking.get(raw);
-      if (raw === undefined || address === undefined) {
-        socket.destroy();
-        return;
-      }
-      this.#handshaking.delete(raw);
-      // Only now: a client that ends its side during the handshake has left.
-      socket.allowHalfOpen = true;
-      this.#begin((owner) => Wire.secure(socket, owner, this.#context.wires), address);
-    });
-    server.on('tlsClientError', () => this.meters.refused('tls-handshake'));
-    return server;
+  onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void {
+    this.#handshakes.delete(handshake);
+    this.meters.refused(reason);
+    const { address } = handshake;
+    this.#context.log.debug(
+      { code: reason, listener: this.#config.name, client: address, detail },
+      'TLS handshake failed',
+    );
+    this.#leave(address);
   }
 
   #leave(address: string): void {

@@ -11,12 +11,12 @@ import type {
   WorkerToController,
   WorkerToSupervisor,
 } from '../model/messages.ts';
-import type { Secrets, Snapshot } from '../model/snapshot.ts';
+import type { Secrets } from '../model/secrets.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
 import type { LogPath } from '../telemetry/log-destination.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { Applier } from './apply.ts';
-import { Certificates } from './certificates.ts';
 import { Deadlines } from './deadlines.ts';
 import { explainRoute } from './explain-route.ts';
 import { HttpDate } from './http/date.ts';
@@ -26,6 +26,8 @@ import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
 import { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
+import { ListenerTls } from './tls/listener-tls.ts';
+import { TicketKeys } from './tls/ticket-keys.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
@@ -61,7 +63,9 @@ export class Worker {
   readonly #retired = new Set<Listener>();
   readonly #slots: { version: number; apply: number; rejected: number; lost: Record<LostReason, number> };
   #runtime: Runtime;
-  #certificates = new Certificates({});
+  /** TLS of the https listeners, by name. */
+  #tls: ReadonlyMap<string, ListenerTls> = new Map();
+  readonly #ticketKeys = new TicketKeys();
   #accessLog: AccessLog | null = null;
   #accessLogKey = '';
   #reportTimer: NodeJS.Timeout | null = null;
@@ -107,7 +111,6 @@ export class Worker {
     this.#listenerContext = {
       wires,
       log,
-      secureContextFor: (listener, serverName) => this.#certificates.contextFor(listener, serverName),
       exchanges: {
         runtime: () => this.#runtime,
         now: turn.now,
@@ -217,7 +220,7 @@ export class Worker {
     const startedAtMs = now();
     try {
       const { snapshot, secrets } = JSON.parse(text) as { snapshot: Snapshot; secrets: Secrets };
-      const certificates = new Certificates(secrets);
+      const tls = this.#buildTls(snapshot, secrets);
       const opened = this.#draining ? NO_LISTENERS : this.#openListeners(snapshot);
       try {
         this.#runtime = this.#applier.apply(snapshot);
@@ -225,7 +228,8 @@ export class Worker {
         for (const listener of opened.values()) listener.stopAccepting();
         throw error;
       }
-      this.#certificates = certificates;
+      this.#tls = tls;
+      this.#ticketKeys.set(secrets.ticketKeys);
       this.#applyAccessLog(snapshot);
       if (!this.#draining) this.#applyListeners(snapshot, opened);
       this.#board.values[this.#slots.version] = version;
@@ -241,6 +245,22 @@ export class Worker {
       );
       this.#tellController({ kind: 'rejected', version, error: reason });
     }
+  }
+
+  /** Kept where nothing of it changed: contexts are dear, and most snapshots are about targets. */
+  #buildTls(snapshot: Snapshot, secrets: Secrets): ReadonlyMap<string, ListenerTls> {
+    const built = new Map<string, ListenerTls>();
+    for (const config of snapshot.listeners) {
+      if (config.tls === null) continue;
+      const before = this.#tls.get(config.name);
+      built.set(
+        config.name,
+        before?.key === ListenerTls.keyOf(config, secrets)
+          ? before
+          : new ListenerTls(config, secrets, this.#ticketKeys),
+      );
+    }
+    return built;
   }
 
   /**
@@ -281,8 +301,7 @@ export class Worker {
 
   #applyListener(listener: Listener, config: ListenerConfig): void {
     listener.config = config;
-    const pair = this.#certificates.defaultPair(config.name);
-    if (pair !== undefined) listener.setDefaultCertificate(pair);
+    listener.tls = this.#tls.get(config.name) ?? null;
   }
 
   #applyAccessLog(snapshot: Snapshot): void {

@@ -11,6 +11,7 @@ export const FLAGS = {
   'coding-unsupported': 'DP',
   'expectation-unsupported': 'DP',
   'method-unsupported': 'DP',
+  misdirected: 'DP',
   'header-timeout': 'DT',
   'body-timeout': 'DT',
   'no-route': 'NR',

@@ -74,7 +74,11 @@ test('the designed shape loads, paths absolute and the service rule with a templ
   const config = valid(SHAPE);
   assert.deepEqual(config.clusters[0]?.kubeconfig, { path: '/etc/portico/kubeconfig', context: 'iad' });
   assert.deepEqual(config.listeners[1]?.tls, {
-    certificates: [{ cert: '/etc/portico/tls.crt', key: '/etc/portico/tls.key' }],
+    certificates: [{ cert: '/etc/portico/tls.crt', key: '/etc/portico/tls.key', ocsp: null }],
+    unknownNames: 'default',
+    profile: 'intermediate',
+    tickets: true,
+    clientAuth: null,
   });
   const action = config.routes[1]?.rules[0]?.action;
   assert.ok(action?.kind === 'service');

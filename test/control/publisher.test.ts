@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Publisher } from '../../src/control/publisher.ts';
 import type { Publication } from '../../src/model/messages.ts';
+import { NO_SECRETS } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import { ManualTimers } from '../support/manual-timers.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
@@ -43,7 +44,7 @@ function snapshot(version: number, eventAtMs = 0): Snapshot {
 describe('publisher', () => {
   it('sends the first at once: its version, its listeners, and the text with the secrets beside it', () => {
     const world = new World('w1');
-    const secrets = { web: [{ cert: 'C', key: 'K' }] };
+    const secrets = { ...NO_SECRETS, pairs: { web: { cert: 'C', key: 'K', staple: null } } };
     assert.equal(world.publisher.setSecrets(secrets), true);
     assert.equal(world.publisher.setSecrets({ ...secrets }), false, 'the same again');
     world.publisher.publish(

@@ -26,8 +26,9 @@ export const LIMITS: HeadLimits = {
   chunkExtensionBytes: 32,
   trailerBytes: 100,
 };
-const CLIENT = new ForwardedClient('192.0.2.1', 'http', false);
-const TRUSTED = new ForwardedClient('192.0.2.1', 'http', true);
+const OPTIONS = { protocol: 'http', forwarded: false, certificateLines: '' } as const;
+const CLIENT = new ForwardedClient('192.0.2.1', { ...OPTIONS, trusted: false });
+const TRUSTED = new ForwardedClient('192.0.2.1', { ...OPTIONS, trusted: true });
 const DATE = new HttpDate(() => 0);
 
 /** One message as it goes on, and what was read of it. */

@@ -7,7 +7,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
-import type { Secrets, Snapshot } from '../../src/model/snapshot.ts';
+import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
+import type { Snapshot } from '../../src/model/snapshot.ts';
 import { Worker } from '../../src/proxy/worker.ts';
 
 type CreateServerHandle = (
@@ -50,7 +51,7 @@ export class DataPlane {
     this.worker.start();
   }
 
-  apply(snapshot: Snapshot, secrets: Secrets = {}): void {
+  apply(snapshot: Snapshot, secrets: Secrets = NO_SECRETS): void {
     for (const listener of snapshot.listeners) {
       if (this.ports.has(listener.name)) continue;
       const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;

@@ -40,17 +40,50 @@ export const defaultListenerTimeouts = z.strictObject({
     .describe('Between two requests of a connection. Not taken over by tcp listeners.'),
 });
 
+const certificate = z.strictObject({
+  cert: filePath().describe('PEM file: the certificate, then its chain.'),
+  key: filePath().describe('PEM file: the private key of the certificate, not encrypted.'),
+  ocsp: filePath().optional().describe('DER file: the OCSP response that is stapled; without it, none.'),
+});
+
+const clientAuth = z.strictObject({
+  mode: z
+    .enum(['required', 'optional'])
+    .default('required')
+    .describe(
+      '`required` ends the handshake of a client without a good certificate; `optional` serves it, and tells the target.',
+    ),
+  ca: filePath().describe('PEM file: the authorities whose client certificates are good.'),
+  crl: filePath()
+    .optional()
+    .describe('PEM file: a revocation list for each of those authorities; without it, none is asked.'),
+});
+
 const tls = z.strictObject({
   certificates: z
-    .array(
-      z.strictObject({
-        cert: filePath().describe('PEM file: the certificate, then its chain.'),
-        key: filePath().describe('PEM file: the private key of the certificate, not encrypted.'),
-      }),
-    )
+    .array(certificate)
     .min(1)
     .max(10_000)
-    .describe('Chosen by SNI; the first is the default for names that none matches.'),
+    .describe(
+      'Chosen by SNI. The first is the default. Two for the same name, one RSA and one ECDSA, serve each client what it can verify.',
+    ),
+  unknownNames: z
+    .enum(['default', 'refuse'])
+    .default('default')
+    .describe(
+      'Clients that ask for a name that no certificate has: they get the first certificate, or the alert `unrecognized_name`.',
+    ),
+  profile: z
+    .enum(['intermediate', 'modern'])
+    .default('intermediate')
+    .describe("Mozilla's profiles: TLS 1.2 and 1.3, or TLS 1.3 alone."),
+  tickets: z
+    .boolean()
+    .default(true)
+    .describe('Session tickets, with keys that all workers share and that change every 12 hours.'),
+  clientAuth: clientAuth
+    .optional()
+    .describe('Asks clients for a certificate; without it, none is asked for.'),
 });
 
 const paths = z.strictObject({

@@ -28,24 +28,35 @@ export class TrustedProxies {
   }
 }
 
+export interface ForwardedOptions {
+  readonly protocol: 'http' | 'https';
+  readonly trusted: boolean;
+  /** Whether a `Forwarded` field is sent beside the `X-Forwarded-*` ones. */
+  readonly forwarded: boolean;
+  readonly certificateLines: string;
+}
+
 /** One client connection as the forwarded fields name it. */
 export class ForwardedClient {
   readonly address: string;
   readonly trusted: boolean;
   readonly #protocol: string;
+  /** Lines about its certificate, written by us; '' where none is asked for. */
+  readonly certificateLines: string;
   /** The begin of a `Forwarded` line (RFC 7239, section 4), which ends with the host; '' when none is sent. */
   readonly #forwarded: string;
   /** For an untrusted client the first lines never change. */
   readonly #own: string;
 
-  /** @param forwarded whether a `Forwarded` field is sent beside the `X-Forwarded-*` ones */
-  constructor(address: string, protocol: 'http' | 'https', trusted: boolean, forwarded = false) {
+  constructor(address: string, options: ForwardedOptions) {
+    const { protocol, trusted, forwarded, certificateLines } = options;
     this.address = address;
     this.trusted = trusted;
+    this.certificateLines = certificateLines;
     this.#protocol = protocol;
     const node = address.includes(':') ? `"[${address}]"` : address;
     this.#forwarded = forwarded ? `Forwarded: for=${node};proto=${protocol};host="` : '';
-    this.#own = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: `;
+    this.#own = `${certificateLines}X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: `;
   }
 
   /**
@@ -66,6 +77,6 @@ export class ForwardedClient {
     }
     const protocol = head.valueOf(FieldId.XForwardedProto) || this.#protocol;
     const host = head.valueOf(FieldId.XForwardedHost) || head.authority;
-    return `X-Forwarded-For: ${chain}${this.address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: ${host}\r\n`;
+    return `${this.certificateLines}X-Forwarded-For: ${chain}${this.address}\r\nX-Forwarded-Proto: ${protocol}\r\nX-Forwarded-Host: ${host}\r\n`;
   }
 }

@@ -27,9 +27,19 @@ const ALWAYS = [
   // Proxies speak of themselves to clients in it (RFC 9209); in a request nobody has a right to it.
   FieldId.ProxyStatus,
 ];
+/** Who the client is by its certificate: said by us, or by a trusted proxy before us, and by nobody else (RFC 9440, section 3). */
+const CERTIFICATE = [
+  FieldId.XClientCertVerify,
+  FieldId.XClientCertSubject,
+  FieldId.XClientCertFingerprint,
+  FieldId.ClientCert,
+  FieldId.ClientCertChain,
+];
 const DROP_FROM_TRUSTED = fieldSet(...ALWAYS);
+const DROP_FROM_TRUSTED_CERTIFIED = fieldSet(...ALWAYS, ...CERTIFICATE);
 const DROP = fieldSet(
   ...ALWAYS,
+  ...CERTIFICATE,
   FieldId.Forwarded,
   FieldId.XForwardedPort,
   FieldId.XForwardedServer,
@@ -88,7 +98,11 @@ export function maxForwardsOf(head: RequestHead): number {
 }
 
 function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array {
-  const drop = client.trusted ? DROP_FROM_TRUSTED : DROP;
+  const drop = !client.trusted
+    ? DROP
+    : client.certificateLines === ''
+      ? DROP_FROM_TRUSTED
+      : DROP_FROM_TRUSTED_CERTIFIED;
   if ((head.seen & RARE) === 0) return drop;
   const own = drop.slice();
   // Ignored in HTTP/1.0, and meaningless without content (RFC 9110, section 10.1.1).

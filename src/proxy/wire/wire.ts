@@ -102,10 +102,9 @@ export class Wire implements Deadline {
     return wire;
   }
 
-  /** A TLS socket after its handshake. */
+  /** A TLS socket after its handshake; whoever made it calls `receive` with what it reads. */
   static secure(socket: TLSSocket, owner: WireOwner, context: WireContext): Wire {
     const wire = new Wire(socket, owner, context);
-    socket.on('data', (chunk: Buffer) => wire.receive(chunk, chunk.length));
     wire.#listen();
     return wire;
   }

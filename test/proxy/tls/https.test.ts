@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
-import type { Secrets } from '../../src/model/snapshot.ts';
-import { type CertificatePair, certificateFor } from '../support/certificates.ts';
-import { answering, eventually, RawPeer, type RawServer, Stage } from '../support/data-plane.ts';
-import { listenerConfig, type PoolShape, snapshotOf } from '../support/snapshots.ts';
+import type { Secrets } from '../../../src/model/secrets.ts';
+import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
+import { answering, eventually, RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
+import { listenerConfig, type PoolShape, snapshotOf } from '../../support/snapshots.ts';
+import { httpsListener, secretsOf } from '../../support/tls.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const GET = 'GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n';
@@ -27,18 +28,13 @@ describe('https listener', () => {
   after(() => stage.end());
 
   const listener = (connections = 1000): ReturnType<typeof listenerConfig> =>
-    listenerConfig({
-      name: 'tls',
-      protocol: 'https',
-      tls: { certificates: [] },
-      limits: { ...listenerConfig().limits, connections },
-    });
+    httpsListener(3, {}, { limits: { ...listenerConfig().limits, connections } });
 
   function apply(pool: PoolShape, secrets: Secrets, version = 1, connections?: number): void {
     stage.plane.apply(snapshotOf({ version, listeners: [listener(connections)], pools: [pool] }), secrets);
   }
 
-  const secrets = (): Secrets => ({ tls: [fallback, exact, wildcard] });
+  const secrets = (): Secrets => secretsOf([fallback, exact, wildcard]);
 
   async function serve(connections?: number): Promise<RawServer> {
     const server = await stage.backend(answering(OK));
@@ -131,7 +127,7 @@ describe('https listener', () => {
     });
     apply({ targets: [server.at] }, secrets());
     const { peer } = await secureClient('a.example.com');
-    peer.send('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    peer.send('GET /ws HTTP/1.1\r\nHost: a.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     await peer.expect('early');
     peer.send('from client');
     await peer.expect('from server');
@@ -193,7 +189,7 @@ describe('https listener', () => {
     await peer.expect('ok');
     peer.take();
     const renewed = await certificateFor('renewed.example.com');
-    apply({ targets: [server.at] }, { tls: [renewed] }, 2);
+    apply({ targets: [server.at] }, secretsOf([renewed]), 2);
     assert.equal(await namesFor('a.example.com'), 'DNS:renewed.example.com');
     assert.equal(await namesFor(), 'DNS:renewed.example.com');
     peer.send(GET);
@@ -203,7 +199,7 @@ describe('https listener', () => {
   it('refuses a snapshot whose key does not fit and serves on with the certificates before', async () => {
     const server = await serve();
     assert.throws(
-      () => apply({ targets: [server.at] }, { tls: [{ cert: exact.cert, key: fallback.key }] }, 2),
+      () => apply({ targets: [server.at] }, secretsOf([{ cert: exact.cert, key: fallback.key }]), 2),
       (error: Error) => /rejected/.test(error.message) && !error.message.includes('PRIVATE'),
     );
     assert.equal(await namesFor('a.example.com'), 'DNS:a.example.com, DNS:b.example.com');

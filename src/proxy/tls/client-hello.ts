@@ -1,0 +1,147 @@
+// Reads the ClientHello of a TLS connection (RFC 8446, section 4.1.2) without answering it: the certificate is chosen before OpenSSL sees a byte.
+
+const HANDSHAKE_RECORD = 22;
+const CLIENT_HELLO = 1;
+const RECORD_HEADER = 5;
+const HANDSHAKE_HEADER = 4;
+/** RFC 8446, section 5.1. */
+const RECORD_LIMIT = 16_384;
+/** Bytes of the message; post-quantum key shares make about 2 KiB of it, OpenSSL takes about 128 KiB. */
+export const CLIENT_HELLO_LIMIT = 65_536;
+
+const SERVER_NAME = 0;
+const STATUS_REQUEST = 5;
+const SIGNATURE_ALGORITHMS = 13;
+const ALPN = 16;
+const SUPPORTED_VERSIONS = 43;
+const TLS_1_3 = 0x0304;
+
+export interface ClientHello {
+  /** The host name asked for (RFC 6066, section 3), lower case and without a trailing dot; '' when there is none. */
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  /** Code points in the client's order. */
+  readonly ciphers: readonly number[];
+  readonly signatureAlgorithms: readonly number[];
+  readonly offersTls13: boolean;
+  /** Asks for a stapled OCSP response. */
+  readonly wantsStatus: boolean;
+}
+
+/**
+ * The ClientHello at the start of `bytes`, which may be spread over several records.
+ * @returns 'more' when it is not complete, null when this is no readable ClientHello
+ */
+export function readClientHello(bytes: Buffer): ClientHello | 'more' | null {
+  const message = handshakeMessage(bytes);
+  if (message === 'more' || message === null) return message;
+  try {
+    return parse(new Reader(message));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
+function handshakeMessage(bytes: Buffer): Buffer | 'more' | null {
+  const fragments: Buffer[] = [];
+  let have = 0;
+  let position = 0;
+  for (;;) {
+    if (bytes.length > position && bytes[position] !== HANDSHAKE_RECORD) return null;
+    if (bytes.length - position < RECORD_HEADER) return 'more';
+    const length = bytes.readUInt16BE(position + 3);
+    if (bytes[position + 1] !== 3 || length === 0 || length > RECORD_LIMIT) return null;
+    const start = position + RECORD_HEADER;
+    const fragment = bytes.subarray(start, Math.min(start + length, bytes.length));
+    fragments.push(fragment);
+    have += fragment.length;
+    const first = fragments.length === 1 ? fragment : Buffer.concat(fragments);
+    if (first.length > 0 && first[0] !== CLIENT_HELLO) return null;
+    if (have >= HANDSHAKE_HEADER) {
+      const wanted = HANDSHAKE_HEADER + first.readUIntBE(1, 3);
+      if (wanted > CLIENT_HELLO_LIMIT) return null;
+      if (have >= wanted) return first.subarray(HANDSHAKE_HEADER, wanted);
+    }
+    if (fragment.length < length) return 'more';
+    position = start + length;
+  }
+}
+
+function parse(hello: Reader): ClientHello {
+  hello.skip(2 + 32);
+  hello.vector(1);
+  const ciphers = hello.vector(2).numbers();
+  hello.vector(1);
+  let serverName = '';
+  let alpn: readonly string[] = [];
+  let signatureAlgorithms: readonly number[] = [];
+  let offersTls13 = false;
+  let wantsStatus = false;
+  const extensions = hello.empty ? hello : hello.vector(2);
+  while (!extensions.empty) {
+    const type = extensions.number(2);
+    const data = extensions.vector(2);
+    if (type === SERVER_NAME) serverName = hostName(data.vector(2));
+    else if (type === STATUS_REQUEST) wantsStatus = data.number(1) === 1;
+    else if (type === SIGNATURE_ALGORITHMS) signatureAlgorithms = data.vector(2).numbers();
+    else if (type === ALPN) alpn = protocols(data.vector(2));
+    else if (type === SUPPORTED_VERSIONS) offersTls13 = data.vector(1).numbers().includes(TLS_1_3);
+  }
+  return { serverName, alpn, ciphers, signatureAlgorithms, offersTls13, wantsStatus };
+}
+
+function hostName(names: Reader): string {
+  while (!names.empty) {
+    const type = names.number(1);
+    const name = names.vector(2).text().toLowerCase();
+    if (type === 0) return name.endsWith('.') ? name.slice(0, -1) : name;
+  }
+  return '';
+}
+
+function protocols(list: Reader): readonly string[] {
+  const found: string[] = [];
+  while (!list.empty) found.push(list.vector(1).text());
+  return found;
+}
+
+/** Reads numbers and length-prefixed vectors in order; throws RangeError beyond the end. */
+class Reader {
+  readonly #bytes: Buffer;
+  #position = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get empty(): boolean {
+    return this.#position === this.#bytes.length;
+  }
+
+  skip(count: number): void {
+    if (this.#position + count > this.#bytes.length) throw new RangeError('beyond the end');
+    this.#position += count;
+  }
+
+  number(size: 1 | 2): number {
+    this.skip(size);
+    return this.#bytes.readUIntBE(this.#position - size, size);
+  }
+
+  vector(lengthSize: 1 | 2): Reader {
+    const length = this.number(lengthSize);
+    this.skip(length);
+    return new Reader(this.#bytes.subarray(this.#position - length, this.#position));
+  }
+
+  numbers(): readonly number[] {
+    const all: number[] = [];
+    while (!this.empty) all.push(this.number(2));
+    return all;
+  }
+
+  text(): string {
+    return this.#bytes.latin1Slice(0, this.#bytes.length);
+  }
+}

@@ -1,0 +1,109 @@
+// TLS of one https listener in one worker: its certificates, what it negotiates and what it asks of clients.
+
+import { createHash } from 'node:crypto';
+import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { ClientAuthConfig, ListenerConfig } from '../../model/config.ts';
+import { certificateKey, type Secrets } from '../../model/secrets.ts';
+import { Certificates, type Identity } from './certificates.ts';
+import type { ClientHello } from './client-hello.ts';
+import { profileOptions } from './profile.ts';
+import type { TicketKeys } from './ticket-keys.ts';
+
+/** Protocols that https listeners speak, most wanted first (RFC 7301); a session is started by the one agreed on. */
+export const ALPN_PROTOCOLS: readonly string[] = ['http/1.1'];
+
+/** How long a session may be resumed, in seconds. The ticket keys live longer. */
+const SESSION_SECONDS = 12 * 3600;
+const SSL_OP_NO_TICKET = 0x4000;
+
+/** What a connection gets; a null identity means that there is no certificate for it. */
+export interface TlsChoice {
+  readonly context: SecureContext;
+  readonly identity: Identity | null;
+}
+
+export class ListenerTls {
+  readonly clientAuth: ClientAuthConfig | null;
+  /** Everything that it was built from: equal text, equal TLS. */
+  readonly key: string;
+  readonly #certificates: Certificates;
+  readonly #refusesUnknown: boolean;
+  readonly #bare: SecureContext;
+
+  /** Throws when a certificate, key or authority cannot be used. */
+  constructor(config: ListenerConfig, secrets: Secrets, ticketKeys: TicketKeys) {
+    const { certificates, unknownNames, clientAuth } = config.tls!;
+    this.key = keyOf(config, secrets);
+    this.clientAuth = clientAuth;
+    this.#refusesUnknown = unknownNames === 'refuse';
+    const options = contextOptions(config, secrets);
+    const prepare = (context: SecureContext): void => ticketKeys.use(context);
+    const pairs = certificates.flatMap((source) => secrets.pairs[certificateKey(source)] ?? []);
+    this.#certificates = new Certificates(pairs, options, prepare);
+    this.#bare = tls.createSecureContext(options);
+  }
+
+  /** What the client gets; null when it must be refused for the name that it asks for. */
+  choose(hello: ClientHello | null): TlsChoice | null {
+    const name = hello?.serverName ?? '';
+    const found = name === '' ? undefined : this.#certificates.find(name);
+    if (found !== undefined) return { context: found.context, identity: found };
+    if (this.#refusesUnknown) {
+      // Without a name there is none to call unrecognized: the handshake fails for want of a certificate.
+      return name === '' ? { context: this.#bare, identity: null } : null;
+    }
+    const { fallback } = this.#certificates;
+    return { context: fallback?.context ?? this.#bare, identity: fallback };
+  }
+
+  static keyOf(config: ListenerConfig, secrets: Secrets): string {
+    return keyOf(config, secrets);
+  }
+}
+
+function contextOptions(config: ListenerConfig, secrets: Secrets): SecureContextOptions {
+  const { profile, tickets, clientAuth } = config.tls!;
+  const options = profileOptions(profile);
+  return {
+    ...options,
+    ...(tickets ? {} : { secureOptions: options.secureOptions! | SSL_OP_NO_TICKET }),
+    sessionTimeout: SESSION_SECONDS,
+    sessionIdContext: sessionContext(config, secrets),
+    ...(clientAuth === null ? {} : { ca: textOf(secrets, clientAuth.ca) }),
+    ...(clientAuth === null || clientAuth.crl === null ? {} : { crl: textOf(secrets, clientAuth.crl) }),
+  };
+}
+
+/**
+ * A session is resumed only where it was made, and only while what was asked of the client then is what is asked now:
+ * a resumed session carries the verdict on its certificate along.
+ */
+function sessionContext({ name, tls: config }: ListenerConfig, secrets: Secrets): string {
+  const { clientAuth } = config!;
+  const asked =
+    clientAuth === null
+      ? []
+      : [clientAuth.mode, secrets.files[clientAuth.ca], secrets.files[clientAuth.crl ?? '']];
+  return createHash('sha256')
+    .update(JSON.stringify([name, ...asked]))
+    .digest('hex')
+    .slice(0, 32);
+}
+
+function textOf(secrets: Secrets, path: string): string {
+  const text = secrets.files[path];
+  if (text === undefined) throw new Error(`${path} has not been read`);
+  return text;
+}
+
+/** Hashed, so that no key lies in a text that lives long. */
+function keyOf({ name, tls: config }: ListenerConfig, secrets: Secrets): string {
+  const { certificates, clientAuth } = config!;
+  const hash = createHash('sha256').update(JSON.stringify([name, config]));
+  for (const source of certificates)
+    hash.update(JSON.stringify(secrets.pairs[certificateKey(source)] ?? null));
+  if (clientAuth !== null) {
+    hash.update(JSON.stringify([secrets.files[clientAuth.ca], secrets.files[clientAuth.crl ?? '']]));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,130 @@
+// The ClientHello reader: real hellos of two implementations, at every split, over several records, and broken ones.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { before, describe, it } from 'node:test';
+import tls from 'node:tls';
+import fc from 'fast-check';
+import { readClientHello } from '../../../src/proxy/tls/client-hello.ts';
+import { openssl } from '../../support/openssl.ts';
+
+/** What a client sends first. */
+async function firstFlight(connect: (port: number) => void): Promise<Buffer> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  connect((server.address() as net.AddressInfo).port);
+  const [socket] = (await once(server, 'connection')) as [net.Socket];
+  let bytes = Buffer.alloc(0);
+  for (;;) {
+    const [chunk] = (await once(socket, 'data')) as [Buffer];
+    bytes = Buffer.concat([bytes, chunk]);
+    if (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt16BE(3)) break;
+  }
+  socket.destroy();
+  server.close();
+  return bytes;
+}
+
+/** The same message in records of at most `size` bytes. */
+function inRecords(hello: Buffer, size: number): Buffer {
+  const message = hello.subarray(5);
+  const records: Buffer[] = [];
+  for (let start = 0; start < message.length; start += size) {
+    const part = message.subarray(start, start + size);
+    records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
+  }
+  return Buffer.concat(records);
+}
+
+describe('readClientHello', () => {
+  let hello: Buffer;
+
+  before(async () => {
+    hello = await firstFlight((port) => {
+      const options = {
+        host: '127.0.0.1',
+        port,
+        servername: 'A.Example.com',
+        ALPNProtocols: ['h2', 'http/1.1'],
+      };
+      tls.connect(options).on('error', () => {});
+    });
+  });
+
+  it('reads name, protocols, ciphers and signature algorithms of Node’s client', () => {
+    const read = readClientHello(hello);
+    assert.ok(read !== null && read !== 'more');
+    assert.equal(read.serverName, 'a.example.com');
+    assert.deepEqual(read.alpn, ['h2', 'http/1.1']);
+    assert.equal(read.offersTls13, true);
+    assert.ok(read.ciphers.includes(0x1301));
+    assert.ok(read.signatureAlgorithms.includes(0x0403));
+    assert.equal(read.wantsStatus, false);
+  });
+
+  it('reads those of openssl: with and without a name, asking for a staple, TLS 1.2 alone', async () => {
+    const read = async (...parameters: string[]) => {
+      const flight = await firstFlight((port) => void openssl(port, parameters));
+      const answer = readClientHello(flight);
+      assert.ok(answer !== null && answer !== 'more');
+      return answer;
+    };
+    const old = await read('-servername', 'b.example.com', '-status', '-tls1_2');
+    assert.equal(old.serverName, 'b.example.com');
+    assert.equal(old.wantsStatus, true);
+    assert.equal(old.offersTls13, false);
+    const nameless = await read('-noservername', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256', '-tls1_2');
+    assert.equal(nameless.serverName, '');
+    assert.deepEqual(
+      nameless.ciphers.filter((code) => code !== 0x00ff),
+      [0xc02f],
+    );
+  });
+
+  it('asks for more at every split, and reads the same however the message is cut into records', () => {
+    const whole = readClientHello(hello);
+    for (let length = 0; length < hello.length; length += 1) {
+      assert.equal(readClientHello(hello.subarray(0, length)), 'more', `after ${length} bytes`);
+    }
+    for (const size of [1, 2, 3, 4, 5, 37, 512])
+      assert.deepEqual(readClientHello(inRecords(hello, size)), whole);
+    const cut = inRecords(hello, 37);
+    for (let length = 0; length < cut.length; length += 1) {
+      assert.equal(
+        readClientHello(cut.subarray(0, length)),
+        'more',
+        `after ${length} bytes of small records`,
+      );
+    }
+  });
+
+  it('takes what follows the message for no part of it', () => {
+    assert.deepEqual(readClientHello(Buffer.concat([hello, Buffer.from('rest')])), readClientHello(hello));
+  });
+
+  it('says at once that other protocols and other messages are none', () => {
+    assert.equal(readClientHello(Buffer.from('GET / HTTP/1.1\r\n')), null);
+    assert.equal(readClientHello(Buffer.from('SSH-2.0-x\r\n')), null);
+    assert.equal(readClientHello(Buffer.from([0x80, 0x2e, 1, 0, 2])), null, 'SSL 2');
+    assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 4, 2, 0, 0, 0])), null, 'a ServerHello');
+    assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 0])), null, 'an empty record');
+    assert.equal(
+      readClientHello(Buffer.from([22, 3, 1, 0, 4, 1, 255, 255, 255])),
+      null,
+      'a message beyond the limit',
+    );
+    assert.equal(readClientHello(Buffer.from([22, 3, 1, 255, 255])), null, 'a record beyond the limit');
+  });
+
+  it('never throws, whatever the bytes', () => {
+    fc.assert(
+      fc.property(fc.nat(hello.length - 1), fc.nat(255), fc.nat(3), (at, byte, cut) => {
+        const broken = Buffer.from(hello.subarray(0, hello.length - cut));
+        if (at < broken.length) broken[at] = byte;
+        readClientHello(broken);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -1,0 +1,48 @@
+// https listeners for tests: their configuration and their secrets, from certificates that are made when needed.
+
+import type { ListenerConfig, ListenerTls } from '../../src/model/config.ts';
+import { certificateKey, type Secrets } from '../../src/model/secrets.ts';
+import type { CertificatePair } from './certificates.ts';
+import { listenerConfig } from './snapshots.ts';
+
+/** Where the pair with this number would lie. */
+const sourceOf = (index: number) => ({ cert: `/cert-${index}`, key: `/key-${index}`, ocsp: null });
+
+/** An https listener named `tls` with this many certificates. */
+export function httpsListener(
+  certificates: number,
+  over: Partial<ListenerTls> = {},
+  listener: Partial<ListenerConfig> = {},
+): ListenerConfig {
+  return listenerConfig({
+    name: 'tls',
+    protocol: 'https',
+    tls: {
+      certificates: Array.from({ length: certificates }, (_, index) => sourceOf(index)),
+      unknownNames: 'default',
+      profile: 'intermediate',
+      tickets: true,
+      clientAuth: null,
+      ...over,
+    },
+    ...listener,
+  });
+}
+
+/** The secrets of that listener. */
+export function secretsOf(
+  pairs: readonly (CertificatePair & { readonly staple?: string })[],
+  over: Partial<Secrets> = {},
+): Secrets {
+  return {
+    pairs: Object.fromEntries(
+      pairs.map(({ cert, key, staple = null }, index) => [
+        certificateKey(sourceOf(index)),
+        { cert, key, staple },
+      ]),
+    ),
+    files: {},
+    ticketKeys: [Buffer.alloc(48, 1).toString('base64')],
+    ...over,
+  };
+}
