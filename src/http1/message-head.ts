@@ -14,7 +14,7 @@ const NO_OPTIONS: string[] = [];
  * `text[offsets[4i+2], offsets[4i+3])`.
  */
 export class MessageHead {
-  /** Latin-1 text of the whole head: start line, field lines, last CRLF. */
+  /** Latin-1 text of the whole head: start line (none in HTTP/2), field lines, last CRLF. */
   text = '';
   /** Number of fields. */
   count = 0;
@@ -32,7 +32,9 @@ export class MessageHead {
   plain = true;
   /** Offset of the first field line in `text`. */
   fieldsStart = 0;
-  /** HTTP minor version. */
+  /** HTTP major version. */
+  major: 1 | 2 = 1;
+  /** HTTP minor version; 1 in HTTP/2, which may be taken for HTTP/1.1 wherever a rule is about what a peer can do. */
   minor: 0 | 1 = 1;
   framing: Framing = Framing.None;
   /** The value of Content-Length, or -1. A response to HEAD, or a 304, has one without having a body. */
@@ -43,6 +45,8 @@ export class MessageHead {
   upgrade = '';
   /** Whether Connection names anything beside close, keep-alive and upgrade. */
   hasNominations = false;
+  /** A byte for each field that must never enter a compression table (RFC 7541, section 6.2.3); null when there is none. */
+  sensitive: Uint8Array | null = null;
   #nominated: Uint8Array = NO_BYTES;
   #options: string[] = NO_OPTIONS;
 
@@ -67,6 +71,19 @@ export class MessageHead {
     this.#options = NO_OPTIONS;
   }
 
+  /** Whether field `i` must stay out of compression tables on its further way too. */
+  isSensitive(i: number): boolean {
+    return this.sensitive !== null && this.sensitive[i] === 1;
+  }
+
+  markSensitive(i: number, sensitive = true): void {
+    if (this.sensitive === null) {
+      if (!sensitive) return;
+      this.sensitive = new Uint8Array(this.ids.length);
+    }
+    this.sensitive[i] = sensitive ? 1 : 0;
+  }
+
   /** Doubles the room for fields. */
   grow(): void {
     const offsets = new Int32Array(this.offsets.length * 2);
@@ -75,6 +92,10 @@ export class MessageHead {
     const ids = new Uint8Array(this.ids.length * 2);
     ids.set(this.ids);
     this.ids = ids;
+    if (this.sensitive === null) return;
+    const sensitive = new Uint8Array(ids.length);
+    sensitive.set(this.sensitive);
+    this.sensitive = sensitive;
   }
 
   /** Whether a field with this id (below 32) occurs. */

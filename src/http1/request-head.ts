@@ -17,6 +17,7 @@ const ASTERISK = 42;
 const OPEN_BRACKET = 91;
 const HOST_BIT = 1 << FieldId.Host;
 const EXPECT_BIT = 1 << FieldId.Expect;
+const HAS_PORT = /:\d+$/;
 
 /** A request head, filled again for each request of a connection. */
 export class RequestHead extends MessageHead {
@@ -25,7 +26,7 @@ export class RequestHead extends MessageHead {
   /** As on the wire. */
   target = '';
   form: TargetForm = TargetForm.Origin;
-  /** `http` or `https` of an absolute target, else ''. */
+  /** `http` or `https` of an absolute target, or of `:scheme`, else ''. */
   scheme: '' | 'http' | 'https' = '';
   /** Path with its leading slash and without the query; `*` in asterisk form, '' in authority form. */
   path = '';
@@ -38,6 +39,8 @@ export class RequestHead extends MessageHead {
   authority = '';
   /** The client waits for 100 (Continue) before it sends the body. */
   expectContinue = false;
+  /** `:protocol` of an extended CONNECT (RFC 8441), which has a path like any other request; else ''. */
+  connectProtocol = '';
 
   override release(): void {
     super.release();
@@ -65,6 +68,43 @@ export class RequestHead extends MessageHead {
       this.#readExpect() ||
       readConnection(this)
     );
+  }
+
+  /**
+   * The same for a head that came in HTTP/2 (RFC 9113, section 8.3.1), of which `lines` holds the field lines, Host made
+   * of `:authority` among them; `scheme` is set. A body whose length is not said counts as chunked: what goes on in
+   * HTTP/1.1 will be.
+   */
+  takeHttp2(
+    lines: Uint8Array,
+    method: string,
+    path: string,
+    protocol: string,
+    ended: boolean,
+  ): ParseFailure | '' {
+    this.method = method;
+    this.connectProtocol = protocol;
+    let failure = readFraming(this) || this.#readBodyRules();
+    if (failure !== '') return failure;
+    if (!ended && this.framing === Framing.None) {
+      if (method === 'TRACE') return 'body-not-allowed';
+      this.framing = Framing.Chunked;
+    }
+    failure = this.#readHost(lines, 0);
+    if (failure !== '') return failure;
+    if (method === 'CONNECT' && protocol === '') {
+      this.form = TargetForm.Authority;
+      this.target = this.authority;
+      if (!HAS_PORT.test(this.authority)) return 'target-form-invalid';
+      this.#takePath('');
+    } else {
+      this.target = path;
+      if (path.charCodeAt(0) === SLASH) this.form = TargetForm.Origin;
+      else if (path === '*' && method === 'OPTIONS') this.form = TargetForm.Asterisk;
+      else return 'target-form-invalid';
+      this.#takePath(path);
+    }
+    return this.#readExpect();
   }
 
   /** TRACE never has content (RFC 9110, section 9.3.8), and what follows CONNECT is no content (section 9.3.6). */
@@ -151,7 +191,7 @@ export class RequestHead extends MessageHead {
     const fromHost = this.authority;
     if (!this.#takeAuthority(bytes, base, start, end)) return 'target-invalid';
     const authority = this.authority;
-    if (needsPort && !/:\d+$/.test(authority)) return 'target-form-invalid';
+    if (needsPort && !HAS_PORT.test(authority)) return 'target-form-invalid';
     if (fromHost === '') return '';
     return fromHost.length === authority.length && sameIgnoringCase(fromHost, 0, authority)
       ? ''
@@ -177,8 +217,8 @@ export class RequestHead extends MessageHead {
   }
 }
 
-/** The usual methods without making a string. */
-function methodOf(bytes: Uint8Array, base: number, length: number): string | null {
+/** The method of `length` bytes at `bytes[base]` if it is a usual one, without making a string. */
+export function methodOf(bytes: Uint8Array, base: number, length: number): string | null {
   let method = '';
   if (length === 3) method = bytes[base] === 71 ? 'GET' : 'PUT';
   else if (length === 4) method = bytes[base] === 80 ? 'POST' : 'HEAD';

@@ -8,7 +8,7 @@ const At = { Method: 0, Target: 1, Version: 2 } as const;
 type At = (typeof At)[keyof typeof At];
 
 /** Longest method accepted; the longest registered one (UPDATEREDIRECTREF) has 17 letters. */
-const MAX_METHOD = 32;
+export const MAX_METHOD = 32;
 const VERSION_LINE = 'HTTP/1.1\r\n';
 
 /** Scans `method SP target SP HTTP/1.x CRLF`, with exactly one space in each place. Offsets are relative to the base. */

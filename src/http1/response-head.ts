@@ -4,6 +4,7 @@ import { readConnection, readFraming } from './framing.ts';
 import { MessageHead } from './message-head.ts';
 import type { ParseFailure } from './parse-failure.ts';
 import { Framing } from './step.ts';
+import { reasonOf } from './write.ts';
 
 /** A response head, filled again for each response of a connection. */
 export class ResponseHead extends MessageHead {
@@ -26,6 +27,21 @@ export class ResponseHead extends MessageHead {
     else if (method === 'CONNECT' && status < 300) this.framing = Framing.None;
     else if (this.framing === Framing.None) this.framing = Framing.UntilClose;
     if (this.framing === Framing.UntilClose) this.keepAlive = false;
+    return '';
+  }
+
+  /**
+   * The same for a head that came in HTTP/2 (RFC 9113, section 8.3.2). A body whose length is not said counts as chunked,
+   * and so does what follows a CONNECT that was accepted.
+   */
+  takeHttp2(status: number, method: string, ended: boolean): ParseFailure | '' {
+    this.status = status;
+    this.reason = reasonOf(status);
+    const failure = readFraming(this);
+    if (failure !== '') return failure;
+    if (method === 'HEAD' || status < 200 || status === 204 || status === 304) this.framing = Framing.None;
+    else if (!ended && (this.framing === Framing.None || (method === 'CONNECT' && status < 300)))
+      this.framing = Framing.Chunked;
     return '';
   }
 }

@@ -24,7 +24,7 @@ export interface ConnectionHandler<H extends MessageHead, O> {
   /** The message is complete; `trailers` are its forwardable trailer lines, each with CRLF, or ''. */
   onEnd(stream: Stream<H, O>, trailers: string): void;
   /**
-   * The peer gave the stream up. To a client, `ErrorCode.RefusedStream` says that nothing of the request was
+   * The peer gave the stream up, or broke a rule for which the stream is reset. To a client, `ErrorCode.RefusedStream` says that nothing of the request was
    * processed: it may be sent again, elsewhere, whatever its method (RFC 9113, section 8.7).
    */
   onReset(stream: Stream<H, O>, code: ErrorCode): void;
@@ -44,11 +44,14 @@ export interface ConnectionHandler<H extends MessageHead, O> {
   onSettings(): void;
   /** The answer to `ping`. */
   onPong(): void;
-  /** The stream is closed in both directions or was reset by either side; the session may still hold it. */
+  /**
+   * The stream is closed in both directions or was reset by either side; also called from within `endHead`, `sendData`,
+   * `sendEnd` and `reset`. The session may hold it until it calls `release`.
+   */
   onClosed(stream: Stream<H, O>): void;
   /**
-   * The connection is broken or abused: GOAWAY has been written, open streams are dead without further events, and no
-   * byte will be read. Flush and close.
+   * The connection is broken or abused: GOAWAY has been written, and no byte will be read or written. The streams that
+   * were open (`Connection.streams`) get no event of their own. Flush and close.
    */
   onFailure(failure: ConnectionFailure): void;
 }

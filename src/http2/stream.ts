@@ -11,7 +11,7 @@ export type Half = (typeof Half)[keyof typeof Half];
  * `owner` belongs to the session.
  */
 export class Stream<H extends MessageHead = MessageHead, O = unknown> {
-  /** 1 to 2^31-1; 0 while unused. */
+  /** 1 to 2^31-1. */
   id = 0;
   /** The head that was received: valid from `onHead` until the stream is released. */
   readonly head: H;
@@ -31,13 +31,37 @@ export class Stream<H extends MessageHead = MessageHead, O = unknown> {
   unconsumed = 0;
   /** `sendData` took less than it was given: `onWindow` will be called. */
   blocked = false;
+  /** Stands in the connection's queue of streams that wait for a window. */
+  queued = false;
+  /** The final head has come: what follows are data and trailers. */
+  hasHead = false;
+  /** Consumed, but not yet said to the peer. */
+  credit = 0;
+  /** Content bytes that Content-Length promises and that have not come, or -1 when it does not say. */
+  missing = -1;
+  /** Neither side may send any more. */
+  closed = true;
+  /** The session has let go of it. */
+  released = false;
 
   constructor(head: H) {
     this.head = head;
   }
 
-  /** Whether either side may still send. */
-  get open(): boolean {
-    return this.receiving === Half.Open || this.sending === Half.Open;
+  /** Becomes the stream `id`. */
+  open(id: number, sendWindow: number, receiveWindow: number): void {
+    this.id = id;
+    this.receiving = Half.Open;
+    this.sending = Half.Open;
+    this.method = '';
+    this.sendWindow = sendWindow;
+    this.receiveWindow = receiveWindow;
+    this.unconsumed = 0;
+    this.blocked = false;
+    this.hasHead = false;
+    this.credit = 0;
+    this.missing = -1;
+    this.closed = false;
+    this.released = false;
   }
 }
