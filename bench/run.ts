@@ -15,11 +15,11 @@ import { describeConditions, describeMachine, LIMITS, nodeVersion, reportRows } 
 import { runRounds, type Turn } from './measure/rounds.ts';
 import { summarise } from './measure/summary.ts';
 import { markdownTable, textTable } from './measure/table.ts';
-import { awaitAnswer } from './measure/verify.ts';
+import { awaitAnswer, problemOf } from './measure/verify.ts';
 import { writeJson, writeMarkdown } from './measure/write-result.ts';
 import { HTTP_PROXY, NODE_PEERS } from './subjects/node-peers.ts';
 import { createPortico } from './subjects/portico.ts';
-import type { Subject } from './subjects/subject.ts';
+import type { Running, Subject } from './subjects/subject.ts';
 
 const USAGE = `Usage: npm run bench -- [OPTIONS]
 
@@ -117,18 +117,27 @@ async function main(): Promise<void> {
   try {
     driver = createDriver(otherCores);
     await awaitAnswer(`http://127.0.0.1:${backendPort}/`, body, backend);
-    const turns = await runRounds(subjects, {
-      rounds,
-      connections,
-      warmUpSeconds,
-      slices,
-      sliceSeconds: SLICE_SECONDS,
-      cores: PROXY_CORE,
-      backendPort,
-      body,
-      driver,
-      onRound: (ofRound) => ofRound.forEach(showTurn),
-    });
+    const load = driver;
+    const turns = await runRounds<Subject, Running>(
+      subjects,
+      {
+        start: (subject, directory) => subject.start({ cores: PROXY_CORE, backendPort, directory }),
+        ready: (running) => awaitAnswer(running.url, body, running.child),
+        load: (running, seconds) => load.run({ url: running.url, body, connections, seconds }),
+        verify: async (running) => {
+          const problem = await problemOf(running.url, body);
+          if (problem !== null) throw new Error(problem);
+        },
+        checkDuties: (running, requests) => running.checkDuties(requests),
+      },
+      {
+        rounds,
+        warmUpSeconds,
+        slices,
+        sliceSeconds: SLICE_SECONDS,
+        onRound: (ofRound) => ofRound.forEach(showTurn),
+      },
+    );
     const rows = summarise(turns, HTTP_PROXY);
     const conditions = {
       date: startedAt.toISOString().slice(0, 10),

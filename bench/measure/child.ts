@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -27,7 +28,15 @@ export const canPin: boolean = spawnSync('taskset', ['-V']).status === 0;
  * @param channel whether messages can be sent to it
  */
 export function startNode(cores: string, parameters: readonly string[], channel = false): Child {
-  return startProgram(cores, process.execPath, parameters, channel);
+  return startProgram(cores, process.execPath, parameters, { channel });
+}
+
+export interface ProgramOptions {
+  /** Whether messages can be sent to it. */
+  readonly channel?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Where its standard output goes: a file descriptor, which is closed here, or to us. */
+  readonly output?: number | 'pipe';
 }
 
 /** The same for any program. taskset replaces itself by it, so that the pid is the program's own. */
@@ -35,13 +44,15 @@ export function startProgram(
   cores: string,
   program: string,
   parameters: readonly string[],
-  channel = false,
+  { channel = false, environment = {}, output = 'pipe' }: ProgramOptions = {},
 ): Child {
   const command = canPin ? 'taskset' : program;
   const rest = canPin ? ['-c', cores, program, ...parameters] : parameters;
   const child = spawn(command, rest, {
-    stdio: ['ignore', 'pipe', 'pipe', ...(channel ? ['ipc' as const] : [])],
+    stdio: ['ignore', output, 'pipe', ...(channel ? ['ipc' as const] : [])],
+    env: { ...process.env, ...environment },
   });
+  if (output !== 'pipe') closeSync(output);
   if (child.pid === undefined) throw new Error(`cannot start ${program}`);
   // Whatever ends the benchmark, an error of its own included, ends what it has started.
   const killNow = (): boolean => child.kill('SIGKILL');

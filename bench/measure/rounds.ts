@@ -3,23 +3,29 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Driver, LoadResult } from '../drivers/driver.ts';
-import type { Running, Subject } from '../subjects/subject.ts';
+import type { LoadResult } from '../drivers/driver.ts';
+import type { Child } from './child.ts';
 import { readProcesses, sumTree } from './proc-stat.ts';
-import { awaitAnswer, problemOf } from './verify.ts';
+
+/** What is done with a subject; `R` is a subject that runs. */
+export interface Discipline<S, R extends { readonly child: Child }> {
+  /** @param directory an empty one for whatever it writes */
+  start(subject: S, directory: string): Promise<R>;
+  /** Waits for its first right answer. */
+  ready(running: R): Promise<void>;
+  load(running: R, seconds: number): Promise<LoadResult>;
+  /** Before it is stopped: throws when its answers are not right any more. */
+  verify(running: R): Promise<void>;
+  /** After it has ended: throws when it has not done its duties for so many requests. */
+  checkDuties(running: R, requests: number): Promise<void>;
+}
 
 export interface RoundOptions {
   readonly rounds: number;
-  readonly connections: number;
   readonly warmUpSeconds: number;
   /** Slices of load that each subject gets in a round. */
   readonly slices: number;
   readonly sliceSeconds: number;
-  /** Cores of the subject, as taskset reads them. */
-  readonly cores: string;
-  readonly backendPort: number;
-  readonly body: string;
-  readonly driver: Driver;
   /** Told of each round's results as they come. */
   readonly onRound: (turns: readonly Turn[]) => void;
 }
@@ -43,13 +49,14 @@ export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
 }
 
 /** @throws Error when any answer was wrong, missing or not recorded: then there is no result */
-export async function runRounds(
-  subjects: readonly Subject[],
+export async function runRounds<S extends { readonly name: string }, R extends { readonly child: Child }>(
+  subjects: readonly S[],
+  discipline: Discipline<S, R>,
   options: RoundOptions,
 ): Promise<readonly Turn[]> {
   const turns: Turn[] = [];
   for (let round = 1; round <= options.rounds; round += 1) {
-    const ofRound = await runRound(orderOf(subjects, round - 1), round, options);
+    const ofRound = await runRound(orderOf(subjects, round - 1), round, discipline, options);
     options.onRound(ofRound);
     turns.push(...ofRound);
   }
@@ -57,41 +64,50 @@ export async function runRounds(
 }
 
 /** A subject while its processes run. */
-interface Contender {
-  readonly subject: Subject;
-  readonly running: Running;
+interface Contender<R> {
+  readonly name: string;
+  readonly running: R;
   /** All requests so far, those of the warm-up included. */
   answered: number;
   turn: Turn;
 }
 
-async function runRound(
-  subjects: readonly Subject[],
+async function runRound<S extends { readonly name: string }, R extends { readonly child: Child }>(
+  subjects: readonly S[],
   round: number,
-  options: RoundOptions,
+  discipline: Discipline<S, R>,
+  { slices, sliceSeconds, warmUpSeconds }: RoundOptions,
 ): Promise<readonly Turn[]> {
-  const { cores, backendPort, body, slices } = options;
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-bench-'));
-  const contenders: Contender[] = [];
+  const contenders: Contender<R>[] = [];
   try {
     for (const [index, subject] of subjects.entries()) {
       const own = path.join(directory, String(index));
       await mkdir(own);
-      const running = await subject.start({ cores, backendPort, directory: own });
-      const turn = { subject: subject.name, round, requests: 0, seconds: 0, userMs: 0, systemMs: 0 };
-      const contender = { subject, running, answered: 0, turn };
+      const running = await discipline.start(subject, own);
+      const { name } = subject;
+      const turn = { subject: name, round, requests: 0, seconds: 0, userMs: 0, systemMs: 0 };
+      const contender = { name, running, answered: 0, turn };
       contenders.push(contender);
-      await awaitAnswer(running.url, body, running.child);
-      await load(contender, options.warmUpSeconds, options);
+      try {
+        await discipline.ready(running);
+      } catch (error) {
+        throw new Error(name, { cause: error });
+      }
+      await load(contender, warmUpSeconds, discipline);
     }
     for (let slice = 0; slice < slices; slice += 1) {
-      for (const contender of orderOf(contenders, slice)) await takeSlice(contender, options);
+      for (const contender of orderOf(contenders, slice))
+        await takeSlice(contender, sliceSeconds, discipline);
     }
-    for (const { subject, running, answered } of contenders) {
-      const problem = await problemOf(running.url, body);
-      if (problem !== null) throw new Error(`${subject.name}: ${problem}`);
-      await running.child.stop();
-      await running.checkDuties(answered);
+    for (const { name, running, answered } of contenders) {
+      try {
+        await discipline.verify(running);
+        await running.child.stop();
+        await discipline.checkDuties(running, answered);
+      } catch (error) {
+        throw new Error(name, { cause: error });
+      }
     }
     return contenders.map(({ turn }) => turn);
   } finally {
@@ -100,10 +116,14 @@ async function runRound(
   }
 }
 
-async function takeSlice(contender: Contender, options: RoundOptions): Promise<void> {
+async function takeSlice<R extends { readonly child: Child }>(
+  contender: Contender<R>,
+  sliceSeconds: number,
+  discipline: Pick<Discipline<never, R>, 'load'>,
+): Promise<void> {
   const { pid } = contender.running.child;
   const before = sumTree(readProcesses(), pid);
-  const { requests, seconds } = await load(contender, options.sliceSeconds, options);
+  const { requests, seconds } = await load(contender, sliceSeconds, discipline);
   const after = sumTree(readProcesses(), pid);
   const { turn } = contender;
   contender.turn = {
@@ -115,17 +135,16 @@ async function takeSlice(contender: Contender, options: RoundOptions): Promise<v
   };
 }
 
-async function load(
-  contender: Contender,
+async function load<R extends { readonly child: Child }>(
+  contender: Contender<R>,
   seconds: number,
-  { driver, body, connections }: RoundOptions,
+  discipline: Pick<Discipline<never, R>, 'load'>,
 ): Promise<LoadResult> {
-  const { subject, running } = contender;
-  const result = await driver.run({ url: running.url, body, connections, seconds });
+  const result = await discipline.load(contender.running, seconds);
   const { requests, problems } = result;
   if (requests === 0 || problems.length > 0) {
     throw new Error(
-      `${subject.name}: ${problems.length === 0 ? 'no request was answered' : problems.join(', ')}`,
+      `${contender.name}: ${problems.length === 0 ? 'no request was answered' : problems.join(', ')}`,
     );
   }
   contender.answered += requests;

@@ -2,6 +2,7 @@
 
 import http from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { LoadResult } from '../drivers/driver.ts';
 import type { Child } from './child.ts';
 
 const RETRY_MS = 50;
@@ -17,6 +18,22 @@ export async function awaitAnswer(url: string, body: string, child: Child): Prom
     const end = child.ended();
     if (end !== null || performance.now() > untilMs) {
       throw new Error(`${url}: ${problem}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`);
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/** Waits until a short load finds nothing wrong. @throws Error with the last problem when that is not within 20 s */
+export async function awaitCase(attempt: () => Promise<LoadResult>, child: Child): Promise<void> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const { requests, problems } = await attempt();
+    if (requests > 0 && problems.length === 0) return;
+    const end = child.ended();
+    if (end !== null || performance.now() > untilMs) {
+      throw new Error(
+        `${problems.join(', ')}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`,
+      );
     }
     await delay(RETRY_MS);
   }

@@ -3,8 +3,9 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-const BEGIN = '<!-- bench: begin, made by `npm run bench -- --markdown FILE` -->';
-const END = '<!-- bench: end -->';
+const beginOf = (command: string): string =>
+  `<!-- ${command}: begin, made by \`npm run ${command} -- --markdown FILE\` -->`;
+const endOf = (command: string): string => `<!-- ${command}: end -->`;
 
 export async function writeJson(file: string, result: unknown): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
@@ -16,10 +17,15 @@ export async function writeMarkdown(file: string, part: string): Promise<void> {
   await writeFile(file, replacePart(await readFile(file, 'utf8'), part));
 }
 
-/** The page with another part between the marks. @throws Error when it lacks them */
-export function replacePart(page: string, part: string): string {
-  const begin = page.indexOf(BEGIN);
-  const end = page.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`the page has no "${BEGIN}" with "${END}" behind it`);
-  return `${page.slice(0, begin)}${BEGIN}\n\n${part.trimEnd()}\n\n${page.slice(end)}`;
+/**
+ * The page with another part between the marks.
+ * @param command the npm script whose marks they are
+ * @throws Error when it lacks them
+ */
+export function replacePart(page: string, part: string, command = 'bench'): string {
+  const [from, to] = [beginOf(command), endOf(command)];
+  const begin = page.indexOf(from);
+  const end = page.indexOf(to);
+  if (begin < 0 || end < begin) throw new Error(`the page has no "${from}" with "${to}" behind it`);
+  return `${page.slice(0, begin)}${from}\n\n${part.trimEnd()}\n\n${page.slice(end)}`;
 }

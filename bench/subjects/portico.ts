@@ -1,14 +1,12 @@
 // Portico as a user runs it: the command line, one worker, access log to a file, metrics, an active check.
 
-import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startNode } from '../measure/child.ts';
+import { countLines } from '../measure/count-lines.ts';
 import { freePort } from '../measure/free-port.ts';
 import type { Subject, SubjectContext } from './subject.ts';
-
-const LINE_FEED = 10;
 
 /** @param entry the `src/portico.js` to run: this checkout's, or another one to compare with */
 export function createPortico(
@@ -49,12 +47,4 @@ pools:
 routes:
   - { name: app, hosts: ["*"], rules: [{ pools: [{ name: app }] }] }
 `;
-}
-
-async function countLines(file: string): Promise<number> {
-  let lines = 0;
-  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
-    for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, at + 1)) lines += 1;
-  }
-  return lines;
 }

@@ -1,0 +1,3 @@
+module portico.dev/bench/load
+
+go 1.24

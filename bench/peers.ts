@@ -1,0 +1,187 @@
+// `npm run bench:peers`: Portico beside HAProxy, nginx, Envoy, Traefik and Caddy with the same duties, case by case.
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { CASES, type Case } from './cases.ts';
+import { bodyBytesOf, runCase } from './drivers/case-load.ts';
+import { buildLoad, startBackend } from './drivers/go-load.ts';
+import { hasH2load } from './drivers/h2load.ts';
+import { barChart } from './measure/bar-chart.ts';
+import { makeCertificate } from './measure/certificate.ts';
+import { freePort } from './measure/free-port.ts';
+import { type PeerRow, peerRows, peerTable } from './measure/peer-rows.ts';
+import { describeMachine, nodeVersion } from './measure/report.ts';
+import { runRounds } from './measure/rounds.ts';
+import { markdownTable, textTable } from './measure/table.ts';
+import { awaitCase } from './measure/verify.ts';
+import { replacePart, writeJson } from './measure/write-result.ts';
+import { findPeers, type Peer, portico, type RunningPeer } from './subjects/peer.ts';
+
+const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
+
+  --cases A,B      leave out the others: ${CASES.map(({ name }) => name).join(', ')}
+  --peers A,B      only peers whose name begins so (Portico always takes part)
+  --rounds N       interleaved rounds with fresh processes (5)
+  --slices N       seconds of load that each proxy gets in a round, one at a time (3)
+  --against FILE   another checkout's src/portico.js, measured as "portico (other)"
+  --markdown FILE  write the tables into this page, between its marks, and charts beside it
+
+bench/peers/install.sh brings the peers; those that are missing are named and left out.
+`;
+
+const { values } = parseArgs({
+  options: {
+    cases: { type: 'string' },
+    peers: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    slices: { type: 'string', default: '3' },
+    against: { type: 'string' },
+    markdown: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+
+const PROXY_CORES = '0';
+const BACKENDS = 3;
+const MARK = 'bench:peers';
+const print = (text: string): boolean => process.stdout.write(text);
+
+interface CaseResult {
+  readonly case: Case;
+  readonly rows: readonly PeerRow[];
+}
+
+function whole(name: 'rounds' | 'slices'): number {
+  const value = Number(values[name]);
+  if (!Number.isInteger(value) || value < 1)
+    throw new RangeError(`--${name} must be a whole number from 1 up`);
+  return value;
+}
+
+function chooseCases(): readonly Case[] {
+  const wanted = values.cases?.split(',');
+  const unknown = wanted?.filter((name) => CASES.every((one) => one.name !== name)) ?? [];
+  if (unknown.length > 0) throw new RangeError(`no such case: ${unknown.join(', ')}`);
+  return CASES.filter(({ name }) => wanted?.includes(name) ?? true);
+}
+
+function choosePeers(): readonly Peer[] {
+  const { peers, missing } = findPeers();
+  if (missing.length > 0) print(`not installed and left out: ${missing.join(', ')}\n`);
+  const wanted = values.peers?.split(',');
+  const chosen = peers.filter(({ name }) => wanted?.some((begin) => name.startsWith(begin)) ?? true);
+  const other =
+    values.against === undefined
+      ? []
+      : [portico('portico (other)', pathToFileURL(path.resolve(values.against)))];
+  return [portico(), ...other, ...chosen];
+}
+
+async function runPeers(
+  one: Case,
+  peers: readonly Peer[],
+  cores: string,
+  program: string,
+): Promise<CaseResult> {
+  const backendPorts = await Promise.all(Array.from({ length: BACKENDS }, () => freePort()));
+  const backend = await startBackend(program, cores, backendPorts, bodyBytesOf(one.load));
+  const place = { program, cores };
+  try {
+    const turns = await runRounds<Peer, RunningPeer>(
+      peers.filter(({ speaks }) => speaks.has(one.endpoint)),
+      {
+        start: (peer, directory) => {
+          makeCertificate(directory);
+          return peer.start({ cores: PROXY_CORES, backendPorts, directory });
+        },
+        ready: (running) => awaitCase(() => runCase(one, running, 0.2, place), running.child),
+        load: (running, seconds) => runCase(one, running, seconds, place),
+        // The load has compared every byte.
+        verify: () => Promise.resolve(),
+        checkDuties: (running, requests) =>
+          one.unit === 'request' ? running.checkLog(requests) : Promise.resolve(),
+      },
+      {
+        rounds: whole('rounds'),
+        warmUpSeconds: 2,
+        slices: whole('slices'),
+        sliceSeconds: 1,
+        onRound: () => print('.'),
+      },
+    );
+    return { case: one, rows: peerRows(turns, portico().name, one.goals) };
+  } finally {
+    await backend.stop();
+  }
+}
+
+async function writePage(page: string, conditions: string, results: readonly CaseResult[]): Promise<void> {
+  const charts = path.join(path.dirname(page), 'charts');
+  await mkdir(charts, { recursive: true });
+  const parts = [conditions];
+  for (const { case: one, rows } of results) {
+    const bars = rows.map(({ peer, cpuUs }) => ({
+      label: peer,
+      value: cpuUs.median,
+      min: cpuUs.min,
+      max: cpuUs.max,
+      own: peer === portico().name,
+    }));
+    await writeFile(path.join(charts, `${one.name}.svg`), barChart(one.about, `CPU us a ${one.unit}`, bars));
+    parts.push(
+      `#### ${one.about}\n\n![${one.name}](charts/${one.name}.svg)\n\n${markdownTable(peerTable(rows))}`,
+    );
+  }
+  await writeFile(page, replacePart(await readFile(page, 'utf8'), parts.join('\n\n'), MARK));
+}
+
+async function main(): Promise<void> {
+  if (process.platform !== 'linux')
+    throw new Error('the benchmark reads CPU times from /proc and so needs Linux');
+  const peers = choosePeers();
+  const program = buildLoad();
+  const count = availableParallelism();
+  const cores = count < 2 ? '0' : count === 2 ? '1' : `1-${count - 1}`;
+  const startedAt = new Date();
+  const conditions =
+    `${startedAt.toISOString().slice(0, 10)}, ${describeMachine()}, Node ${nodeVersion}; load average before the run ` +
+    `${loadavg()[0]!.toFixed(1)}. ${whole('rounds')} rounds with fresh processes, each proxy ${whole('slices')} s in a ` +
+    'round, in turns of one second; proxies on core 0, load and backend on the others.';
+  const results: CaseResult[] = [];
+  for (const one of chooseCases()) {
+    if (one.load.kind === 'http2' && !hasH2load()) {
+      print(`${one.name}: h2load is not installed, left out\n`);
+      continue;
+    }
+    print(`\n${one.name}: ${one.about} `);
+    const result = await runPeers(one, peers, cores, program);
+    print(`\n${textTable(peerTable(result.rows))}`);
+    results.push(result);
+  }
+  const file = fileURLToPath(
+    new URL(`./results/peers-${startedAt.toISOString().replaceAll(':', '-')}.json`, import.meta.url),
+  );
+  await writeJson(file, { conditions, results });
+  print(`\n${conditions}\n${path.relative(process.cwd(), file)}\n`);
+  if (values.markdown !== undefined) await writePage(path.resolve(values.markdown), conditions, results);
+}
+
+// An orderly exit, so that the processes of the benchmark end with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+if (values.help === true) print(USAGE);
+else {
+  await main().catch((error: unknown) => {
+    process.stderr.write(`bench: ${messageOf(error)}\n`);
+    process.exitCode = 1;
+  });
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;
+}

@@ -1,0 +1,83 @@
+// The peers' benchmark: configurations are filled in whole, results are read and compared as they should be.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { CASES } from '../../bench/cases.ts';
+import { parseH2load } from '../../bench/drivers/h2load.ts';
+import { barChart } from '../../bench/measure/bar-chart.ts';
+import { goalOf } from '../../bench/measure/goals.ts';
+import { peerRows, peerTable } from '../../bench/measure/peer-rows.ts';
+import { fill } from '../../bench/measure/template.ts';
+
+const H2LOAD = `finished in 1.00s, 52013.00 req/s, 5.51MB/s
+requests: 52013 total, 52333 started, 52013 done, 52013 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 52013 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 5.51MB (5777443) total, 1.49MB (1560390) headers (space savings 75.00%), 3.27MB (3432858) data
+`;
+
+test('h2load: requests that succeeded, and whatever went wrong', () => {
+  assert.deepEqual(parseH2load(H2LOAD, 66, 1), { requests: 52_013, seconds: 1, problems: [] });
+  const failed = H2LOAD.replace('52013 succeeded, 0 failed', '52000 succeeded, 13 failed');
+  assert.deepEqual(parseH2load(failed, 66, 1).problems, ['13 requests failed']);
+  const refused = H2LOAD.replace('52013 2xx, 0 3xx, 0 4xx', '52003 2xx, 0 3xx, 10 4xx');
+  assert.deepEqual(parseH2load(refused, 66, 1).problems, ['10 answers other than 2xx']);
+  assert.match(parseH2load(H2LOAD, 67, 1).problems.join(), /too few for 52013 answers/);
+  assert.throws(() => parseH2load('usage: h2load', 66, 1), SyntaxError);
+});
+
+test('a configuration is filled in whole or not at all', () => {
+  assert.equal(fill('bind 127.0.0.1:{{HTTP}} # {{HTTP}}', { HTTP: 80 }), 'bind 127.0.0.1:80 # 80');
+  assert.throws(() => fill('{{NOBODY}}', {}), /no value for \{\{NOBODY\}\}/);
+});
+
+test('the configurations name nothing but what the benchmark knows', () => {
+  const known =
+    /^(?:HTTP|HTTPS|TCP|ADMIN|DIRECTORY|WORKERS|BACKEND_[123]|MODULES|STREAM|STATUS|HTTP2|HTTP2_LISTEN)$/;
+  const folder = new URL('../../bench/peers/', import.meta.url);
+  for (const name of readdirSync(folder).filter((file) => !/\.(?:ts|sh)$/.test(file))) {
+    for (const [, value] of readFileSync(new URL(name, folder), 'utf8').matchAll(/\{\{(\w+)\}\}/g)) {
+      assert.match(value!, known, name);
+    }
+  }
+});
+
+const turn = (subject: string, round: number, cpuMs: number) => ({
+  subject,
+  round,
+  requests: 1000,
+  seconds: 1,
+  userMs: cpuMs / 2,
+  systemMs: cpuMs / 2,
+});
+
+test('a peer is compared with Portico in the same round, and with the goal of its name', () => {
+  const rows = peerRows(
+    [
+      turn('portico', 1, 20),
+      turn('portico', 2, 40),
+      turn('HAProxy 2.6.12', 1, 30),
+      turn('HAProxy 2.6.12', 2, 80),
+    ],
+    'portico',
+    { HAProxy: 1.6 },
+  );
+  assert.equal(rows[0]!.ratio, null);
+  assert.equal(rows[1]!.ratio!.median, 1.75);
+  assert.deepEqual([rows[1]!.ratio!.min, rows[1]!.ratio!.max], [1.5, 2]);
+  const [, own, peer] = peerTable(rows);
+  assert.deepEqual(own!.slice(0, 2), ['portico', '30.0']);
+  assert.equal(peer![7], '1.6 reached');
+  assert.equal(goalOf('Envoy 1.40.0', { HAProxy: 1 }), null);
+});
+
+test('cases have names of their own, and goals above nothing', () => {
+  assert.equal(new Set(CASES.map(({ name }) => name)).size, CASES.length);
+  for (const { goals } of CASES) for (const goal of Object.values(goals)) assert.ok(goal > 0);
+});
+
+test('a chart shows each bar with its value, and no markup of a label', () => {
+  const svg = barChart('CPU', 'us', [{ label: '<b>', value: 2, min: 1, max: 4, own: true }]);
+  assert.match(svg, /&lt;b&gt;/);
+  assert.match(svg, />2\.0</);
+});
