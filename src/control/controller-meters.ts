@@ -42,6 +42,10 @@ export class ControllerMeters {
   }
 
   readonly discovered: OnCount = (name, labels) => {
+    if (name === 'unlisted') {
+      const { cluster, kind } = labels as { cluster: string; kind: string };
+      this.#add(this.#board.counter('portico_k8s_unlisted_objects_total', { cluster, kind }));
+    }
     if (name !== 'watch-restart') return;
     const { cluster, kind, reason } = labels as { cluster: string; kind: string; reason: string };
     this.#add(this.#board.counter('portico_k8s_watch_restarts_total', { cluster, kind, reason }));

@@ -38,8 +38,7 @@ export interface ForwardingOwner {
   onCut(code: FailureCode): void;
 }
 
-const connectStream: Connect<StreamDial> = (pool, target, user, freshOnly) =>
-  pool.connect(target, user, freshOnly);
+const connectStream: Connect<StreamDial> = (pool, target, user, reuse) => pool.connect(target, user, reuse);
 
 /** Reused for every request of an exchange. */
 export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
@@ -102,8 +101,9 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     pool.onRequest(facts.headAtMs);
     const totalMs = facts.match.rule!.rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
     if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
-    this.#attempts.reset(this, pool, pool.hashOf(facts.view), false);
-    this.#sent.replayable = IDEMPOTENT.has(facts.view.head.method);
+    const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
+    this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
+    this.#sent.replayable = isIdempotent;
     this.#attempt();
   }
 

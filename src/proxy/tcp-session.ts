@@ -56,7 +56,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
     pool.onRequest(this.#startedAtMs);
-    this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), true);
+    this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), 'none');
     this.#attempt();
   }
 
@@ -166,8 +166,8 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
   }
 }
 
-const connectBytes: Connect<UpstreamConnection> = (pool, target, user, freshOnly) =>
-  pool.connect(target, user, freshOnly);
+const connectBytes: Connect<UpstreamConnection> = (pool, target, user, reuse) =>
+  pool.connect(target, user, reuse);
 
 /** A tcp flow has nothing but its client's address to hash. */
 function flowOf(clientAddress: string): FlowFacts {

@@ -191,6 +191,11 @@ export const FAMILIES = {
     ['cluster', 'kind', 'reason'],
     'Watches that ended and were started again',
   ),
+  portico_k8s_unlisted_objects_total: counter(
+    'controller',
+    ['cluster', 'kind'],
+    'Objects that a list left out although no deletion had been announced; their targets wait for probes',
+  ),
   portico_k8s_last_sync_timestamp_seconds: gauge(
     'controller',
     ['cluster', 'kind'],

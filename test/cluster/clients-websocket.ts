@@ -10,14 +10,23 @@ const GOING = new Set([1000, 1001, 1012]);
 /**
  * Sends a message every `pauseMs` and waits for its echo. A pod that ends says so by its close code and the client
  * connects again, as any client must; a connection that just breaks is a failure, and so is an echo that is late.
+ *
+ * @param lastsMs after this long a conversation has said all that it had to say, and another begins
  */
-export function webSocketClient(ledger: Ledger, name: string, edge: Edge, pauseMs: number): Client {
+export function webSocketClient(
+  ledger: Ledger,
+  name: string,
+  edge: Edge,
+  pauseMs: number,
+  lastsMs = Number.POSITIVE_INFINITY,
+): Client {
   let stopped = false;
   const converse = async (): Promise<void> => {
     const socket = await openWebSocket(edge);
     const closed = new Promise<number>((resolve) => socket.once('close', resolve));
+    const endAtMs = performance.now() + lastsMs;
     try {
-      while (!stopped) {
+      while (!stopped && performance.now() < endAtMs) {
         const startedAt = performance.now();
         const end = await Promise.race([echo(socket), closed]);
         if (end !== 'echoed') {

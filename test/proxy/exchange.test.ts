@@ -356,6 +356,26 @@ describe('exchange', () => {
     assert.equal(servers[0]!.connections, 2);
   });
 
+  it('sends a POST on a connection heard from a moment ago, or on a new one, since it may not be sent again', async () => {
+    const peer = await throughOne(answering(OK));
+    const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi';
+    const ask = async (text: string): Promise<void> => {
+      peer.send(text);
+      await peer.expect('\r\n\r\nok');
+      peer.take();
+    };
+    await ask(GET);
+    await plane.skip(1000);
+    await ask(GET);
+    assert.equal(servers[0]!.connections, 1, 'a GET takes any');
+    await plane.skip(1000);
+    await ask(post);
+    assert.equal(servers[0]!.connections, 2, 'whether the machine still lives is not known');
+    await plane.skip(1000);
+    await ask(GET);
+    assert.equal(servers[0]!.connections, 2, 'the older ones are kept for those who may use them');
+  });
+
   it('does not repeat a POST that may have been acted on', async () => {
     const peer = await throughOne((upstream) => {
       void upstream.expect('\r\n\r\n').then(async () => {

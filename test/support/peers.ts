@@ -19,6 +19,8 @@ export const PEERS = [
   'ip',
   'conntrack',
   'nsenter',
+  'setpriv',
+  'pip3',
 ] as const;
 export type PeerName = (typeof PEERS)[number];
 

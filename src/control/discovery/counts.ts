@@ -51,6 +51,8 @@ export interface DiscoveryCounts {
     readonly kind: Resource;
     readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   };
+  /** A list left an object out of which no deletion had been announced. */
+  unlisted: { readonly cluster: string; readonly kind: Resource };
   /** A list was taken in full. */
   list: { readonly cluster: string; readonly kind: Resource };
   /** An object was ignored, its former version kept; `field` is the path of the field without indices. */

@@ -161,6 +161,11 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     this.#emptyLists = 0;
     const diff = this.#facts.replace(next, clock.now());
     onCount('list', { cluster, kind: kind.resource });
+    if (diff.removed > 0) {
+      for (let count = 0; count < diff.removed; count++)
+        onCount('unlisted', { cluster, kind: kind.resource });
+      log.warn({ code: 'unlisted', objects: diff.removed }, 'a list leaves out what no event has ended');
+    }
     const first = !this.#synced;
     this.#resourceVersion = list.resourceVersion;
     this.#synced = true;

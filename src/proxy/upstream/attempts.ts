@@ -4,19 +4,18 @@ import type { FailureCode } from '../../model/failures.ts';
 import type { Member } from '../../model/picker.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
-import type { Pool } from './pool.ts';
+import type { Pool, Reuse } from './pool.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
 import type { Dial, DialUser } from './upstream-stream.ts';
 
 /**
  * An idle connection to the target, or a dial that will call `user` back; undefined when it is at its bound.
- * @param freshOnly never a pooled connection
  */
 export type Connect<D extends Dial> = (
   pool: Pool,
   target: Target,
   user: DialUser<D>,
-  freshOnly: boolean,
+  reuse: Reuse,
 ) => D | undefined;
 
 /**
@@ -46,8 +45,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   #user!: DialUser<D>;
   #pool!: Pool;
   #hash = 0;
-  #freshOnly = false;
+  #reuse: Reuse = 'any';
   #keepsSpare = false;
+  /** All targets were tried once. */
+  #isAroundAgain = false;
   readonly #tried: Member[] = [];
   /** Tried only when nobody else is left: their last connect failed or hangs. */
   readonly #suspects: Member[] = [];
@@ -60,17 +61,18 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
 
   /**
    * @param user is told of the connection, or of the failure of the last open dial
-   * @param freshOnly never takes a pooled connection, and keeps none that came too late
+   * @param reuse which pooled connections it may take; with `none` it keeps none either that came too late
    */
-  reset(user: DialUser<D>, pool: Pool, hash: number, freshOnly: boolean): void {
+  reset(user: DialUser<D>, pool: Pool, hash: number, reuse: Reuse): void {
     this.count = 0;
     this.rounds = 0;
+    this.#isAroundAgain = false;
     this.lastFailure = 'no-target';
     this.#user = user;
     this.#pool = pool;
     this.#hash = hash;
-    this.#freshOnly = freshOnly;
-    this.#keepsSpare = !freshOnly;
+    this.#reuse = reuse;
+    this.#keepsSpare = reuse !== 'none';
     // Setting a length goes through C++ and costs more than this.
     while (this.#tried.length > 0) this.#tried.pop();
     while (this.#suspects.length > 0) this.#suspects.pop();
@@ -106,12 +108,12 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   /** A closed pooled connection says nothing about its target: it may be tried again, but not on the next corpse. */
   repeatOnFreshConnection(): void {
     this.#tried.pop();
-    this.#freshOnly = true;
+    this.#reuse = 'none';
   }
 
   /** The path of a pooled connection has fallen silent: others of that age may have, so new ones are made from now on. */
   avoidPooledConnections(): void {
-    this.#freshOnly = true;
+    this.#reuse = 'none';
   }
 
   onUpstreamConnected(connection: D): void {
@@ -137,6 +139,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
     if (connection === undefined) {
       // Once more around: behind the same node another connection may lead to another pod.
       this.#tried.length = 0;
+      this.#isAroundAgain = true;
       connection = this.#next(nowMs);
     }
     if (connection === undefined) return;
@@ -175,7 +178,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
     const { picker } = this.#pool;
     for (;;) {
       const member = picker.pick(this.#hash, this.#tried);
-      if (member === undefined) break;
+      if (member === undefined || (member.lastResort && this.#keepsLastResort())) break;
       this.#tried.push(member);
       if ((member.live as Target).suspectUntilMs > nowMs && this.#passesOver(member)) continue;
       const connection = this.#connect(member, nowMs);
@@ -188,6 +191,12 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
     return undefined;
   }
 
+  /** The good ones hang but have not failed: they are asked once more before a last resort is. */
+  #keepsLastResort(): boolean {
+    const [first] = this.#tried;
+    return this.#dials.length > 0 && !this.#isAroundAgain && first !== undefined && !first.lastResort;
+  }
+
   /** Suspicion decides only while it is about a few: where it falls on half of the pool it says nothing about nodes. */
   #passesOver(member: Member): boolean {
     if ((this.#suspects.length + 1) * 2 > this.#pool.members.length) return false;
@@ -197,7 +206,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
 
   #connect(member: Member, nowMs: number): D | undefined {
     const target = member.live as Target;
-    const connection = this.#connectTo(this.#pool, target, this, this.#freshOnly);
+    const connection = this.#connectTo(this.#pool, target, this, this.#reuse);
     if (connection === undefined) {
       this.lastFailure = 'connection-limit';
       return undefined;

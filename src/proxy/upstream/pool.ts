@@ -23,6 +23,22 @@ export interface PoolContext {
   readonly onProven: (pool: string, identity: string) => void;
 }
 
+/** Which pooled connections may be taken: all, those on which something was heard a moment ago, or none. */
+export type Reuse = 'any' | 'lately-heard' | 'none';
+
+/**
+ * A request that must not be sent twice is lost with the machine that it is written to. A connection on which an answer
+ * came so lately, in milliseconds, has hardly died since; a new one shows by its connect whether anybody is there, and a
+ * connect may go elsewhere. A target that is asked ten times a second never needs a new one for this.
+ */
+const HEARD_LATELY_MS = 100;
+
+/** The idle connection that would be used next is the one that was used last. */
+function heardLately({ idle }: Target, nowMs: number): boolean {
+  const last = idle[idle.length - 1];
+  return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
+}
+
 /** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
 const RETRIES_ALWAYS = 10;
 /** Dials beside one that is silent: so many in a window, or this many for each request when that is more. */
@@ -72,16 +88,11 @@ export class Pool implements EjectionLedger {
   /**
    * An idle connection to the target, ready at once, or a new one that will call its user back.
    * Undefined when the target is at its bound of open connections.
-   * @param freshOnly never a pooled connection
    */
-  connect(
-    target: Target,
-    user: DialUser<UpstreamConnection>,
-    freshOnly: boolean,
-  ): UpstreamConnection | undefined {
+  connect(target: Target, user: DialUser<UpstreamConnection>, reuse: Reuse): UpstreamConnection | undefined {
     const { wires, limits, random } = this.#context;
     const nowMs = wires.now();
-    if (!freshOnly) {
+    if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
       for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
         if (idle.isUsable(nowMs)) {
           idle.use();

@@ -43,6 +43,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   #dialler: DialUser<UpstreamConnection> | null;
   #user: UpstreamUser | null = null;
   #requests = 0;
+  /** When its last answer was complete; 0 while it has given none. */
+  idleSinceMs = 0;
   readonly #openedAtMs: number;
   readonly #requestLimit: number;
   readonly #ageLimitMs: number;
@@ -133,6 +135,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
       return;
     }
     this.#phase = 'idle';
+    this.idleSinceMs = nowMs;
     this.pool.meters.connections(-1, 1);
     this.wire.resume();
     this.#context.deadlines.set(this, nowMs + connections.idleMs);

@@ -4,5 +4,3 @@
 export const isIdempotent = (client: string): boolean =>
   /^(keep-alive GET|new connection GET|curl)/.test(client);
 export const isLocal = (client: string): boolean => client.endsWith('/api');
-/** A conversation that goes through a machine can't outlive it, and says nothing about any other. */
-export const canMove = (client: string): boolean => !client.startsWith('websocket');

@@ -12,17 +12,15 @@ import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
 import { freshConnectionClient } from './fresh-client.ts';
 import { ApiFront } from './front-control.ts';
-import { HaproxyPeers } from './haproxy.ts';
 import { KUBE_PROXY_PORT, Machine } from './machine.ts';
-import { type NetWorld, NODE_PORTS } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
+import { RunningPeers } from './peers.ts';
+import { ingressObject, NODE_PORT_ANNOTATION } from './peers-traefik.ts';
+import { EDGE_PORTS, FRONT_PORT, HTTP_PORT, NODE_PORTS, SSH_PORT } from './ports.ts';
 import { makeToken } from './tokens.ts';
 
-/** Free in a namespace of its own. */
-export const EDGE_PORTS = { web: 8080, ssh: 2222, admin: 9901 };
-/** Where the front to the API server listens, for Portico alone. */
-export const FRONT_PORT = 16_443;
-export const HTTP_PORT = { name: 'http', number: 80 } as const;
-const SSH_PORT = { name: 'ssh', number: 22 } as const;
+/** A conversation over a WebSocket; the next one begins at once. */
+const CONVERSATION_MS = 6000;
 const NODES = ['node-1', 'node-2', 'node-3', 'node-4'] as const;
 
 export async function setUp(world: NetWorld): Promise<void> {
@@ -37,10 +35,7 @@ export async function setUp(world: NetWorld): Promise<void> {
     await Promise.all((['unicorn', 'api', 'ssh'] as const).map((key) => world.startPod(key, node)));
   }
   await startPortico(world);
-  if (options.peers) {
-    const nodes = [...world.machines.values()].map((machine) => machine.place.address);
-    world.haproxy = await HaproxyPeers.start(options.directory, nodes, NODE_PORTS, GITHUB_HOST);
-  }
+  if (options.peers) await startPeers(world);
   await startClients(world);
 }
 
@@ -74,14 +69,35 @@ async function makeServices(world: NetWorld): Promise<void> {
   ]);
 }
 
+async function startPeers(world: NetWorld): Promise<void> {
+  const { options: run, services, kubectl } = world;
+  // Traefik takes services of the type NodePort alone, which have no healthCheckNodePort for HAProxy.
+  const plain = { ...services.api, name: `${services.api.name}-plain` };
+  const options = { port: HTTP_PORT, policy: 'Local', app: services.api.name } as const;
+  await kubectl.apply([serviceObject(plain, { ...options, nodePort: NODE_PORTS.apiPlain })]);
+  for (const { name, namespace } of [services.unicorn, plain]) {
+    await kubectl.run(['annotate', 'service', name, '-n', namespace, NODE_PORT_ANNOTATION]);
+  }
+  await kubectl.apply([ingressObject(services.unicorn, plain)]);
+  world.peers = await RunningPeers.start({
+    directory: run.directory,
+    nodes: [...world.machines.values()].map((machine) => machine.place.address),
+    ports: NODE_PORTS,
+    host: GITHUB_HOST,
+    kubeconfig: run.controlPlane.kubeconfig,
+  });
+}
+
 async function startPortico(world: NetWorld): Promise<void> {
   const { options } = world;
   const directory = world.porticoDirectory;
   await mkdir(directory, { recursive: true });
   const kubeconfig = await writePorticoKubeconfig(world.kubectl, directory);
   await findAccount(world);
+  world.kubeconfigFile = kubeconfig;
   await rewriteKubeconfig(world, kubeconfig);
-  world.front = await ApiFront.start(options.controlPlane.server, options.directory, FRONT_PORT);
+  const { name } = world.services.unicorn;
+  world.front = await ApiFront.start(options.controlPlane.server, options.directory, FRONT_PORT, name);
   const configuration = porticoConfiguration({
     kubeconfig,
     run: options.run,
@@ -162,7 +178,7 @@ async function startClients(world: NetWorld): Promise<void> {
     curlClient(ledger, 'curl /', programs.curl, edge, '/', 300),
     curlClient(ledger, 'curl /api', programs.curl, edge, '/api/items', 300),
     streamClient(ledger, 'slow stream /', edge, 4),
-    webSocketClient(ledger, 'websocket /', edge, 200),
+    webSocketClient(ledger, 'websocket /', edge, 200, CONVERSATION_MS),
     greetingClient(ledger, 'ssh session', sshEdge, 600),
     cloneClient(ledger, 'git clone', sshEdge, 'project.git', 3000),
     cloneClient(ledger, 'slow git clone', sshEdge, 'slow.git', 500),

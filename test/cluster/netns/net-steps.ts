@@ -1,6 +1,8 @@
 // The steps of the run, in order; each leaves the world as it found it, so that any one can run alone.
 
 import type { NetWorld } from './net-world.ts';
+import { CREDENTIAL_STEPS } from './steps-credentials.ts';
+import { DRAIN_STEPS } from './steps-drains.ts';
 import { DYING_STEPS } from './steps-dying.ts';
 import { LEAVING_STEPS } from './steps-leaving.ts';
 import { OBJECT_STEPS } from './steps-objects.ts';
@@ -20,8 +22,10 @@ export interface NetStep {
 export const NET_STEPS: readonly NetStep[] = [
   ...ROLLOUT_STEPS,
   ...LEAVING_STEPS,
+  ...DRAIN_STEPS,
   ...DYING_STEPS,
   ...OBJECT_STEPS,
   ...OUTAGE_STEPS,
+  ...CREDENTIAL_STEPS,
   ...ROLE_STEPS,
 ];

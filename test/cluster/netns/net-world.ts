@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../child.ts';
-import type { Client, Edge } from '../clients.ts';
+import type { Client, Edge, FailedRequest } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { EventWatch, isSlice, type WatchedEvent } from '../events.ts';
@@ -13,24 +13,18 @@ import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import type { ApiFront } from './front-control.ts';
-import type { HaproxyPeers } from './haproxy.ts';
 import type { KubeletContext, Machine } from './machine.ts';
+import { PEERS, type RunningPeers } from './peers.ts';
 import { Pod } from './pod.ts';
+import { NODE_PORTS } from './ports.ts';
 import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
 import { TimedLedger } from './timed-ledger.ts';
 
-/** The promise for propagation is a p99 of 100 ms; one event on a shared machine needs room for its scheduler. */
-export const PROPAGATION_MS = 250;
-export const NODE_PORTS = {
-  unicorn: 30_080,
-  api: 30_081,
-  ssh: 30_022,
-  late: 30_090,
-  other: 30_091,
-  healthCheck: 30_200,
-  apiHealthCheck: 30_201,
-};
+/** The promise for propagation over all events of a run. */
+export const PROPAGATION_P99_MS = 100;
+/** For one event, which on a shared machine needs room for the scheduler. */
+export const LEAVE_LIMIT_MS = 250;
 /** After an outage of the API server the endpoint slice controller needs its time, too. */
 const EVENT_LIMIT_MS = 60_000;
 const SETTLE_LIMIT_MS = 30_000;
@@ -44,9 +38,11 @@ export interface NetWorldOptions {
   readonly report: Report;
   readonly kubelet: KubeletContext;
   readonly syns: SynWatch;
+  /** Its version. */
+  readonly kubernetes: string;
   /** Steps wait for as long as life does; otherwise they use their short forms. */
   readonly long: boolean;
-  /** HAProxy runs beside, asked by clients of its own. */
+  /** HAProxy and Traefik run beside, asked by clients of their own. */
   readonly peers: boolean;
 }
 
@@ -65,7 +61,7 @@ export class NetWorld {
   readonly events: EventWatch;
   readonly table: PromiseTable;
   /** Null without `--peers`. */
-  haproxy: HaproxyPeers | null = null;
+  peers: RunningPeers | null = null;
   /** What the peers' clients saw in the stretch that was last asked about. */
   #peersSaw: readonly string[] = [];
   readonly services: Readonly<Record<ServiceKey, ServiceName>> = {
@@ -83,6 +79,7 @@ export class NetWorld {
   edge!: Edge;
   front!: ApiFront;
   sshEdge!: SshEdge;
+  kubeconfigFile = '';
   /** Portico's token, and the account that it belongs to. */
   tokenFile = '';
   account = { name: '', namespace: '' };
@@ -92,7 +89,7 @@ export class NetWorld {
   constructor(options: NetWorldOptions) {
     this.options = options;
     this.events = new EventWatch(options.kubectl);
-    this.table = new PromiseTable(options.peers ? ['HAProxy by hand', 'HAProxy static'] : []);
+    this.table = new PromiseTable(options.peers ? PEERS.map(({ name }) => name) : []);
   }
 
   get kubectl(): Kubectl {
@@ -181,26 +178,13 @@ export class NetWorld {
 
   /** "0 failed of 812", or an error with the first reasons; clients that `counts` leaves out are told apart. */
   servedSince(mark: Mark, counts: (client: string) => boolean = () => true): string {
-    this.#peersSaw = this.#askPeers(mark);
-    const all = this.ledger.failures.slice(mark.failures);
-    const failed = all.filter((failure) => counts(failure.client));
-    const total = this.ledger.successes() - mark.successes + all.length;
-    const others = all.length - failed.length;
-    const aside = others === 0 ? '' : ` (and ${others} of others)`;
-    if (failed.length > 0) {
-      const words = failed
-        .slice(0, 4)
-        .map((f) => `+${Math.round(f.atMs - mark.atMs)} ms ${f.client}: ${f.reason}`);
-      throw new Error(`${failed.length} failed of ${total}${aside}: ${words.join('; ')}`);
-    }
-    return `0 failed of ${total}${aside}`;
-  }
-
-  #askPeers(mark: Mark): readonly string[] {
-    return (this.haproxy?.peers ?? []).map(({ ledger }) => {
-      const failed = ledger.failures.filter((failure) => failure.atMs >= mark.atMs).length;
-      return `${failed} failed of ${failed + ledger.between(mark.atMs, Infinity, () => true).length}`;
-    });
+    this.#peersSaw = (this.peers?.ledgers ?? []).map((ledger) => outcomeOf(ledger, mark.atMs, counts).text);
+    const { failed, text } = outcomeOf(this.ledger, mark.atMs, counts);
+    if (failed.length === 0) return text;
+    const words = failed
+      .slice(0, 4)
+      .map((f) => `+${Math.round(f.atMs - mark.atMs)} ms ${f.client}: ${f.reason}`);
+    throw new Error(`${text}: ${words.join('; ')}`);
   }
 
   /** How long the answers to the clients took since the mark, failed ones left out. */
@@ -244,25 +228,52 @@ export class NetWorld {
     return Math.max(0, tookMs);
   }
 
-  /** When the last new request came to the node after the event, in milliseconds; throws when it was too late. */
-  async left(key: ServiceKey, node: string, eventAtMs: number, watchMs = 1500): Promise<string> {
+  /**
+   * When the last new request came to the node after the event, and how many connections were begun to its node port
+   * from 100 ms after it on, health checks included; throws when a request was too late, or there were more
+   * connections than probes.
+   */
+  async left(
+    key: Exclude<ServiceKey, 'late'>,
+    node: string,
+    eventAtMs: number,
+    watchMs = 1500,
+  ): Promise<string> {
     await delay(Math.max(0, eventAtMs + watchMs - performance.now()));
+    const { address } = this.machine(node).place;
+    const untilMs = eventAtMs + watchMs;
+    const seen = (by: string, mark: number): Seen => {
+      const requests = this.arrivals.since(this.services[key].name, node, eventAtMs, by);
+      const from = eventAtMs + PROPAGATION_P99_MS;
+      const lastMs = requests.reduce((last, arrival) => Math.max(last, arrival.atMs - eventAtMs), 0);
+      return {
+        lastMs: Math.min(lastMs, watchMs),
+        connections: this.options.syns.between(address, portsOf(key), from, untilMs, mark).length,
+      };
+    };
+    // Peers are asked over HTTP alone.
     this.#peersSaw =
-      key === 'ssh'
-        ? []
-        : (this.haproxy?.peers ?? []).map(({ name }) => this.#lastOf(name, key, node, eventAtMs));
-    const after = this.arrivals.since(this.services[key].name, node, eventAtMs);
-    const lastMs = after.reduce((last, arrival) => Math.max(last, arrival.atMs - eventAtMs), 0);
-    this.leavingMs.push(lastMs);
-    if (lastMs > PROPAGATION_MS) {
-      throw new Error(`the last new request came ${Math.round(lastMs)} ms after the event (${after.length})`);
-    }
-    return lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
+      key === 'ssh' || this.peers === null ? [] : PEERS.map(({ name, uid }) => wordsOf(seen(name, uid)));
+    const own = seen('portico', 0);
+    this.leavingMs.push(own.lastMs);
+    const probes = Math.ceil(watchMs / 1000) + 1;
+    if (own.lastMs > LEAVE_LIMIT_MS || own.connections > probes) throw new Error(wordsOf(own));
+    return wordsOf(own);
   }
 
-  #lastOf(by: string, key: ServiceKey, node: string, eventAtMs: number): string {
-    const last = this.arrivals.since(this.services[key].name, node, eventAtMs, by).at(-1);
-    return last === undefined ? 'no new request' : `last after ${Math.round(last.atMs - eventAtMs)} ms`;
+  /** Connections that were begun to a machine's node ports in a time, health checks included: by Portico and by each peer. */
+  connectionsTo(node: string, fromMs: number, untilMs: number): number {
+    const { address } = this.machine(node).place;
+    const ports = (['unicorn', 'api', 'ssh'] as const).flatMap(portsOf);
+    const count = (mark: number): number =>
+      this.options.syns.between(address, ports, fromMs, untilMs, mark).length;
+    this.#peersSaw = this.peers === null ? [] : PEERS.map(({ uid }) => `${count(uid)} connections`);
+    return count(0);
+  }
+
+  /** The same question about the peers' durations as about Portico's. */
+  askPeers(words: (ledger: TimedLedger) => string): void {
+    this.#peersSaw = (this.peers?.ledgers ?? []).map(words);
   }
 
   /** Waits until the service gets requests by the node. */
@@ -283,7 +294,7 @@ export class NetWorld {
   /** Ends everything that runs. */
   async close(): Promise<void> {
     await this.stopClients();
-    await this.haproxy?.close();
+    await this.peers?.close();
     if (this.portico !== undefined && this.portico.ended() === null) {
       await this.portico.drain(10_000);
     }
@@ -295,4 +306,32 @@ export class NetWorld {
     this.options.kubelet.api.close();
     await this.options.controlPlane.close();
   }
+}
+
+function portsOf(key: Exclude<ServiceKey, 'late'>): readonly number[] {
+  return key === 'api' ? [NODE_PORTS.api, NODE_PORTS.apiPlain] : [NODE_PORTS[key]];
+}
+
+interface Seen {
+  readonly lastMs: number;
+  readonly connections: number;
+}
+
+function wordsOf({ lastMs, connections }: Seen): string {
+  const requests = lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
+  return `${requests}, ${connections} connections`;
+}
+
+/** "0 failed of 812", with those apart that `counts` leaves out. */
+function outcomeOf(
+  ledger: TimedLedger,
+  atMs: number,
+  counts: (client: string) => boolean,
+): { readonly failed: readonly FailedRequest[]; readonly text: string } {
+  const all = ledger.failures.filter((failure) => failure.atMs >= atMs);
+  const failed = all.filter((failure) => counts(failure.client));
+  const total = ledger.between(atMs, Number.POSITIVE_INFINITY, () => true).length + all.length;
+  const others = all.length - failed.length;
+  const aside = others === 0 ? '' : ` (and ${others} of others)`;
+  return { failed, text: `${failed.length} failed of ${total}${aside}` };
 }

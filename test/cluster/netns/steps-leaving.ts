@@ -3,26 +3,55 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WatchedEvent } from '../events.ts';
 import { AUTOSCALER_TAINT, EXCLUDE_LABEL } from '../objects.ts';
-import { canMove } from './client-kinds.ts';
 import { Machine } from './machine.ts';
 import type { NetStep } from './net-steps.ts';
-import { type NetWorld, NODE_PORTS, PROPAGATION_MS, type ServiceKey } from './net-world.ts';
+import { LEAVE_LIMIT_MS, type NetWorld } from './net-world.ts';
 import { spread } from './promises.ts';
 import { poolOf } from './steps-rollouts.ts';
 
-const LOCAL: readonly ServiceKey[] = ['api', 'ssh'];
-const ALL: readonly ServiceKey[] = ['unicorn', 'api', 'ssh'];
+const ALL = ['unicorn', 'api', 'ssh'] as const;
 
 export const isNode =
   (name: string, fits: (event: WatchedEvent) => boolean) =>
   (event: WatchedEvent): boolean =>
     event.kind === 'Node' && event.object.metadata.name === name && fits(event);
 
-/** One a second and port, and one more for the edges of the time. */
-const PROBES_AT_MOST = 9;
 const KARPENTER_TAINT = 'karpenter.sh/disrupted';
+export const LEFT_PROMISE = `no new request after ${LEAVE_LIMIT_MS} ms, no connections but probes`;
+
+/** Times that a node leaves and comes back. */
+const ROUNDS = { short: 12, long: 40 };
 
 export const LEAVING_STEPS: readonly NetStep[] = [
+  {
+    name: 'propagation',
+    title:
+      'The exclude label put on a node and taken off again, many times: how soon nothing new comes to it',
+    async run(world) {
+      const mark = world.mark();
+      const rounds = world.options.long ? ROUNDS.long : ROUNDS.short;
+      const before = world.leavingMs.length;
+      for (let round = 0; round < rounds; round++) {
+        const atMs = await world.change(
+          'excluded',
+          isNode('node-4', (e) => EXCLUDE_LABEL in (e.object.metadata.labels ?? {})),
+          () => world.kubectl.run(['label', 'node', 'node-4', `${EXCLUDE_LABEL}=`], { quiet: true }),
+        );
+        await world.left('unicorn', 'node-4', atMs, 400);
+        await world.change(
+          'used again',
+          isNode('node-4', (e) => !(EXCLUDE_LABEL in (e.object.metadata.labels ?? {}))),
+          () => world.kubectl.run(['label', 'node', 'node-4', `${EXCLUDE_LABEL}-`], { quiet: true }),
+        );
+        await world.used('unicorn', 'node-4', 10_000);
+      }
+      const { leavingMs } = world;
+      await world.promise('a node is excluded, many times', 'no new request after the propagation time', () =>
+        spread(leavingMs.slice(before)),
+      );
+      await world.promise('a node is excluded, many times', '0 failed', () => world.servedSince(mark));
+    },
+  },
   {
     name: 'exclude-and-delete',
     title: 'The exclude label, then the node is deleted and switched off; another takes its place',
@@ -87,21 +116,7 @@ async function removeMachine(
     return spread(times);
   });
   for (const key of ALL) {
-    await world.promise(`${event} (${key})`, 'no new flow after 250 ms', () =>
-      world.left(key, node, atMs, 2000),
-    );
-  }
-  // A packet does not tell which balancer it is from.
-  if (!world.options.peers) {
-    await world.promise(event, 'no new connection either, but for probes', () => {
-      const ports = [NODE_PORTS.unicorn, NODE_PORTS.api, NODE_PORTS.ssh];
-      const [from, until] = [atMs + PROPAGATION_MS, atMs + 2000];
-      const count = ports.flatMap((port) =>
-        world.options.syns.between(machine.place.address, port, from, until),
-      );
-      if (count.length > PROBES_AT_MOST) throw new Error(`${count.length} connections to its node ports`);
-      return `${count.length} connections to its node ports until 2 s after, probes included`;
-    });
+    await world.promise(`${event} (${key})`, LEFT_PROMISE, () => world.left(key, node, atMs, 2000));
   }
 
   // Eviction: a replacement elsewhere, then the pod ends with its grace period; what is in flight finishes.
@@ -127,7 +142,7 @@ async function removeMachine(
   await machine.scrap();
   await delay(2500);
   await world.promise(event, 'no failed request, streams and clones in flight finish', () =>
-    world.servedSince(mark, canMove),
+    world.servedSince(mark),
   );
 
   const again = world.mark();
@@ -140,7 +155,7 @@ async function removeMachine(
     'used, no failed request',
     async () => {
       for (const key of ALL) await world.used(key, node);
-      return world.servedSince(again, canMove);
+      return world.servedSince(again);
     },
   );
 }
@@ -152,7 +167,7 @@ export async function moveBack(world: NetWorld, node: string): Promise<void> {
   );
   await Promise.all(moved.map(({ key }) => world.startPod(key, node)));
   await Promise.all(
-    moved.filter(({ key }) => LOCAL.includes(key)).map(({ key }) => world.used(key, node, 6000)),
+    moved.filter(({ key }) => key !== 'unicorn').map(({ key }) => world.used(key, node, 6000)),
   );
   await delay(1500);
   await Promise.all(moved.map(({ key, pod }) => world.terminate(key, pod)));

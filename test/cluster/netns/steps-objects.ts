@@ -5,11 +5,10 @@ import { until } from '../child.ts';
 import { REVIEW_HOST } from '../configuration.ts';
 import { isService } from '../events.ts';
 import { serviceObject } from '../objects.ts';
-import { canMove } from './client-kinds.ts';
 import { once } from './fresh-client.ts';
-import { HTTP_PORT } from './net-setup.ts';
 import type { NetStep } from './net-steps.ts';
-import { type NetWorld, NODE_PORTS } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
+import { HTTP_PORT, NODE_PORTS } from './ports.ts';
 import { isNode } from './steps-leaving.ts';
 
 const FOLLOW_MS = 1000;
@@ -96,7 +95,7 @@ export const OBJECT_STEPS: readonly NetStep[] = [
       await old.unregister();
       world.machines.set('node-4', await renamed.rename('node-4'));
       await world.settled();
-      await world.promise('and back', '0 failed', () => world.servedSince(back, canMove));
+      await world.promise('and back', '0 failed', () => world.servedSince(back));
     },
   },
 ];

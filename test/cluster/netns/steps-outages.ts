@@ -5,9 +5,9 @@ import { until } from '../child.ts';
 import { isSlice } from '../events.ts';
 import type { FrontMode } from './api-front.ts';
 import { follows } from './following.ts';
-import { FRONT_PORT } from './net-setup.ts';
 import type { NetStep } from './net-steps.ts';
 import type { Mark, NetWorld } from './net-world.ts';
+import { FRONT_PORT } from './ports.ts';
 import { poolOf } from './steps-rollouts.ts';
 
 const OUTAGE_MS = { short: 20_000, long: 60_000 };
@@ -17,7 +17,12 @@ const LAG_MS = { short: 10_000, long: 45_000 };
 const FOLLOW_LIMIT_MS = 35_000;
 /** Nothing was heard for 90 s; the short form does not wait for it. */
 const INACTIVE_LIMIT_MS = 100_000;
+/** How long an ill API server is ill. */
+const LIE_MS = { short: 6000, long: 15_000 };
+/** What it said is looked at for so long at least: the guard's own window is shorter than the probes' verdict. */
+const AFTER_A_LIE_MS = 4000;
 const LOCAL = ['api', 'ssh'] as const;
+const SILENCE = ['inactive', 'timeout', 'connection'];
 
 export const OUTAGE_STEPS: readonly NetStep[] = [
   {
@@ -98,7 +103,10 @@ export const OUTAGE_STEPS: readonly NetStep[] = [
   ...(
     [
       ['empty', 'empty lists', ['empty-list', 'expired']],
-      ['half', 'a list with half of the nodes missing', ['expired']],
+      ['half', 'a list with half of the nodes missing', ['expired', 'unlisted']],
+      ['one-node', 'a list with one node missing', ['expired', 'unlisted']],
+      ['one-service', 'a list with one service missing', ['expired', 'unlisted']],
+      ['one-slice', 'a list with the endpoint slices of one service missing', ['expired', 'unlisted']],
       ['garbage', 'garbage', ['bad-list', 'bad-line']],
       ['slow', 'very slow', ['connection']],
       ['gone-list', '410 in the list', ['expired']],
@@ -118,6 +126,7 @@ export const OUTAGE_STEPS: readonly NetStep[] = [
     longOnly: true,
     async run(world) {
       const mark = world.mark();
+      const counted = await countsOf(world, SILENCE);
       await blackHole(world, true);
       const targets = await activeNodes(world);
       // A change that nobody can hear of, then longer than the inactivity ceiling.
@@ -130,7 +139,7 @@ export const OUTAGE_STEPS: readonly NetStep[] = [
           const text = await follows(world, INACTIVE_LIMIT_MS);
           const now = await activeNodes(world);
           if (now !== targets) throw new Error(`${now}, not ${targets}`);
-          const count = await restarts(world, ['inactive', 'timeout', 'connection']);
+          const count = await restarts(world, SILENCE, counted);
           return `${text}; ${count}; ${world.servedSince(mark)}`;
         },
       );
@@ -242,13 +251,35 @@ async function coldStart(world: NetWorld): Promise<string> {
   return `exit code ${code}, ready ${Math.round(readyMs)} ms after its start, then ${world.servedSince(from, (c) => !/ssh|clone|websocket|stream/.test(c))}`;
 }
 
-async function restarts(world: NetWorld, reasons: readonly string[]): Promise<string> {
-  const counts: string[] = [];
+/** Counts so far, so that a step tells of its own. */
+async function countsOf(
+  world: NetWorld,
+  reasons: readonly string[],
+): Promise<Readonly<Record<string, number>>> {
+  const counts: Record<string, number> = {};
   for (const reason of reasons) {
-    const count = await world.portico.metric('portico_k8s_watch_restarts_total', { reason });
-    if (count !== null && count > 0) counts.push(`${reason} ${count}`);
+    counts[reason] =
+      (reason === 'unlisted'
+        ? await world.portico.metric('portico_k8s_unlisted_objects_total')
+        : await world.portico.metric('portico_k8s_watch_restarts_total', { reason })) ?? 0;
   }
+  return counts;
+}
+
+async function restarts(
+  world: NetWorld,
+  reasons: readonly string[],
+  before: Readonly<Record<string, number>>,
+): Promise<string> {
+  const now = await countsOf(world, reasons);
+  const counts = reasons.flatMap((reason) => {
+    const count = (now[reason] ?? 0) - (before[reason] ?? 0);
+    return count > 0 ? [`${reason} ${count}`] : [];
+  });
   if (counts.length === 0) throw new Error(`none of ${reasons.join(', ')} was counted`);
+  if (reasons.includes('unlisted') && !counts.some((text) => text.startsWith('unlisted'))) {
+    throw new Error('what the list left out was not counted');
+  }
   return `counted: ${counts.join(', ')}`;
 }
 
@@ -261,12 +292,21 @@ async function illApi(
   await world.settled();
   const mark: Mark = world.mark();
   const before = await activeNodes(world);
+  const counted = await countsOf(world, reasons);
   await world.front.set(mode);
   let worst = '';
-  const endAt = performance.now() + (world.options.long ? 15_000 : 6000);
+  let lies = 0;
+  const startedAt = performance.now();
+  const shortest = startedAt + (world.options.long ? LIE_MS.long : LIE_MS.short);
+  // A reflector that still waits from the step before has not heard anything.
+  let endAt = startedAt + FOLLOW_LIMIT_MS;
   while (performance.now() < endAt) {
     const now = await activeNodes(world);
     if (now !== before) worst = now;
+    if (lies === 0) {
+      lies = (await world.front.seen()).lies;
+      if (lies > 0) endAt = Math.max(shortest, performance.now() + AFTER_A_LIE_MS);
+    }
     await delay(100);
   }
   await world.front.set('pass');
@@ -274,9 +314,10 @@ async function illApi(
     `API server: ${words}`,
     'no target lost, counted, recovery by itself, 0 failed',
     async () => {
+      if (lies === 0) throw new Error('Portico never asked');
       if (worst !== '') throw new Error(`targets became ${worst}; before: ${before}`);
       const text = await follows(world, FOLLOW_LIMIT_MS);
-      return `${text}; ${await restarts(world, reasons)}; ${world.servedSince(mark)}`;
+      return `${text}; ${await restarts(world, reasons, counted)}; ${world.servedSince(mark)}`;
     },
   );
 }

@@ -1,6 +1,6 @@
-// Portico's own parts: killed, reloaded, replaced; its credentials renewed; a second Portico beside it.
+// Portico's own parts: killed, reloaded, replaced; a second Portico beside it.
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,10 +8,9 @@ import { parse } from 'yaml';
 import { until } from '../child.ts';
 import { greet, writeKnownHosts } from '../clients-ssh.ts';
 import { Portico } from '../portico.ts';
-import { follows } from './following.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld } from './net-world.ts';
-import { makeToken } from './tokens.ts';
+import { tableOf } from './steps-drains.ts';
 
 const SOURCES = Array.from({ length: 16 }, (_, index) => `127.0.1.${index + 1}`);
 const SECOND_PORTS = { web: 8081, ssh: 2223, admin: 9902 };
@@ -79,42 +78,11 @@ export const ROLE_STEPS: readonly NetStep[] = [
     },
   },
   {
-    name: 'token-rotated',
-    title: 'The token file is rotated and the old token revoked',
-    run: rotateToken,
-  },
-  {
     name: 'two-porticos',
     title: 'Two Porticos with one configuration, started at different times',
     run: twoPorticos,
   },
 ];
-
-async function rotateToken(world: NetWorld): Promise<void> {
-  const mark = world.mark();
-  const old = await readFile(world.tokenFile, 'utf8');
-  const token = await makeToken(world, 'portico-token-2');
-  await writeFile(`${world.tokenFile}.new`, token, { mode: 0o600 });
-  await rename(`${world.tokenFile}.new`, world.tokenFile);
-  await world.kubectl.run(['delete', 'secret', 'portico-token-1', '-n', world.account.namespace]);
-  // The API server keeps a token it has accepted for 10 s.
-  await delay(11_000);
-  await world.front.set('pass');
-  await world.promise(
-    'token file rotated, old token revoked',
-    'no gap beyond the back-off, no secret in the log',
-    async () => {
-      const startedAt = performance.now();
-      await follows(world, 35_000);
-      const tookMs = Math.round(performance.now() - startedAt);
-      const log = await readFile(world.portico.logFile, 'utf8');
-      for (const secret of [old, token]) {
-        if (log.includes(secret.trim().split('.')[2]!)) throw new Error('the log holds a token');
-      }
-      return `a change is in force ${tookMs} ms after the watches were cut; ${world.servedSince(mark)}`;
-    },
-  );
-}
 
 async function twoPorticos(world: NetWorld): Promise<void> {
   const directory = path.join(world.options.directory, 'portico-2');
@@ -159,10 +127,4 @@ async function twoPorticos(world: NetWorld): Promise<void> {
   } finally {
     await second.drain(10_000);
   }
-}
-
-async function tableOf(portico: Portico): Promise<string> {
-  const { body } = await portico.admin('/snapshot');
-  const { pools } = JSON.parse(body) as { pools: { name: string; checksum: string }[] };
-  return pools.find((pool) => pool.name === 'git-ssh')?.checksum ?? '';
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isSlice } from '../events.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld, ServiceKey } from './net-world.ts';
+import { LEFT_PROMISE } from './steps-leaving.ts';
 
 /** Enough for kube-proxy, which syncs at most once a second, and for what the pod has in flight. */
 const GRACE_MS = 3000;
@@ -44,7 +45,7 @@ export const ROLLOUT_STEPS: readonly NetStep[] = [
 
 async function moveLocal(
   world: NetWorld,
-  keys: readonly ServiceKey[],
+  keys: readonly ('api' | 'ssh')[],
   from: string,
   to: string,
 ): Promise<string[]> {
@@ -64,7 +65,7 @@ async function moveLocal(
     events.map(({ key, atMs }) => world.shown(poolOf(key), { [from]: DRAINING }, atMs)),
   );
   for (const { key, atMs } of events) {
-    await world.promise(`Local, ${key} terminating on ${from}`, 'no new request after 250 ms', () =>
+    await world.promise(`Local, ${key} terminating on ${from}`, LEFT_PROMISE, () =>
       world.left(key, from, atMs, GRACE_MS),
     );
   }

@@ -177,6 +177,7 @@ test('what a list leaves out is told apart from what an event ended, until it is
   await rig.passBackoff();
   await eventually(() => rig.names().length === 1 && api.watches('nodes') === 1);
   assert.deepEqual(unlisted(), ['missed']);
+  assert.equal(rig.counts.of('unlisted').length, 1);
   api.put('nodes', node('missed'));
   await eventually(() => rig.names().length === 2);
   assert.deepEqual(unlisted(), []);

@@ -1,0 +1,62 @@
+// `npm run test:cluster`: both worlds one after the other, the API server's scenario and the one in network namespaces.
+
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const HELP = `usage: npm run test:cluster -- [options]
+
+  (none)              both parts, the world in namespaces in its short form
+  --part api          the scenario on a real API server alone; further options are its own (--part api --help)
+  --part netns        the world in network namespaces alone; further options are its own (--part netns --help)
+
+With KUBECONFIG set only the part that needs no namespaces runs, against that cluster.
+exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (the world in namespaces needs
+Linux and root; what can run has run and passed)`;
+
+const EXIT_OK = 0;
+const EXIT_USAGE = 2;
+const EXIT_NOT_HERE = 3;
+const PARTS = { api: 'scenario.ts', netns: 'netns/scenario.ts' } as const;
+type Part = keyof typeof PARTS;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Runs a part to its end; a signal to this process reaches it, and its own clean-up is waited for. */
+async function run(part: Part, words: readonly string[]): Promise<number> {
+  const program = fileURLToPath(new URL(PARTS[part], import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, program, ...words], { stdio: 'inherit' });
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, pass);
+  return await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  if (words[0] === '--part') {
+    const [, part, ...rest] = words;
+    if (part !== 'api' && part !== 'netns') {
+      say(HELP);
+      return EXIT_USAGE;
+    }
+    return await run(part, rest);
+  }
+  if (words.length > 0) {
+    say(HELP);
+    return words[0] === '--help' ? EXIT_OK : EXIT_USAGE;
+  }
+  const api = await run('api', []);
+  if (api !== EXIT_OK) return api;
+  if ((process.env['KUBECONFIG'] ?? '') !== '') {
+    say('the world in network namespaces was left out: KUBECONFIG names a cluster that has none');
+    return EXIT_OK;
+  }
+  say('\nThe world in network namespaces');
+  const netns = await run('netns', []);
+  if (netns === EXIT_NOT_HERE) say('the other part has passed; the world in namespaces needs Linux and root');
+  return netns;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,56 @@
+// In which order the dials of one request go to a pool whose connects hang.
+
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { Member } from '../../../src/model/picker.ts';
+import { Deadlines } from '../../../src/proxy/deadlines.ts';
+import { Attempts, type Connect } from '../../../src/proxy/upstream/attempts.ts';
+import type { Pool } from '../../../src/proxy/upstream/pool.ts';
+import type { Dial } from '../../../src/proxy/upstream/upstream-stream.ts';
+
+type Context = ConstructorParameters<typeof Attempts>[0];
+
+/** Members by name; those with `*` are last resorts. A dial to any of them hangs. */
+function dialsOf(names: readonly string[], rounds: number): readonly string[] {
+  const members = names.map(
+    (name) =>
+      ({
+        identity: name,
+        lastResort: name.endsWith('*'),
+        live: { suspectUntilMs: 0, begin: () => {}, end: () => {}, suspect: () => {} },
+      }) as unknown as Member,
+  );
+  const left = (tried: readonly Member[], lastResort: boolean): Member | undefined =>
+    members.find((member) => member.lastResort === lastResort && !tried.includes(member));
+  const pool = {
+    members,
+    picker: { pick: (_hash: number, tried: readonly Member[]) => left(tried, false) ?? left(tried, true) },
+    mayHedge: () => true,
+    meters: { retried: () => {} },
+  } as unknown as Pool;
+  const dialled: string[] = [];
+  const connect: Connect<Dial> = (_pool, target) => {
+    dialled.push(members.find(({ live }) => live === target)!.identity);
+    return { connected: false, target, close: () => {} } as unknown as Dial;
+  };
+  const context = { deadlines: new Deadlines(() => 0), now: () => 0 } as unknown as Context;
+  const attempts = new Attempts(context, connect);
+  const nobody = { onUpstreamConnected: () => {}, onUpstreamConnectFailed: () => {} };
+  attempts.reset(nobody, pool, 0, 'any');
+  attempts.dial(0);
+  for (let round = 1; round < rounds; round++) attempts.onDeadline(0);
+  attempts.cancel();
+  return dialled;
+}
+
+it('goes once more round the good ones before a last resort: another connection may lead to another pod', () => {
+  assert.deepEqual(dialsOf(['a', 'b', 'c*'], 6), ['a', 'b', 'a', 'b', 'c*', 'a']);
+});
+
+it('goes to the last resorts at once where there is nothing else', () => {
+  assert.deepEqual(dialsOf(['a*', 'b*'], 3), ['a*', 'b*', 'a*']);
+});
+
+it('goes round and round where there are no last resorts', () => {
+  assert.deepEqual(dialsOf(['a', 'b'], 5), ['a', 'b', 'a', 'b', 'a']);
+});
