@@ -178,6 +178,7 @@ function processIo(): CliIo {
     env: process.env,
     isTerminal: { stdout: process.stdout.isTTY === true, stderr: process.stderr.isTTY === true },
     now: () => performance.now(),
+    wallClock: () => Date.now(),
     sleep: (ms) => sleep(ms),
   };
 }

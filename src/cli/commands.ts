@@ -1,5 +1,6 @@
 // One function for each command that does not serve: reads its options, calls the admin HTTP or the configuration, prints.
 
+import { certificateRows } from '../config/certificate-rows.ts';
 import { jsonSchema } from '../config/json-schema.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblems } from '../config/problem.ts';
@@ -7,24 +8,28 @@ import { isExplanationAnswer, isReloadAnswer, isTargetListAnswer } from './admin
 import { type CommandName, EXIT, type ExitCode } from './command-table.ts';
 import { helpText } from './help.ts';
 import type { CheckOptions, ExplainOptions, ReloadOptions, TargetsOptions } from './parse-arguments.ts';
-import { renderExplanation, renderReasons, renderTargets } from './render.ts';
+import { renderCertificates, renderExplanation, renderReasons, renderTargets } from './render.ts';
 import { type CliIo, count, painter, printable, usesColour } from './terminal.ts';
 import { CommandFailed, expectAnswer, queryText, refusal, withAdmin } from './with-admin.ts';
 
-/** `portico check`: 0 with the number of warnings, 1 with the problems. */
+/** `portico check`: 0 with the number of warnings and a row for each certificate, 1 with the problems. */
 export async function check(options: CheckOptions, io: CliIo): Promise<ExitCode> {
-  const result = await loadConfig(options.file, io.env);
+  const result = await loadConfig(options.file, io.env, io.wallClock());
   const ok = 'config' in result;
   const problems = ok ? [] : result.problems;
   const warnings = ok ? result.warnings : [];
+  const certificates = ok ? await certificateRows(result.config) : [];
   if (options.json) {
-    io.stdout(`${JSON.stringify({ ok, problems, warnings }, null, 2)}\n`);
+    io.stdout(`${JSON.stringify({ ok, problems, warnings, certificates }, null, 2)}\n`);
     return ok ? EXIT.ok : EXIT.failed;
   }
   io.stderr(formatProblems([...problems, ...warnings], { colour: usesColour(io, 'stderr') }));
   const file = printable(options.file);
   if (ok) {
     io.stdout(`${file}: valid${warnings.length === 0 ? '' : `, ${count(warnings.length, 'warning')}`}\n`);
+    if (certificates.length > 0) {
+      io.stdout(renderCertificates(certificates, io.wallClock(), painter(usesColour(io, 'stdout'))));
+    }
     return EXIT.ok;
   }
   io.stderr(`${file}: ${count(problems.length, 'problem')}\n`);

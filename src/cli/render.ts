@@ -1,5 +1,7 @@
 // Targets and explanations as text for people.
 
+import { EXPIRY_WARNING_MS } from '../config/certificate-pair.ts';
+import type { CertificateRow } from '../config/certificate-rows.ts';
 import type { ExplainedTarget } from '../model/targets.ts';
 import type { ExplanationAnswer, UrlExplanationAnswer } from './admin-answers.ts';
 import { type Cell, type Paint, printable, table } from './terminal.ts';
@@ -32,6 +34,27 @@ export function renderTargets(targets: readonly ExplainedTarget[], paint: Paint)
     { text: target.reasons.map((reason) => reason.code).join(', ') || '-' },
   ]);
   return table(HEADER, rows, NUMBERS, paint);
+}
+
+const DAY_MS = 86_400_000;
+
+/** The certificates below `portico check`. */
+export function renderCertificates(rows: readonly CertificateRow[], nowMs: number, paint: Paint): string {
+  const cells = rows.map(({ certificate, listeners, names, notAfter }): Cell[] => [
+    { text: certificate },
+    { text: listeners.join(', ') },
+    { text: names.join(', ') || '-' },
+    notAfter === null ? { text: 'read when Portico runs', colour: 'dim' } : expiryCell(notAfter, nowMs),
+  ]);
+  return table(['CERTIFICATE', 'LISTENERS', 'NAMES', 'EXPIRES'], cells, new Set(), paint);
+}
+
+function expiryCell(notAfter: string, nowMs: number): Cell {
+  const leftMs = Date.parse(notAfter) - nowMs;
+  const date = notAfter.slice(0, 10);
+  if (leftMs <= 0) return { text: `${date} (expired)`, colour: 'red' };
+  const days = Math.floor(leftMs / DAY_MS);
+  return coloured(`${date} (${days} d)`, leftMs <= EXPIRY_WARNING_MS ? 'yellow' : 'green');
 }
 
 /** The answer of `portico targets --why`. */

@@ -8,6 +8,8 @@ export interface CliIo {
   readonly isTerminal: { readonly stdout: boolean; readonly stderr: boolean };
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Epoch milliseconds. */
+  readonly wallClock: () => number;
   readonly sleep: (ms: number) => Promise<void>;
 }
 

@@ -117,11 +117,13 @@ function buildTls(
   const { certificates, unknownNames, profile, tickets, clientAuth } = tls;
   const orNull = (path: string | undefined): string | null => (path === undefined ? null : absolute(path));
   return {
-    certificates: certificates.map(({ cert, key, ocsp }) => ({
-      cert: absolute(cert),
-      key: absolute(key),
-      ocsp: orNull(ocsp),
-    })),
+    certificates: certificates.map(({ cert = '', key = '', ocsp, secret }) => {
+      if (secret === undefined) {
+        return { kind: 'files', cert: absolute(cert), key: absolute(key), ocsp: orNull(ocsp) };
+      }
+      const [namespace = '', name = ''] = secret.name.split('/');
+      return { kind: 'secret', cluster: secret.cluster, namespace, name };
+    }),
     unknownNames,
     profile,
     tickets,

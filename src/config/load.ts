@@ -17,8 +17,9 @@ export type LoadResult = ParseResult;
  * Loads the file at `path`; relative paths in it start from its directory. Beside the checks of `parseConfig`,
  * certificates, keys and the token file must be readable and fit together. Never rejects: a file that cannot be
  * read is a problem too.
+ * @param nowMs epoch milliseconds: certificates that end soon are warned of
  */
-export async function loadConfig(path: string, env: Environment): Promise<LoadResult> {
+export async function loadConfig(path: string, env: Environment, nowMs: number): Promise<LoadResult> {
   const content = await readConfig(path);
   if (typeof content !== 'string') {
     return { problems: [content] };
@@ -27,7 +28,7 @@ export async function loadConfig(path: string, env: Environment): Promise<LoadRe
   if ('problems' in result || places === null) {
     return result;
   }
-  const files = await checkNamedFiles(result.config, places);
+  const files = await checkNamedFiles(result.config, places, nowMs);
   if (files.problems.length > 0) {
     return { problems: files.problems.map((finding) => tree.locate(finding)) };
   }

@@ -4,6 +4,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { ClientAuthConfig, Config } from '../model/config.ts';
+import { EXPIRY_WARNING_MS, factsOf } from './certificate-pair.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
 import type { Places } from './validate.ts';
@@ -17,13 +18,16 @@ export interface FileFindings {
  * Reads every certificate and key (PEM) and checks that they belong together; checks that the token file holds
  * something. A kubeconfig that is missing is a warning only: it may be written later.
  */
-export async function checkNamedFiles(config: Config, places: Places): Promise<FileFindings> {
+export async function checkNamedFiles(config: Config, places: Places, nowMs: number): Promise<FileFindings> {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   for (const [index, { tls }] of config.listeners.entries()) {
     for (const [position, pair] of (tls?.certificates ?? []).entries()) {
       const place = [...places.at('listeners', index), 'tls', 'certificates', position];
-      problems.push(...(await checkPair(pair, place)));
+      if (pair.kind === 'secret') continue;
+      const found = await checkPair(pair, place);
+      problems.push(...found);
+      if (found.length === 0) warnings.push(...(await checkExpiry(pair.cert, [...place, 'cert'], nowMs)));
       if (pair.ocsp !== null) problems.push(...(await checkStaple(pair.ocsp, [...place, 'ocsp'])));
     }
     if (tls !== null && tls.clientAuth !== null) {
@@ -116,6 +120,18 @@ async function checkStaple(path: string, place: Path): Promise<readonly Finding[
   if (text.startsWith('0')) return [];
   const message = `${quote(path)} holds no OCSP response`;
   return [finding(place, 'tls-ocsp', message, 'Give a DER file, as openssl ocsp -respout writes it.')];
+}
+
+/** A warning, not a problem: an expired certificate is no reason to serve nothing. */
+async function checkExpiry(path: string, place: Path, nowMs: number): Promise<readonly Finding[]> {
+  const { notAfterMs } = factsOf(new X509Certificate(await readFile(path)));
+  const leftMs = notAfterMs - nowMs;
+  if (leftMs > EXPIRY_WARNING_MS) return [];
+  const when = new Date(notAfterMs).toISOString().slice(0, 10);
+  const message = `the certificate ${quote(path)} ${leftMs <= 0 ? 'expired' : 'expires'} on ${when}`;
+  return [
+    finding(place, 'certificate-expires', message, 'Renew it: a changed file is taken without a reload.'),
+  ];
 }
 
 function parseCertificate(text: string, path: string, place: Path): X509Certificate | Finding {

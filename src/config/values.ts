@@ -265,3 +265,14 @@ export function isPrime(number: number): boolean {
   }
   return true;
 }
+
+/** `namespace/name` of a Secret; names may have dots (Kubernetes, DNS subdomain names). */
+export function parseSecretName(written: string): string | Refusal {
+  if (/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\/[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/.test(written)) {
+    return written;
+  }
+  const fix = /^[a-z0-9.-]+$/.test(written)
+    ? `Name the namespace: default/${written}.`
+    : 'Write namespace/name.';
+  return new Refusal('secret-invalid', `${quote(written)} does not name a Secret`, fix);
+}

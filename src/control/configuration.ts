@@ -7,7 +7,7 @@ import type { Config } from '../model/config.ts';
 import type { NamedSecrets } from '../model/secrets.ts';
 import type { ReloadOutcome } from './admin/admin-source.ts';
 import type { Clock } from './discovery/clock.ts';
-import { readSecrets } from './secrets.ts';
+import { readSecrets } from './tls/read-secrets.ts';
 
 /** A configuration with the certificates and keys that it names. */
 export interface Loaded {
@@ -162,7 +162,7 @@ export class Configuration {
 
   async #load(): Promise<Loaded | { readonly problems: readonly Problem[] }> {
     const { path, environment, log } = this.#options;
-    const result = await loadConfig(path, environment);
+    const result = await loadConfig(path, environment, this.#options.clock.now());
     if ('problems' in result) return result;
     for (const { code, file, line, column, message } of result.warnings) {
       log.warn({ code, file, line, column }, message);

@@ -6,6 +6,7 @@ import { type OnCount, RESOURCES } from './discovery/counts.ts';
 import type { ProbeResult } from './health/probe-result.ts';
 import type { ProbeSpec } from './health/scheduler.ts';
 import type { PoolCounts } from './targets/counts.ts';
+import type { CertificateState, MaterialResult } from './tls/material.ts';
 
 export class ControllerMeters {
   readonly #board: MetricsBoard;
@@ -41,6 +42,10 @@ export class ControllerMeters {
     this.#board.observe(slot, result.durationMs / 1000);
   }
 
+  certificateChanged(certificate: string, result: MaterialResult): void {
+    this.#add(this.#board.counter('portico_tls_certificate_changes_total', { certificate, result }));
+  }
+
   readonly discovered: OnCount = (name, labels) => {
     if (name === 'unlisted') {
       const { cluster, kind } = labels as { cluster: string; kind: string };
@@ -52,13 +57,23 @@ export class ControllerMeters {
   };
 
   /** Sets the gauges that describe targets and clusters; called before a scrape. */
-  describe(pools: readonly PoolCounts[], clusters: readonly ClusterStatus[]): void {
+  describe(
+    pools: readonly PoolCounts[],
+    clusters: readonly ClusterStatus[],
+    certificates: readonly CertificateState[],
+  ): void {
     const before = this.#gauges;
     this.#gauges = new Set();
     for (const counts of pools) this.#describePool(counts);
+    for (const { certificate, notAfterMs } of certificates) {
+      const slot = this.#board.gauge('portico_tls_certificate_not_after_timestamp_seconds', { certificate });
+      this.#set(slot, notAfterMs / 1000);
+    }
     for (const { cluster, kinds, syncedAtMs } of clusters) {
       for (const kind of RESOURCES) {
         const status = kinds[kind];
+        // No Secret is read where none is named.
+        if (kind === 'secrets' && status.scopes.length === 0) continue;
         const labels = { cluster, kind };
         this.#set(
           this.#board.gauge('portico_k8s_watch_up', labels),

@@ -9,7 +9,6 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
-import { NO_SECRETS } from '../model/secrets.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
 import { createProcessMetrics } from '../telemetry/process-metrics.ts';
@@ -25,11 +24,12 @@ import { DrainStore } from './drain-store.ts';
 import { createProber } from './health/probes.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
-import { scopesOf } from './scopes.ts';
+import { scopesOf, secretsOf } from './scopes.ts';
 import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
 import type { Drain } from './targets/drains.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
-import { type KeptTicketKeys, TicketRotation } from './tls-tickets.ts';
+import { Material } from './tls/material.ts';
+import { type KeptTicketKeys, TicketRotation } from './tls/ticket-rotation.ts';
 
 export interface ControllerOptions {
   readonly configPath: string;
@@ -83,6 +83,7 @@ export class Controller {
   #draining = false;
   #loaded: Loaded | null = null;
   readonly #tickets: TicketRotation;
+  readonly #material: Material;
   #cancelRotation: () => void = () => {};
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
@@ -179,6 +180,15 @@ export class Controller {
     const kept = start.configuration as KeptConfiguration | null;
     this.#tickets = new TicketRotation(this.#clock.now(), kept?.tickets ?? null);
     this.#awaitRotation();
+    this.#material = new Material(
+      {
+        clock: this.#clock,
+        log: this.#log,
+        onChange: () => this.#publishSecrets(),
+        onResult: (certificate, result) => this.#meters.certificateChanged(certificate, result),
+      },
+      kept?.secrets ?? null,
+    );
     this.#restore(start.retained as Retained | null);
     if (start.version > 0) {
       this.#awaitsLive = true;
@@ -236,6 +246,7 @@ export class Controller {
   async close(): Promise<void> {
     clearInterval(this.#retainTimer);
     this.#cancelRotation();
+    await this.#material.close();
     this.#publisher.close();
     this.#desk.close();
     await Promise.all([this.#admin?.close(ADMIN_CLOSE_MS), this.#engine.close(), this.#discovery?.close()]);
@@ -247,6 +258,8 @@ export class Controller {
   #force(loaded: Loaded): number {
     const { config } = loaded;
     this.#loaded = loaded;
+    this.#material.setConfig(config, loaded.secrets);
+    this.#takeSecrets();
     this.#keep();
     this.#options.setLogLevel(config.log.level);
     this.#options.send({ kind: 'settings', workers: config.workers });
@@ -255,7 +268,7 @@ export class Controller {
     this.#takeStateDirectory(config.stateDirectory);
     this.#engine.setConfig(config);
     if (this.#discovery === null) this.#startDiscovery(config);
-    else this.#discovery.setClusters(config.clusters, scopesOf(config));
+    else this.#discovery.setClusters(config.clusters, scopesOf(config), secretsOf(config));
     this.#takeInventory(this.#discovery!.inventory(), 0);
     this.#engine.flush();
     const snapshot = this.#engine.snapshot();
@@ -281,19 +294,31 @@ export class Controller {
 
   #keep(): void {
     if (this.#loaded === null) return;
-    const configuration: KeptConfiguration = { ...this.#loaded, tickets: this.#tickets.kept };
+    const configuration: KeptConfiguration = {
+      config: this.#loaded.config,
+      secrets: this.#material.secrets,
+      tickets: this.#tickets.kept,
+    };
     this.#options.send({ kind: 'keep-configuration', configuration });
+  }
+
+  /** True when a Secret is other than before. */
+  #takeSecrets(): boolean {
+    return this.#material.setSecrets(({ cluster, namespace, name }) => {
+      const fact = this.#discovery?.secret(cluster, `${namespace}/${name}`);
+      return typeof fact === 'object' ? { cert: fact.cert, key: fact.key, staple: null } : fact;
+    });
   }
 
   /** True when they are others than before. */
   #setSecrets(): boolean {
-    const named = this.#loaded?.secrets ?? NO_SECRETS;
-    return this.#publisher.setSecrets({ ...named, ticketKeys: this.#tickets.keys });
+    return this.#publisher.setSecrets({ ...this.#material.secrets, ticketKeys: this.#tickets.keys });
   }
 
   /** New secrets for the workers, with the snapshot that they have. */
   #publishSecrets(): void {
     const snapshot = this.#engine.snapshot();
+    this.#keep();
     if (this.#setSecrets() && snapshot !== null) this.#publisher.publish(snapshot);
   }
 
@@ -301,7 +326,6 @@ export class Controller {
     const { now, after } = this.#clock;
     this.#cancelRotation = after(Math.max(0, this.#tickets.dueAtMs - now()), () => {
       this.#tickets.rotate(now());
-      this.#keep();
       this.#publishSecrets();
       this.#log.info({ code: 'ticket-keys-rotated' }, 'session ticket keys rotated');
       this.#awaitRotation();
@@ -328,6 +352,10 @@ export class Controller {
     this.#discovery = createDiscovery({
       clusters: config.clusters,
       scopes: scopesOf(config),
+      secrets: secretsOf(config),
+      onSecrets: () => {
+        if (this.#takeSecrets()) this.#publishSecrets();
+      },
       store: createInventoryStore({
         directory: config.stateDirectory,
         clock,
@@ -371,7 +399,11 @@ export class Controller {
   }
 
   async #metricsText(): Promise<string> {
-    this.#meters.describe(this.#engine.counts(), this.#discovery?.status() ?? []);
+    this.#meters.describe(
+      this.#engine.counts(),
+      this.#discovery?.status() ?? [],
+      this.#material.certificates,
+    );
     // What has been shown must not go back when this process is killed before its next report.
     this.#retain();
     return this.#merge.text() + (await this.#processMetrics.text());

@@ -1,7 +1,8 @@
 // Which namespaces each cluster's services and endpoint slices are read from: no more than the configuration names.
 
 import type { Config } from '../model/config.ts';
-import type { Scopes } from './discovery/discovery.ts';
+import type { Scopes, SecretNames } from './discovery/discovery.ts';
+import { certificateSources } from './tls/read-secrets.ts';
 
 /** A rule with a `{capture}` in its namespace needs the whole cluster; otherwise only the named namespaces are read. */
 export function scopesOf(config: Config): Scopes {
@@ -25,4 +26,15 @@ export function scopesOf(config: Config): Scopes {
   return Object.fromEntries(
     config.clusters.map(({ name }) => [name, whole.has(name) ? 'all' : [...(named.get(name) ?? [])].sort()]),
   );
+}
+
+/** The Secrets that listeners name, by cluster. */
+export function secretsOf(config: Config): SecretNames {
+  const named = new Map<string, Set<string>>();
+  for (const source of certificateSources(config).values()) {
+    if (source.kind !== 'secret') continue;
+    const names = named.get(source.cluster) ?? new Set();
+    named.set(source.cluster, names.add(`${source.namespace}/${source.name}`));
+  }
+  return Object.fromEntries([...named].map(([cluster, names]) => [cluster, [...names].sort()]));
 }

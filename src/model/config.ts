@@ -98,13 +98,22 @@ export interface ListenerTls {
 
 export type TlsProfile = 'intermediate' | 'modern';
 
-export interface CertificateSource {
-  /** Paths are absolute. */
-  readonly cert: string;
-  readonly key: string;
-  /** File with the OCSP response to staple, DER; null staples none. */
-  readonly ocsp: string | null;
-}
+export type CertificateSource =
+  | {
+      readonly kind: 'files';
+      /** Paths are absolute. */
+      readonly cert: string;
+      readonly key: string;
+      /** File with the OCSP response to staple, DER; null staples none. */
+      readonly ocsp: string | null;
+    }
+  /** A Secret of type `kubernetes.io/tls`. */
+  | {
+      readonly kind: 'secret';
+      readonly cluster: string;
+      readonly namespace: string;
+      readonly name: string;
+    };
 
 export interface ClientAuthConfig {
   /** `optional` serves clients without a certificate, or with one that does not verify, too. */

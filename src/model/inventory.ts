@@ -90,3 +90,11 @@ export interface EndpointFact {
   readonly serving: boolean;
   readonly terminating: boolean;
 }
+
+/** A Secret of type `kubernetes.io/tls`. Never part of an inventory, so never on disk. */
+export interface SecretFact extends ObjectIdentity {
+  readonly namespace: string;
+  /** PEM. */
+  readonly cert: string;
+  readonly key: string;
+}

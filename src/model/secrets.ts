@@ -29,5 +29,10 @@ export const NO_SECRETS: Secrets = { pairs: {}, files: {}, ticketKeys: [] };
 
 /** Names the pair of a source; a source that is named twice is read once. */
 export function certificateKey(source: CertificateSource): string {
-  return `${source.cert}\n${source.key}`;
+  return source.kind === 'files' ? `${source.cert}\n${source.key}` : `secret ${certificateLabel(source)}`;
+}
+
+/** Names a source to people: in the log, as a metric label. */
+export function certificateLabel(source: CertificateSource): string {
+  return source.kind === 'files' ? source.cert : `${source.cluster}/${source.namespace}/${source.name}`;
 }

@@ -179,6 +179,17 @@ export const FAMILIES = {
     'timestamp',
     'max',
   ),
+  portico_tls_certificate_not_after_timestamp_seconds: gauge(
+    'controller',
+    ['certificate'],
+    'When a certificate in force expires',
+    'timestamp',
+  ),
+  portico_tls_certificate_changes_total: counter(
+    'controller',
+    ['certificate', 'result'],
+    'Changed certificates that were taken, and those that were not with the reason',
+  ),
   portico_k8s_watch_up: gauge(
     'controller',
     ['cluster', 'kind'],

@@ -18,6 +18,7 @@ import type {
   ReloadOutcome,
 } from '../../src/control/admin/admin-source.ts';
 import { EXCLUDED, FakeSource, TARGET } from '../control/admin/fake-source.ts';
+import { certificateFor } from '../support/certificates.ts';
 
 // The command line must not import the controller, so the two descriptions of the answers are held together here.
 type Found = Omit<Extract<DrainOutcome, { found: true }>, 'found'> & DrainSubject;
@@ -66,6 +67,7 @@ async function run(words: readonly string[], part: Partial<CliIo> = {}): Promise
     env: { PORTICO_ADMIN: server.address },
     isTerminal: { stdout: false, stderr: false },
     now: () => now,
+    wallClock: () => Date.now(),
     sleep: (ms) => {
       now += ms;
       return Promise.resolve();
@@ -362,6 +364,35 @@ describe('portico check and schema', () => {
     const { ok, problems } = JSON.parse(json.out) as { ok: boolean; problems: { line: number }[] };
     assert.deepEqual([json.code, ok, problems[0]?.line], [1, false, 1]);
     assert.equal((await run(['check', join(directory, 'absent.yaml')])).code, 1);
+  });
+
+  it('shows the certificates of a valid file and when they end, and warns of those that end soon', async () => {
+    const { cert, key } = await certificateFor('a.example.com', 'b.example.com');
+    await writeFile(join(directory, 'tls.crt'), cert);
+    await writeFile(join(directory, 'tls.key'), key);
+    const file = join(directory, 'tls.yaml');
+    const certificates =
+      '[{ cert: tls.crt, key: tls.key }, { secret: { cluster: iad, name: web/www.example } }]';
+    const text = [
+      'clusters: [{ name: iad, inCluster: true }]',
+      `listeners: [{ name: web, bind: "127.0.0.1:8080", protocol: https, tls: { certificates: ${certificates} } }]`,
+      'routes: [{ name: all, hosts: ["*"], rules: [{ respond: { status: 200 } }] }]',
+      '',
+    ].join('\n');
+    await writeFile(file, text);
+    const passed = await run(['check', file]);
+    assert.equal(passed.code, 0, passed.err);
+    assert.match(passed.out, /^CERTIFICATE +LISTENERS +NAMES +EXPIRES$/m);
+    assert.match(passed.out, /tls\.crt +web +a\.example\.com, b\.example\.com +\d{4}-\d\d-\d\d \(\d d\)$/m);
+    assert.match(passed.out, /^iad\/web\/www\.example +web +- +read when Portico runs$/m);
+    assert.match(passed.out, /valid, 1 warning/);
+    assert.match(passed.err, /certificate "[^"]*tls\.crt" expires on /);
+    const later = await run(['check', file], { wallClock: () => Date.now() + 3 * 86_400_000 });
+    assert.match(later.out, /\(expired\)$/m);
+    const { certificates: rows } = JSON.parse((await run(['check', file, '--json'])).out) as {
+      certificates: object[];
+    };
+    assert.equal(rows.length, 2);
   });
 
   it('prints a JSON Schema', async () => {

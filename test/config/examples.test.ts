@@ -16,7 +16,7 @@ test('there are the three examples that the documentation names', () => {
 
 for (const name of examples) {
   test(`the example ${name} loads, with no warning but for the kubeconfig that is the reader's own`, async () => {
-    const result = await loadConfig(`${directory}${name}`, {});
+    const result = await loadConfig(`${directory}${name}`, {}, Date.now());
     assert.ok('config' in result, JSON.stringify(result));
     assert.deepEqual(
       result.warnings.filter(({ code }) => code !== 'kubeconfig-missing'),
@@ -74,7 +74,7 @@ test('the designed shape loads, paths absolute and the service rule with a templ
   const config = valid(SHAPE);
   assert.deepEqual(config.clusters[0]?.kubeconfig, { path: '/etc/portico/kubeconfig', context: 'iad' });
   assert.deepEqual(config.listeners[1]?.tls, {
-    certificates: [{ cert: '/etc/portico/tls.crt', key: '/etc/portico/tls.key', ocsp: null }],
+    certificates: [{ kind: 'files', cert: '/etc/portico/tls.crt', key: '/etc/portico/tls.key', ocsp: null }],
     unknownNames: 'default',
     profile: 'intermediate',
     tickets: true,

@@ -46,7 +46,7 @@ after(() => rm(directory, { recursive: true }));
 async function codes(text: string | Buffer): Promise<unknown> {
   const path = join(directory, 'portico.yaml');
   await writeFile(path, text);
-  const result = await loadConfig(path, {});
+  const result = await loadConfig(path, {}, Date.now());
   return 'problems' in result
     ? result.problems.map(({ code, line, column }) => [code, line, column])
     : 'valid';
@@ -81,7 +81,7 @@ test('a token file must hold something', async () => {
 test('a kubeconfig that is not there yet is a warning', async () => {
   const path = join(directory, 'cluster.yaml');
   await writeFile(path, `${MINIMAL}clusters: [{ name: iad, kubeconfig: { path: nowhere } }]\n`);
-  const result = await loadConfig(path, {});
+  const result = await loadConfig(path, {}, Date.now());
   assert.ok('config' in result);
   assert.deepEqual(
     result.warnings.map(({ code }) => code),
@@ -94,7 +94,7 @@ test('a file that is missing, a directory, too large or not UTF-8 is a problem o
   assert.deepEqual(await codes(Buffer.from([0x61, 0xff, 0xfe])), [['file-encoding', 1, 1]]);
   assert.deepEqual(await codes('x'.repeat(4 * 1024 * 1024 + 1)), [['file-too-large', 1, 1]]);
   for (const path of [join(directory, 'missing.yaml'), directory]) {
-    const result = await loadConfig(path, {});
+    const result = await loadConfig(path, {}, Date.now());
     assert.ok('problems' in result);
     assert.deepEqual(
       result.problems.map(({ code }) => code),

@@ -43,7 +43,7 @@ async function scopes(
       ],
     };
     await writeFile(file, JSON.stringify(configuration));
-    const result = await loadConfig(file, {});
+    const result = await loadConfig(file, {}, Date.now());
     assert.ok(!('problems' in result), JSON.stringify(result));
     return scopesOf(result.config);
   } finally {

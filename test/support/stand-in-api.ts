@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-export type StandInResource = 'nodes' | 'services' | 'endpointslices';
+export type StandInResource = 'nodes' | 'services' | 'endpointslices' | 'secrets';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests build API objects of every shape, broken ones most of all.
 export type RawObject = Record<string, any>;
@@ -58,6 +58,7 @@ const shapes: Record<StandInResource, { kind: string; apiVersion: string }> = {
   nodes: { kind: 'Node', apiVersion: 'v1' },
   services: { kind: 'Service', apiVersion: 'v1' },
   endpointslices: { kind: 'EndpointSlice', apiVersion: 'discovery.k8s.io/v1' },
+  secrets: { kind: 'Secret', apiVersion: 'v1' },
 };
 
 export class StandInApi {
@@ -228,7 +229,7 @@ export class StandInApi {
   /** The body of a well-behaved list: for faults that send most of it. */
   listBody(request: StandInRequest): string {
     const items = [...this.#objects.values()]
-      .filter(({ resource, object }) => resource === request.resource && inScope(object, request.namespace))
+      .filter(({ resource, object }) => resource === request.resource && inScope(object, request))
       .map(({ object: { kind: _kind, apiVersion: _apiVersion, ...item } }) => item);
     const { kind, apiVersion } = shapes[request.resource];
     const limit = Number(request.query.get('limit') ?? 0);
@@ -406,7 +407,9 @@ function keyOf(resource: StandInResource, object: RawObject): string {
   return `${resource} ${object['metadata'].namespace ?? ''}/${object['metadata'].name}`;
 }
 
-function inScope(object: RawObject, namespace: string | null): boolean {
+function inScope(object: RawObject, { namespace, query }: StandInRequest): boolean {
+  const selector = query.get('fieldSelector');
+  if (selector !== null && selector !== `metadata.name=${object['metadata'].name}`) return false;
   return namespace === null || object['metadata'].namespace === namespace;
 }
 
@@ -415,7 +418,7 @@ function fits(watcher: Watcher, resource: StandInResource | undefined): boolean 
 }
 
 function sendEvent({ request, response }: Watcher, { resource, type, object }: StoredEvent): void {
-  if (resource !== request.resource || !inScope(object, request.namespace)) return;
+  if (resource !== request.resource || !inScope(object, request)) return;
   response.write(`${JSON.stringify({ type, object })}\n`);
 }
 
@@ -423,7 +426,7 @@ function readRequest(raw: IncomingMessage, basePath: string): StandInRequest | n
   const url = new URL(raw.url ?? '/', 'http://stand-in');
   if (!url.pathname.startsWith(basePath)) return null;
   const match =
-    /^\/(?:api\/v1|apis\/discovery\.k8s\.io\/v1)(?:\/namespaces\/([^/]+))?\/(nodes|services|endpointslices)$/.exec(
+    /^\/(?:api\/v1|apis\/discovery\.k8s\.io\/v1)(?:\/namespaces\/([^/]+))?\/(nodes|services|endpointslices|secrets)$/.exec(
       url.pathname.slice(basePath.length),
     );
   if (match === null || raw.method !== 'GET') return null;

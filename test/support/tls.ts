@@ -6,7 +6,12 @@ import type { CertificatePair } from './certificates.ts';
 import { listenerConfig } from './snapshots.ts';
 
 /** Where the pair with this number would lie. */
-const sourceOf = (index: number) => ({ cert: `/cert-${index}`, key: `/key-${index}`, ocsp: null });
+const sourceOf = (index: number) => ({
+  kind: 'files' as const,
+  cert: `/cert-${index}`,
+  key: `/key-${index}`,
+  ocsp: null,
+});
 
 /** An https listener named `tls` with this many certificates. */
 export function httpsListener(

@@ -91,7 +91,19 @@ function checkListeners(context: CheckContext): void {
   }
 }
 
-function checkTls({ problem }: CheckContext, listener: ListenerConfig, place: Path): void {
+function checkTls(context: CheckContext, listener: ListenerConfig, place: Path): void {
+  const { problem } = context;
+  for (const [position, source] of (listener.tls?.certificates ?? []).entries()) {
+    if (source.kind !== 'secret') continue;
+    exists(context, 'clusters', source.cluster, [
+      ...place,
+      'tls',
+      'certificates',
+      position,
+      'secret',
+      'cluster',
+    ]);
+  }
   if (listener.protocol === 'https' && listener.tls === null) {
     problem(
       place,

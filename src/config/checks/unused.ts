@@ -22,7 +22,7 @@ export function checkUnused(context: CheckContext): void {
       warning(
         [...places.at('clusters', index), 'name'],
         'cluster-unused',
-        `the cluster ${quote(name)} is not used by any pool or rule`,
+        `the cluster ${quote(name)} is not used by any pool, rule or certificate`,
         'Use it, or remove it.',
       );
     }
@@ -59,6 +59,9 @@ function used({ config }: CheckContext): {
   const clusters = new Set(
     config.pools.flatMap(({ sources }) => sources.flatMap(({ cluster }) => cluster ?? [])),
   );
+  for (const { tls } of config.listeners) {
+    for (const source of tls?.certificates ?? []) if (source.kind === 'secret') clusters.add(source.cluster);
+  }
   const pools = new Set(config.listeners.flatMap(({ pool }) => pool ?? []));
   for (const { action } of config.routes.flatMap(({ rules }) => rules)) {
     if (action.kind === 'service') {

@@ -1,8 +1,9 @@
 // Schema of `listeners`, and the limits and timeouts that `defaults` shares with it.
 
 import { z } from 'zod';
-import { parseBind } from '../values.ts';
-import { duration, filePath, integer, name, reference, size, text } from './scalars.ts';
+import { Refusal } from '../refusal.ts';
+import { parseBind, parseSecretName } from '../values.ts';
+import { duration, exactlyOne, filePath, integer, name, reference, refuse, size, text } from './scalars.ts';
 
 const limitFields = {
   connections: integer(1, 1_000_000).describe('Open downstream connections per worker.'),
@@ -40,11 +41,31 @@ export const defaultListenerTimeouts = z.strictObject({
     .describe('Between two requests of a connection. Not taken over by tcp listeners.'),
 });
 
-const certificate = z.strictObject({
-  cert: filePath().describe('PEM file: the certificate, then its chain.'),
-  key: filePath().describe('PEM file: the private key of the certificate, not encrypted.'),
-  ocsp: filePath().optional().describe('DER file: the OCSP response that is stapled; without it, none.'),
+const secret = z.strictObject({
+  cluster: reference().describe('Cluster of the Secret.'),
+  name: text(parseSecretName).describe('`namespace/name` of the Secret.'),
 });
+
+const certificate = z
+  .strictObject({
+    cert: filePath().optional().describe('PEM file: the certificate, then its chain.'),
+    key: filePath().optional().describe('PEM file: the private key of the certificate, not encrypted.'),
+    ocsp: filePath().optional().describe('DER file: the OCSP response that is stapled; without it, none.'),
+    secret: secret
+      .optional()
+      .describe('A Kubernetes Secret of type `kubernetes.io/tls`, in place of `cert` and `key`.'),
+  })
+  .superRefine((written, ctx) => {
+    exactlyOne(written, ['cert', 'secret'], 'a certificate', ctx);
+    if (written.cert !== undefined && written.key === undefined) {
+      refuse(ctx, new Refusal('missing', 'a certificate file needs its key', 'Add key: FILE.'));
+    }
+    for (const key of ['key', 'ocsp'] as const) {
+      if (written.cert === undefined && written.secret !== undefined && written[key] !== undefined) {
+        refuse(ctx, new Refusal('no-effect', `${key} has no effect beside secret`, 'Remove it.'), [key]);
+      }
+    }
+  });
 
 const clientAuth = z.strictObject({
   mode: z

@@ -8,6 +8,7 @@ import {
   type InventoryOrigin,
   NOTHING_UNLISTED,
   type NodeFact,
+  type SecretFact,
   type ServiceFact,
   type UnlistedObjects,
 } from '../../model/inventory.ts';
@@ -16,7 +17,7 @@ import type { Clock } from './clock.ts';
 import { type ClusterStatus, summarise } from './cluster-status.ts';
 import type { OnCount } from './counts.ts';
 import { type Credentials, createCredentials } from './credentials.ts';
-import { type AnyFact, endpointSliceKind, type Kind, nodeKind, serviceKind } from './kinds.ts';
+import { type AnyFact, endpointSliceKind, type Kind, nodeKind, secretKind, serviceKind } from './kinds.ts';
 import { factKey } from './object-set.ts';
 import { createReflector } from './reflector.ts';
 import type { Reflector, ReflectorTuning } from './reflector-options.ts';
@@ -27,6 +28,8 @@ export type NamespaceScope = readonly string[] | 'all';
 export interface ClusterDiscoveryOptions {
   readonly cluster: ClusterConfig;
   readonly scope: NamespaceScope;
+  /** `namespace/name` of the Secrets that are read, each by a watch of its own. */
+  readonly secrets: readonly string[];
   /** The last good inventory; served as it is until the live lists are complete. Null: nothing is known. */
   readonly seed: ClusterInventory | null;
   readonly clock: Clock;
@@ -38,6 +41,8 @@ export interface ClusterDiscoveryOptions {
   readonly onCount: OnCount;
   /** The inventory really changed, or became live; `receivedAtMs` is when the cause arrived. */
   readonly onChange: (receivedAtMs: number) => void;
+  /** A Secret that is read is there for the first time, other than before, or gone. */
+  readonly onSecrets: () => void;
   /** The inventory was confirmed by the API server without a change. */
   readonly onConfirmed: () => void;
 }
@@ -48,6 +53,9 @@ export interface ClusterDiscovery {
   status(): ClusterStatus;
   /** Keeps the reflectors of unchanged namespaces and hands what is known on to new ones. */
   setScope(scope: NamespaceScope): void;
+  setSecrets(names: readonly string[]): void;
+  /** `missing` when the API server has said so; undefined while it is not known. */
+  secret(name: string): SecretFact | 'missing' | undefined;
   close(): Promise<void>;
 }
 
@@ -64,6 +72,8 @@ class LiveCluster implements ClusterDiscovery {
   readonly #nodes: Reflector<NodeFact>;
   #services: readonly Reflector<ServiceFact>[];
   #slices: readonly Reflector<EndpointSliceFact>[];
+  /** By `namespace/name`. Their facts are never part of the inventory, which is kept on disk. */
+  readonly #secrets = new Map<string, Reflector<SecretFact>>();
   readonly #closings = new Set<Promise<void>>();
   #live = false;
   /** Built when asked for, from facts that have changed since. */
@@ -85,6 +95,7 @@ class LiveCluster implements ClusterDiscovery {
     this.#nodes = this.#reflect(nodeKind, null, seed?.nodes ?? []);
     this.#services = this.#rescope(serviceKind, [], scope, seed?.services ?? []);
     this.#slices = this.#rescope(endpointSliceKind, [], scope, seed?.slices ?? []);
+    this.setSecrets(options.secrets);
   }
 
   inventory(): ClusterInventory {
@@ -128,7 +139,7 @@ class LiveCluster implements ClusterDiscovery {
     return summarise(
       this.inventory(),
       this.#live,
-      this.#reflectors().map((reflector) => reflector.status()),
+      this.#everyReflector().map((reflector) => reflector.status()),
     );
   }
 
@@ -139,21 +150,48 @@ class LiveCluster implements ClusterDiscovery {
     const kept = new Set<Reflector<AnyFact>>([...this.#services, ...this.#slices]);
     const ended = former.filter((reflector) => !kept.has(reflector));
     if (ended.length === 0 && kept.size === former.length) return;
-    for (const reflector of ended) {
-      const closing = reflector.close().finally(() => this.#closings.delete(closing));
-      this.#closings.add(closing);
-    }
+    for (const reflector of ended) this.#end(reflector);
     this.#contact(true, this.#options.clock.now());
+  }
+
+  setSecrets(names: readonly string[]): void {
+    const wanted = new Set(names);
+    for (const [name, reflector] of this.#secrets) {
+      if (wanted.has(name)) continue;
+      this.#secrets.delete(name);
+      this.#end(reflector);
+    }
+    for (const name of wanted) {
+      if (this.#secrets.has(name)) continue;
+      const [namespace = '', object = ''] = name.split('/');
+      this.#secrets.set(name, this.#reflect(secretKind, namespace, [], object));
+    }
+  }
+
+  secret(name: string): SecretFact | 'missing' | undefined {
+    const reflector = this.#secrets.get(name);
+    if (reflector === undefined) return undefined;
+    const [fact] = reflector.facts();
+    return fact ?? (reflector.synced ? 'missing' : undefined);
   }
 
   async close(): Promise<void> {
     this.#credentials.close();
-    await Promise.all([...this.#reflectors().map((reflector) => reflector.close()), ...this.#closings]);
+    await Promise.all([...this.#everyReflector().map((reflector) => reflector.close()), ...this.#closings]);
     await this.#api.close();
   }
 
   #reflectors(): readonly Reflector<AnyFact>[] {
     return [this.#nodes, ...this.#services, ...this.#slices];
+  }
+
+  #everyReflector(): readonly Reflector<AnyFact>[] {
+    return [...this.#reflectors(), ...this.#secrets.values()];
+  }
+
+  #end(reflector: Reflector<AnyFact>): void {
+    const closing = reflector.close().finally(() => this.#closings.delete(closing));
+    this.#closings.add(closing);
   }
 
   /** The reflectors for `scope`: those of `current` that fit, and new ones that start with what is known. */
@@ -179,22 +217,31 @@ class LiveCluster implements ClusterDiscovery {
     kind: Kind<Fact>,
     namespace: string | null,
     seed: readonly Fact[],
+    name: string | null = null,
   ): Reflector<Fact> {
     const { clock, cluster, log, onCount, random, tuning } = this.#options;
     return createReflector({
       cluster: cluster.name,
       kind,
       namespace,
+      fieldSelector: name === null ? null : `metadata.name=${name}`,
       api: this.#api,
       seed,
       clock,
       random,
-      log: log.child({ kind: kind.resource, ...(namespace === null ? {} : { namespace }) }),
+      log: log.child({
+        kind: kind.resource,
+        ...(namespace === null ? {} : { namespace }),
+        ...(name === null ? {} : { name }),
+      }),
       onCount,
-      onContact: (changed, receivedAtMs) => this.#contact(changed, receivedAtMs),
+      onContact:
+        kind.resource === 'secrets'
+          ? () => this.#options.onSecrets()
+          : (changed, receivedAtMs) => this.#contact(changed, receivedAtMs),
       // An inventory whose nodes are fresh and whose slices wait for a back-off is worse than one that is late.
       onReached: () => {
-        for (const reflector of this.#reflectors()) reflector.retrySoon();
+        for (const reflector of this.#everyReflector()) reflector.retrySoon();
       },
       tuning,
     });

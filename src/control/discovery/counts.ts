@@ -37,7 +37,7 @@ export const RESTART_REASONS = [
 ] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
-export const RESOURCES = ['nodes', 'services', 'endpointslices'] as const;
+export const RESOURCES = ['nodes', 'services', 'endpointslices', 'secrets'] as const;
 /** The API's plural names: also the label `kind` of metrics and logs. */
 export type Resource = (typeof RESOURCES)[number];
 

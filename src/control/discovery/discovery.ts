@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino';
 import type { ClusterConfig } from '../../model/config.ts';
-import type { ClusterInventory, Inventory } from '../../model/inventory.ts';
+import type { ClusterInventory, Inventory, SecretFact } from '../../model/inventory.ts';
 import type { Clock } from './clock.ts';
 import { type ClusterDiscovery, createClusterDiscovery, type NamespaceScope } from './cluster-discovery.ts';
 import type { ClusterStatus } from './cluster-status.ts';
@@ -13,9 +13,16 @@ import { defaultTuning, type ReflectorTuning } from './reflector-options.ts';
 /** Scopes by cluster name. A cluster that is not named has only its nodes read. */
 export type Scopes = Readonly<Record<string, NamespaceScope>>;
 
+/** `namespace/name` of the Secrets that are read, by cluster name. */
+export type SecretNames = Readonly<Record<string, readonly string[]>>;
+
 export interface DiscoveryOptions {
   readonly clusters: readonly ClusterConfig[];
   readonly scopes: Scopes;
+  /** Default none. */
+  readonly secrets?: SecretNames;
+  /** A Secret may be other than before. */
+  readonly onSecrets?: () => void;
   readonly store: InventoryStore;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -38,7 +45,9 @@ export interface Discovery {
   inventory(): Inventory;
   status(): readonly ClusterStatus[];
   /** Takes over a reloaded configuration: unchanged clusters keep their watches, others start with what is known. */
-  setClusters(clusters: readonly ClusterConfig[], scopes: Scopes): void;
+  setClusters(clusters: readonly ClusterConfig[], scopes: Scopes, secrets?: SecretNames): void;
+  /** A Secret that is read: `missing` when it is known not to be there, undefined while nothing is known. */
+  secret(cluster: string, name: string): SecretFact | 'missing' | undefined;
   /** Ends every watch, closes every socket and writes the last inventory. */
   close(): Promise<void>;
 }
@@ -64,7 +73,7 @@ class AllClusters implements Discovery {
     for (const cluster of options.clusters) {
       this.#clusters.set(
         cluster.name,
-        this.#start(cluster, options.scopes, options.store.load(cluster.name)),
+        this.#start(cluster, options.scopes, options.secrets ?? {}, options.store.load(cluster.name)),
       );
     }
   }
@@ -79,7 +88,11 @@ class AllClusters implements Discovery {
     return [...this.#clusters.values()].map((cluster) => cluster.status());
   }
 
-  setClusters(clusters: readonly ClusterConfig[], scopes: Scopes): void {
+  secret(cluster: string, name: string): SecretFact | 'missing' | undefined {
+    return this.#clusters.get(cluster)?.secret(name);
+  }
+
+  setClusters(clusters: readonly ClusterConfig[], scopes: Scopes, secrets: SecretNames = {}): void {
     if (this.#closed) return;
     const former = this.#clusters;
     const next = new Map<string, ClusterDiscovery>();
@@ -88,6 +101,7 @@ class AllClusters implements Discovery {
       const running = former.get(cluster.name);
       if (running !== undefined && sameSource(running.cluster, cluster)) {
         running.setScope(scopeOf(scopes, cluster));
+        running.setSecrets(secrets[cluster.name] ?? []);
         next.set(cluster.name, running);
         continue;
       }
@@ -95,7 +109,7 @@ class AllClusters implements Discovery {
       const known = running?.inventory() ?? this.#options.store.load(cluster.name);
       const seed: ClusterInventory | null =
         known === null || known.origin === 'none' ? null : { ...known, origin: 'disk' };
-      next.set(cluster.name, this.#start(cluster, scopes, seed));
+      next.set(cluster.name, this.#start(cluster, scopes, secrets, seed));
       changed = true;
     }
     this.#clusters = next;
@@ -122,11 +136,18 @@ class AllClusters implements Discovery {
     await this.#options.store.flush();
   }
 
-  #start(cluster: ClusterConfig, scopes: Scopes, seed: ClusterInventory | null): ClusterDiscovery {
+  #start(
+    cluster: ClusterConfig,
+    scopes: Scopes,
+    secrets: SecretNames,
+    seed: ClusterInventory | null,
+  ): ClusterDiscovery {
     const { clock, environment, log, onCount, random, serviceAccountDirectory, tuning } = this.#options;
     const discovery = createClusterDiscovery({
       cluster,
       scope: scopeOf(scopes, cluster),
+      secrets: secrets[cluster.name] ?? [],
+      onSecrets: () => this.#options.onSecrets?.(),
       seed,
       clock,
       random,

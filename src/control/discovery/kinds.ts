@@ -1,12 +1,18 @@
-// The three kinds that discovery reads: where the API keeps them, what they are called, how they are projected.
+// The kinds that discovery reads: where the API keeps them, what they are called, how they are projected.
 
-import type { EndpointSliceFact, NodeFact, ServiceFact } from '../../model/inventory.ts';
+import type { EndpointSliceFact, NodeFact, SecretFact, ServiceFact } from '../../model/inventory.ts';
 import type { Resource } from './counts.ts';
 import type { JsonObject } from './json.ts';
-import { type Projection, projectEndpointSlice, projectNode, projectService } from './project.ts';
+import {
+  type Projection,
+  projectEndpointSlice,
+  projectNode,
+  projectSecret,
+  projectService,
+} from './project.ts';
 
 /** A fact of any kind: what the reflector needs to know to compare two versions. */
-export type AnyFact = NodeFact | ServiceFact | EndpointSliceFact;
+export type AnyFact = NodeFact | ServiceFact | EndpointSliceFact | SecretFact;
 
 export interface Kind<Fact extends AnyFact> {
   readonly resource: Resource;
@@ -39,6 +45,14 @@ export const endpointSliceKind: Kind<EndpointSliceFact> = {
   apiVersion: 'discovery.k8s.io/v1',
   root: '/apis/discovery.k8s.io/v1',
   project: projectEndpointSlice,
+};
+
+export const secretKind: Kind<SecretFact> = {
+  resource: 'secrets',
+  kind: 'Secret',
+  apiVersion: 'v1',
+  root: '/api/v1',
+  project: projectSecret,
 };
 
 /** The collection's path; `namespace` null means the whole cluster. */

@@ -13,6 +13,8 @@ export interface ListOptions {
   readonly kind: Kind<AnyFact>;
   /** Null lists the whole cluster. */
   readonly namespace: string | null;
+  /** Null selects every object. */
+  readonly fieldSelector: string | null;
   /** Objects asked for in one page. */
   readonly pageSize: number;
   /** For one page, from request to last byte. */
@@ -74,8 +76,9 @@ export async function listObjects(options: ListOptions): Promise<ObjectList> {
 }
 
 async function fetchPage(options: ListOptions, pageSize: number, continueToken: string): Promise<Page> {
-  const { api, clock, kind, namespace } = options;
+  const { api, clock, kind, namespace, fieldSelector } = options;
   const query = new URLSearchParams();
+  if (fieldSelector !== null) query.set('fieldSelector', fieldSelector);
   if (pageSize > 0) query.set('limit', String(pageSize));
   if (continueToken !== '') query.set('continue', continueToken);
   const text = query.toString();

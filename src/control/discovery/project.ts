@@ -6,6 +6,7 @@ import type {
   EndpointSliceFact,
   NodeFact,
   ObjectIdentity,
+  SecretFact,
   ServiceFact,
 } from '../../model/inventory.ts';
 import {
@@ -96,6 +97,21 @@ export function projectEndpointSlice(raw: JsonObject): Projection<EndpointSliceF
         port: optionalPort(port, 'port', 'ports.port'),
       })),
       endpoints: arrayField(raw, 'endpoints', 'endpoints').map(endpoint),
+    };
+  });
+}
+
+/** Core v1 Secret: https://kubernetes.io/docs/concepts/configuration/secret/#tls-secrets */
+export function projectSecret(raw: JsonObject): Projection<SecretFact> {
+  return project(() => {
+    const metadata = objectField(raw, 'metadata', 'metadata');
+    if (raw['type'] !== 'kubernetes.io/tls') throw new BadField('type');
+    const data = objectField(raw, 'data', 'data');
+    return {
+      ...identity(metadata),
+      namespace: stringField(metadata, 'namespace', 'metadata.namespace'),
+      cert: Buffer.from(stringField(data, 'tls.crt', 'data.tls.crt'), 'base64').toString('utf8'),
+      key: Buffer.from(stringField(data, 'tls.key', 'data.tls.key'), 'base64').toString('utf8'),
     };
   });
 }

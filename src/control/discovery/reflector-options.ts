@@ -50,6 +50,8 @@ export interface ReflectorOptions<Fact extends AnyFact> {
   readonly kind: Kind<Fact>;
   /** Null reads the whole cluster. */
   readonly namespace: string | null;
+  /** Kubernetes field selector, as `metadata.name=x`; null reads every object of the scope. */
+  readonly fieldSelector: string | null;
   readonly api: ApiClient;
   /** What an earlier run or an earlier scope knew: kept until a list says otherwise. */
   readonly seed: Iterable<Fact>;

@@ -142,7 +142,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   }
 
   async #list(): Promise<void> {
-    const { api, clock, kind, namespace, cluster, log, onCount, tuning } = this.#options;
+    const { api, clock, kind, namespace, fieldSelector, cluster, log, onCount, tuning } = this.#options;
     this.#state = 'listing';
     const { pageSize, pageTimeoutMs, pageLimitBytes } = tuning;
     const list = await listObjects({
@@ -150,6 +150,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       clock,
       kind,
       namespace,
+      fieldSelector,
       pageSize,
       pageTimeoutMs,
       pageLimitBytes,
@@ -186,7 +187,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
 
   /** Resolves with the delay before the next watch when the server ended this one in order. */
   async #watch(resourceVersion: string): Promise<number> {
-    const { api, clock, kind, namespace, tuning, random } = this.#options;
+    const { api, clock, kind, namespace, fieldSelector, tuning, random } = this.#options;
     const [fromSeconds, toSeconds] = tuning.watchSeconds;
     this.#state = 'opening';
     let progressed = false;
@@ -199,6 +200,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
         clock,
         kind,
         namespace,
+        fieldSelector,
         resourceVersion,
         timeoutSeconds: fromSeconds + Math.floor(random() * (toSeconds - fromSeconds + 1)),
         headTimeoutMs: tuning.headTimeoutMs,

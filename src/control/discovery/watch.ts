@@ -23,6 +23,7 @@ export interface WatchOptions {
   readonly clock: Clock;
   readonly kind: Kind<AnyFact>;
   readonly namespace: string | null;
+  readonly fieldSelector: string | null;
   readonly resourceVersion: string;
   /** What the server is asked to end the watch after, seconds. */
   readonly timeoutSeconds: number;
@@ -81,6 +82,7 @@ function watchPath(options: WatchOptions): string {
     allowWatchBookmarks: 'true',
     timeoutSeconds: String(options.timeoutSeconds),
   });
+  if (options.fieldSelector !== null) query.set('fieldSelector', options.fieldSelector);
   return `${collectionPath(options.kind, options.namespace)}?${query}`;
 }
 

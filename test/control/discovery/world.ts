@@ -153,6 +153,7 @@ export function startReflector<Fact extends AnyFact = import('../../../src/model
     cluster: 'iad',
     kind: options.kind ?? (nodeKind as unknown as Kind<Fact>),
     namespace: options.namespace ?? null,
+    fieldSelector: null,
     api: client,
     seed: options.seed ?? [],
     clock,
@@ -211,6 +212,7 @@ export function slice(namespace: string, name: string, nodeName = 'n1'): RawObje
     metadata: {
       name: `${name}-abc`,
       namespace,
+      fieldSelector: null,
       uid: `uid-${namespace}-${name}-abc`,
       labels: { 'kubernetes.io/service-name': name },
     },

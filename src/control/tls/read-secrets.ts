@@ -1,14 +1,18 @@
 // Certificates, keys, authorities and revocation lists that a configuration names, read beside it and never printed.
 
 import { readFile } from 'node:fs/promises';
-import type { CertificateSource, Config } from '../model/config.ts';
-import { type CertificatePair, certificateKey, type NamedSecrets } from '../model/secrets.ts';
+import type { CertificateSource, Config } from '../../model/config.ts';
+import { type CertificatePair, certificateKey, type NamedSecrets } from '../../model/secrets.ts';
 
-/** Rejects when a file cannot be read. */
+type FileSource = Extract<CertificateSource, { readonly kind: 'files' }>;
+
+/** Rejects when a file cannot be read. Secrets of clusters come by themselves. */
 export async function readSecrets(config: Config): Promise<NamedSecrets> {
   const sources = certificateSources(config);
   const pairs = await Promise.all(
-    [...sources].map(async ([key, source]) => [key, await readPair(source)] as const),
+    [...sources].flatMap(([key, source]) =>
+      source.kind === 'files' ? [readPair(source).then((pair) => [key, pair] as const)] : [],
+    ),
   );
   const files = await Promise.all(
     [...authorityPaths(config)].map(async (path) => [path, await readFile(path, 'utf8')] as const),
@@ -36,7 +40,7 @@ export function authorityPaths(config: Config): ReadonlySet<string> {
   return paths;
 }
 
-export async function readPair({ cert, key, ocsp }: CertificateSource): Promise<CertificatePair> {
+export async function readPair({ cert, key, ocsp }: FileSource): Promise<CertificatePair> {
   const [certText, keyText, staple] = await Promise.all([
     readFile(cert, 'utf8'),
     readFile(key, 'utf8'),
