@@ -106,6 +106,7 @@ function buildListener(
     },
     paths: listener.paths,
     underscores: listener.underscores,
+    http2: listener.http2,
     forwarded: listener.forwarded,
   };
 }

@@ -258,6 +258,11 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     this.writer.goaway(this.#goawayId, ErrorCode.NoError, '');
   }
 
+  /** Our GOAWAY has named the last stream: those that come after it are ignored. */
+  get drained(): boolean {
+    return this.#goawayId !== MAX_STREAM_ID;
+  }
+
   /** Ends the connection with a code: nothing more is read. */
   goaway(code: ErrorCode): void {
     if (this.failed) return;

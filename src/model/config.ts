@@ -65,8 +65,21 @@ export interface ListenerConfig {
   readonly paths: PathPolicy;
   /** What becomes of request fields whose name has an underscore. Default drop. */
   readonly underscores: 'drop' | 'refuse' | 'pass';
+  readonly http2: Http2Config;
   /** Add a `Forwarded` field (RFC 7239) beside `X-Forwarded-*`. Default false. */
   readonly forwarded: boolean;
+}
+
+/** HTTP/2 on a listener: by ALPN over TLS, by its preface without. */
+export interface Http2Config {
+  /** Default true. */
+  readonly enabled: boolean;
+  /** Requests that a client may have open on one connection. 1 to 10000. Default 100 (RFC 9113, section 6.5.2). */
+  readonly streams: number;
+  /** Bytes of one request's body on their way and not taken by a target. 64 KiB to 16 MiB. Default 256 KiB. */
+  readonly streamWindow: number;
+  /** The same for all requests of a connection. 64 KiB to 64 MiB. Default 1 MiB. */
+  readonly connectionWindow: number;
 }
 
 /** Choices where RFC 3986 leaves room; the defaults are those that no rule can be walked around with. */

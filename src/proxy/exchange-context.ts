@@ -1,6 +1,7 @@
 // What an exchange needs from its session and from its worker.
 
 import type { ResponseHead } from '../http1/response-head.ts';
+import type { Workspace } from '../http2/workspace.ts';
 import type { PathPolicy } from '../model/config.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
@@ -14,6 +15,7 @@ import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { BufferPool } from './wire/buffer-pool.ts';
 import type { Turn } from './wire/turn.ts';
 
 /**
@@ -32,6 +34,8 @@ export interface ExchangeSession {
   readonly paths: PathPolicy;
   /** `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`. */
   readonly protocol: string;
+  /** The nonce of the WebSocket handshake that an extended CONNECT becomes (RFC 8441); '' for everything else. */
+  readonly webSocketKey: string;
   /** The client takes less than it is sent; `Exchange.onDownstreamDrain` tells when that is over. */
   readonly congested: boolean;
   /** A 1xx answer other than 101, to clients that can read it. */
@@ -79,4 +83,7 @@ export interface ExchangeContext {
   readonly requestIds: RequestIds;
   readonly recorder: Recorder;
   readonly silence: SilenceWatch;
+  /** Output buffers of HTTP/2 connections, on their way to a wire. */
+  readonly buffers: BufferPool;
+  readonly http2: Workspace;
 }

@@ -166,6 +166,8 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     return {
       target: head.hasQuery ? `${path}?${head.query}` : path,
       authority: filters.host === null ? head.authority : render(filters.host, captures),
+      scheme: this.#session.scheme,
+      webSocketKey: this.#session.webSocketKey,
       client: this.#session.client,
       requestId,
       edits: filters.request,
@@ -216,6 +218,10 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     const pool = facts.pool!;
     const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
     const { status } = head;
+    // A 2xx to an extended CONNECT would open a tunnel that the target knows nothing of (RFC 8441, section 5).
+    if (facts.view.head.connectProtocol !== '' && status < 300) {
+      return this.onUpstreamFailure('upgrade-failed', true);
+    }
     pool.meters.answered(status, tookMs);
     facts.target!.onAnswer(status === 502 || status === 503 || status === 504, tookMs, nowMs);
     const { retry } = facts.match.rule!.rule;

@@ -4,6 +4,7 @@ import { RequestParser } from '../http1/request-parser.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
 import { lastChunk } from '../http1/write.ts';
+import { matchPreface } from '../http2/preface.ts';
 import type { PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
@@ -23,20 +24,14 @@ import {
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import { Tunnel, type TunnelResult } from './tunnel.ts';
+import { TUNNEL_FAILURES, Tunnel } from './tunnel.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
-const TUNNEL_FAILURES: Readonly<Record<TunnelResult, FailureCode | null>> = {
-  complete: null,
-  'client-aborted': 'client-aborted',
-  'upstream-reset': 'upstream-reset',
-  'target-lost': 'target-lost',
-  'stream-idle': 'stream-idle',
-  shutdown: null,
-};
-
+/** The first letters of HTTP/2's preface; no usual method begins with them. */
+const P = 80;
+const R = 82;
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 
@@ -45,6 +40,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   filedTick = -1;
   readonly client: ForwardedClient;
   readonly tls: TlsFacts | null;
+  readonly webSocketKey = '';
   readonly #wire: Wire;
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
@@ -61,6 +57,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   #keepAlive = false;
   #clientEnded = false;
   #consuming = false;
+  /** Nothing was read yet, and what comes may be HTTP/2. */
+  #fresh: boolean;
   #tunnel: Tunnel | null = null;
   #receivedCounted = 0;
   #sentCounted = 0;
@@ -79,6 +77,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#wire = makeWire(this);
     this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
     this.#exchange = new Exchange(this, context);
+    this.#fresh = tls === null && listener.config.http2.enabled;
     this.#setDeadline(listener.config.timeouts.headerMs);
   }
 
@@ -113,9 +112,39 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   // Bytes in -------------------------------------------------------------------------------------------------------
 
   onBytes(buffer: Buffer, length: number): void {
+    if (this.#fresh && this.#isHttp2(buffer, length)) return;
     if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded))
       this.#hold(buffer, 0, length, false);
     else this.#consume(buffer, length, false);
+  }
+
+  /**
+   * A client may begin with HTTP/2 at once (RFC 9113, section 3.3): its preface is no request that HTTP/1.1 knows.
+   * Bytes that may become one are held for as long as a head may take.
+   */
+  #isHttp2(buffer: Buffer, length: number): boolean {
+    const held = this.#held;
+    if (held === null && (buffer[0] !== P || (length > 1 && buffer[1] !== R))) {
+      this.#fresh = false;
+      return false;
+    }
+    this.#held = null;
+    const bytes =
+      held === null ? buffer.subarray(0, length) : Buffer.concat([held, buffer.subarray(0, length)]);
+    const match = matchPreface(bytes, 0, bytes.length);
+    if (match === 'partial') {
+      this.#held = held === null ? Buffer.from(bytes) : bytes;
+      return true;
+    }
+    this.#fresh = false;
+    if (match === 'yes') {
+      this.#phase = 'closed';
+      this.#context.deadlines.clear(this);
+      this.#listener.becomeHttp2(this, this.#wire, this.client, bytes);
+    } else {
+      this.#consume(bytes, bytes.length, held !== null);
+    }
+    return true;
   }
 
   /** @param owned the buffer is not the shared read buffer, so its rest can be held without a copy */
@@ -306,6 +335,12 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   onEnd(): void {
     this.#clientEnded = true;
+    if (this.#fresh && this.#held !== null) {
+      const held = this.#held;
+      this.#held = null;
+      this.#fresh = false;
+      this.#consume(held, held.length, true);
+    }
     // A client may end its side and still wait for its answer; without one in progress nothing is left to do.
     if (this.#phase === 'exchange' && this.#requestEnded) return;
     if (this.#held !== null) return;
@@ -341,6 +376,9 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     }
   }
 
+  /** The next answer says close. */
+  drain(): void {}
+
   closeIfIdle(): void {
     if (this.#phase === 'idle') this.#close();
   }
@@ -365,6 +403,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#context.recorder.refused(
       {
         listener: this.listenerName,
+        protocol: 'HTTP/1.1',
         client: this.client.address,
         status: FAILURES[code].status,
         code,

@@ -6,6 +6,7 @@ import type { ListenerConfig } from '../model/config.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import { ForwardedClient } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
+import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
 import { TcpSession } from './tcp-session.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
@@ -30,6 +31,8 @@ interface ClientHandle {
 
 export interface ListenerSession {
   /** Closes a connection that waits for a request. */
+  /** The listener has stopped accepting: what can be told to a client is told. */
+  drain(): void;
   closeIfIdle(): void;
   shutdown(): void;
 }
@@ -95,6 +98,19 @@ export class Listener implements HandshakeOwner {
     this.#leave(client);
   }
 
+  /** A connection of an http listener has begun with the preface of HTTP/2: another session takes it over. */
+  becomeHttp2(session: ListenerSession, wire: Wire, client: ForwardedClient, bytes: Buffer): void {
+    const { exchanges } = this.#context;
+    const takeOver = (owner: WireOwner): Wire => {
+      wire.owner = owner;
+      return wire;
+    };
+    this.#sessions.delete(session);
+    const successor = new Http2Session(this, takeOver, client, null, exchanges);
+    this.#sessions.add(successor);
+    successor.onBytes(bytes, bytes.length);
+  }
+
   /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
   stopAccepting(): void {
     if (this.#closed) return;
@@ -102,6 +118,7 @@ export class Listener implements HandshakeOwner {
     this.draining = true;
     this.#handle.onconnection = null;
     this.#handle.close();
+    for (const session of this.#sessions) session.drain();
   }
 
   closeIdle(): void {
@@ -159,7 +176,9 @@ export class Listener implements HandshakeOwner {
       const session =
         this.#config.protocol === 'tcp'
           ? new TcpSession(this, makeWire, address, exchanges)
-          : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
+          : facts?.alpn === 'h2'
+            ? new Http2Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges)
+            : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
       this.#sessions.add(session);
     } finally {
       turn.leave();

@@ -1,5 +1,6 @@
 // The worker's series, bound to slots when a snapshot is applied so that a request only adds numbers.
 
+import type { ConnectionFailure } from '../http2/failures.ts';
 import type { FailureCode } from '../model/failures.ts';
 import { CODE_CLASSES, codeClassIndex } from '../telemetry/labels.ts';
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';
@@ -14,6 +15,7 @@ export class ListenerMeters {
   readonly #received: number;
   readonly #sent: number;
   readonly #routes = new Map<string, RequestSeries>();
+  readonly #protocols = new Map<string, number>();
 
   constructor(board: MetricsBoard, listener: string, protocol: string) {
     this.#board = board;
@@ -39,6 +41,23 @@ export class ListenerMeters {
     const { values } = this.#board;
     values[this.#received]! += received;
     values[this.#sent]! += sent;
+  }
+
+  /** Counts an answered request by its protocol. */
+  answered(protocol: string): void {
+    let slot = this.#protocols.get(protocol);
+    if (slot === undefined) {
+      slot = this.#board.counter('portico_protocol_requests_total', { listener: this.#listener, protocol });
+      this.#protocols.set(protocol, slot);
+    }
+    this.#add(slot);
+  }
+
+  /** An HTTP/2 connection was given up. */
+  http2Failed(reason: ConnectionFailure): void {
+    this.#add(
+      this.#board.counter('portico_http2_connection_failures_total', { listener: this.#listener, reason }),
+    );
   }
 
   refused(reason: string): void {

@@ -11,6 +11,7 @@ import type { ListenerMeters } from './meters.ts';
 /** A request that could not be read far enough to become an exchange. */
 export interface RefusedRequest {
   readonly listener: string;
+  readonly protocol: string;
   readonly client: string;
   readonly status: number;
   readonly code: FailureCode;
@@ -46,6 +47,7 @@ export class Recorder {
     const { head } = view;
     const rule = match.rule;
     const totalMs = nowMs - exchange.startedAtMs;
+    session.meters.answered(session.protocol);
     session.meters.route(rule === null ? '-' : rule.route.name).count(head.method, status, totalMs / 1000);
     if (failure !== null) session.meters.failed(failure);
     if (this.#log === null) return;
@@ -91,7 +93,7 @@ export class Recorder {
       ...NOTHING,
       startedAtMs: this.#wallClock() - request.totalMs,
       listener: request.listener,
-      protocol: 'HTTP/1.1',
+      protocol: request.protocol,
       client: request.client,
       status: request.status,
       totalMs: request.totalMs,

@@ -115,6 +115,8 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
   /** A tunnel has no idle moment that its ends could know of. */
   closeIfIdle(): void {}
 
+  drain(): void {}
+
   shutdown(): void {
     if (this.#tunnel !== null) this.#tunnel.shutdown();
     else this.#wire.destroy();

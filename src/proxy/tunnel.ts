@@ -1,5 +1,6 @@
 // Opaque two-way bytes between a client and a target: back-pressure, half-close and one idle limit for both directions.
 
+import type { FailureCode } from '../model/failures.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
 import { TARGET_LOST } from './upstream/target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
@@ -14,10 +15,38 @@ export type TunnelResult =
   | 'stream-idle'
   | 'shutdown';
 
+/** The client's side of a tunnel: a socket, or a stream of an HTTP/2 connection. */
+export interface TunnelSide
+  extends Pick<
+    Wire,
+    | 'bytes'
+    | 'congested'
+    | 'pause'
+    | 'resume'
+    | 'end'
+    | 'endAndLinger'
+    | 'destroyWhenSent'
+    | 'destroy'
+    | 'reset'
+  > {
+  /** Who gets what comes from the client. */
+  set owner(owner: WireOwner);
+}
+
+/** What the exchange that became a tunnel is recorded with. */
+export const TUNNEL_FAILURES: Readonly<Record<TunnelResult, FailureCode | null>> = {
+  complete: null,
+  'client-aborted': 'client-aborted',
+  'upstream-reset': 'upstream-reset',
+  'target-lost': 'target-lost',
+  'stream-idle': 'stream-idle',
+  shutdown: null,
+};
+
 export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
-  readonly #downstream: Wire;
+  readonly #downstream: TunnelSide;
   readonly #session: WireOwner;
   readonly #connection: UpstreamConnection;
   readonly #idleMs: number;
@@ -30,7 +59,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
 
   /** @param session gets the wire back when the tunnel is over, and hears of its close in any case */
   constructor(
-    downstream: Wire,
+    downstream: TunnelSide,
     session: WireOwner,
     connection: UpstreamConnection,
     idleMs: number,

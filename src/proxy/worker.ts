@@ -1,6 +1,7 @@
 // The worker's composition root: the data plane of one process, driven by the supervisor's messages.
 
 import type { Logger } from 'pino';
+import { Workspace } from '../http2/workspace.ts';
 import type { ListenerConfig } from '../model/config.ts';
 import { FAILURES } from '../model/failures.ts';
 import type {
@@ -121,6 +122,8 @@ export class Worker {
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now),
+        buffers: wires.pool,
+        http2: new Workspace(),
         recorder: this.#recorder,
       },
     };

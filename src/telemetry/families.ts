@@ -71,6 +71,16 @@ export const FAMILIES = {
     ['listener', 'reason'],
     'Downstream connections closed right after the accept, by the limit that refused them',
   ),
+  portico_protocol_requests_total: counter(
+    'worker',
+    ['listener', 'protocol'],
+    'Answered HTTP requests by the protocol of the client',
+  ),
+  portico_http2_connection_failures_total: counter(
+    'worker',
+    ['listener', 'reason'],
+    'HTTP/2 connections of clients that were given up because they broke the protocol or flooded it',
+  ),
   portico_bytes_received_total: counter('worker', ['listener'], 'Bytes received from clients', 'bytes'),
   portico_bytes_sent_total: counter('worker', ['listener'], 'Bytes sent to clients', 'bytes'),
   portico_tcp_connections_total: counter(

@@ -36,6 +36,7 @@ test('the least configuration carries every default', () => {
           forward: 'normalised',
         },
         underscores: 'drop',
+        http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
         forwarded: false,
       },
     ],

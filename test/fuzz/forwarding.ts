@@ -75,6 +75,8 @@ function begun(head: RequestHead, trusted: boolean): ForwardedRequest | null {
     target,
     authority: head.authority,
     client: trusted ? TRUSTED : CLIENT,
+    scheme: 'http',
+    webSocketKey: '',
     requestId: 'id',
     edits: null,
     captures: [],

@@ -48,6 +48,7 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
     timeouts: { headerMs: 10_000, idleMs: 60_000 },
     paths: DEFAULT_PATH_POLICY,
     underscores: 'drop',
+    http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
     forwarded: false,
     ...over,
   };

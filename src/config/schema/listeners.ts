@@ -131,6 +131,23 @@ const paths = z.strictObject({
     ),
 });
 
+const http2 = z.strictObject({
+  enabled: z.boolean().default(true).describe('Off: clients get HTTP/1.1 only.'),
+  streams: integer(1, 10_000)
+    .default(100)
+    .describe(
+      'Requests that a client may have open on one connection; 100 is what RFC 9113 recommends at least.',
+    ),
+  streamWindow: size(64 * 1024, 16 * 1024 * 1024)
+    .prefault('256KiB')
+    .describe(
+      'Bytes of one request body on their way to a target that has not taken them: what an upload can fill in one round trip.',
+    ),
+  connectionWindow: size(64 * 1024, 64 * 1024 * 1024)
+    .prefault('1MiB')
+    .describe('The same for all requests of a connection: what one connection can make a worker hold.'),
+});
+
 export const listenerSchema = z.strictObject({
   name: name().describe('Name that routes refer to.'),
   bind: text(parseBind).describe(
@@ -158,6 +175,9 @@ export const listenerSchema = z.strictObject({
     .describe(
       'Request fields whose name has an underscore, which CGI-like servers take for a dash. A name that reads like one that Portico knows is dropped in any case.',
     ),
+  http2: http2
+    .prefault({})
+    .describe('HTTP/2 of clients: by ALPN over TLS, by prior knowledge without. Has no meaning for tcp.'),
   forwarded: z
     .boolean()
     .default(false)

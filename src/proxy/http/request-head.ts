@@ -54,12 +54,17 @@ const MOST_FORWARDS = 255;
 /** The pseudonym stands for every Portico: a name of its own would tell clients nothing and attackers something. */
 const OWN_1_1 = 'Via: 1.1 portico\r\nX-Request-Id: ';
 const OWN_1_0 = 'Via: 1.0 portico\r\nX-Request-Id: ';
+const OWN_2 = 'Via: 2.0 portico\r\nX-Request-Id: ';
 
 export interface RequestHeadParts {
   /** Path with query, as it is sent. */
   readonly target: string;
   /** Value of Host, as it is sent. */
   readonly authority: string;
+  /** How the client came; HTTP/2 says it to the target. */
+  readonly scheme: 'http' | 'https';
+  /** Of the WebSocket handshake that stands for an extended CONNECT, else ''. */
+  readonly webSocketKey: string;
   readonly client: ForwardedClient;
   readonly requestId: string;
   readonly edits: HeaderEdits | null;
@@ -97,7 +102,8 @@ export function maxForwardsOf(head: RequestHead): number {
   return Math.min(Number(value), MOST_FORWARDS);
 }
 
-function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array {
+/** The fields of a request that do not pass as they are. */
+export function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array {
   const drop = !client.trusted
     ? DROP
     : client.certificateLines === ''
@@ -111,17 +117,26 @@ function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array {
   return own;
 }
 
+/** The lines that Portico adds to a request whatever the protocol: client, Via, request id, and the rule's edits. */
+export function ownRequestLines(head: RequestHead, parts: RequestHeadParts): string {
+  const { edits, client } = parts;
+  const own = head.major === 2 ? OWN_2 : head.minor === 1 ? OWN_1_1 : OWN_1_0;
+  let text = `${client.lines(head)}${own + parts.requestId}\r\n`;
+  if (head.has(FieldId.MaxForwards)) text += maxForwardsLine(head);
+  if (edits !== null) text += editLines(edits, parts.captures);
+  return text;
+}
+
+/** The text of a request head in HTTP/1.1. */
 export function buildRequestHead(head: RequestHead, parts: RequestHeadParts): string {
   const { edits, client } = parts;
   let text =
     `${head.method} ${parts.target} HTTP/1.1\r\nHost: ${parts.authority}\r\n` +
     copyFields(head, dropFor(head, client), edits === null ? null : edits.drop) +
-    client.lines(head) +
-    `${(head.minor === 1 ? OWN_1_1 : OWN_1_0) + parts.requestId}\r\n`;
-  if (head.has(FieldId.MaxForwards)) text += maxForwardsLine(head);
-  if (edits !== null) text += editLines(edits, parts.captures);
+    ownRequestLines(head, parts);
   if (head.framing === Framing.Length) text += `Content-Length: ${head.contentLength}\r\n`;
   else if (head.framing === Framing.Chunked) text += 'Transfer-Encoding: chunked\r\n';
+  if (parts.webSocketKey !== '') text += `Sec-WebSocket-Key: ${parts.webSocketKey}\r\n`;
   const upgrade = upgradeOf(head);
   return upgrade === '' ? `${text}\r\n` : `${text}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
 }

@@ -17,7 +17,8 @@ const HOP_BY_HOP = [
   FieldId.Upgrade,
   FieldId.XRequestId,
 ];
-const DROP = fieldSet(...HOP_BY_HOP, FieldId.ContentLength);
+/** What a response does not take over from the target's: hop-by-hop fields, framing, and what Portico itself says. */
+export const DROP_FROM_RESPONSES = fieldSet(...HOP_BY_HOP, FieldId.ContentLength);
 
 const UPGRADE_REQUIRED = 426;
 
@@ -49,8 +50,10 @@ export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts):
   const { edits } = parts;
   let text =
     // Without a reason the space before it may be missing, and ours must not be (RFC 9112, section 4).
-    (head.minor === 1 && head.reason !== '' ? head.text.slice(0, head.fieldsStart) : statusLine(head)) +
-    copyFields(head, DROP, edits === null ? null : edits.drop) +
+    (head.major === 1 && head.minor === 1 && head.reason !== ''
+      ? head.text.slice(0, head.fieldsStart)
+      : statusLine(head)) +
+    copyFields(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop) +
     `X-Request-Id: ${parts.requestId}\r\n`;
   // A recipient with a clock adds what the target left out (RFC 9110, section 6.6.1).
   if (!head.has(FieldId.Date) && edits?.drop.has('date') !== true) text += `Date: ${parts.date}\r\n`;
@@ -74,12 +77,12 @@ function offeredUpgrade(head: ResponseHead): string {
 
 /** The head of a 101: the switch is announced, everything else passes as in any response. */
 export function buildSwitchHead(head: ResponseHead): string {
-  return `${statusLine(head)}${copyFields(head, DROP, null)}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
+  return `${statusLine(head)}${copyFields(head, DROP_FROM_RESPONSES, null)}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
 }
 
 /** The head of another 1xx. */
 export function buildInterimHead(head: ResponseHead): string {
-  return `${statusLine(head)}${copyFields(head, DROP, null)}\r\n`;
+  return `${statusLine(head)}${copyFields(head, DROP_FROM_RESPONSES, null)}\r\n`;
 }
 
 function statusLine(head: ResponseHead): string {

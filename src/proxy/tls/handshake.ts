@@ -8,7 +8,7 @@ import { AcceptedSocket } from './accepted-socket.ts';
 import type { Identity } from './certificates.ts';
 import { type ClientVerdict, clientCertificateLines } from './client-certificate.ts';
 import { type ClientHello, readClientHello } from './client-hello.ts';
-import { ALPN_PROTOCOLS, type ListenerTls } from './listener-tls.ts';
+import type { ListenerTls } from './listener-tls.ts';
 import { TlsFacts } from './tls-facts.ts';
 
 /** A client gets this long for its TLS handshake. */
@@ -129,11 +129,11 @@ export class Handshake implements Deadline {
   }
 
   #answer(secureContext: SecureContext, received: Buffer): void {
-    const { clientAuth } = this.#tls;
+    const { clientAuth, alpn } = this.#tls;
     const socket = new AcceptedSocket({
       handle: this.#handle,
       secureContext,
-      alpn: ALPN_PROTOCOLS,
+      alpn,
       requestCert: clientAuth !== null,
       // A missing certificate ends the handshake with an alert; one that does not verify ends it in `#onSecure`.
       rejectUnauthorized: clientAuth?.mode === 'required',

@@ -9,8 +9,8 @@ import type { ClientHello } from './client-hello.ts';
 import { profileOptions } from './profile.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 
-/** Protocols that https listeners speak, most wanted first (RFC 7301); a session is started by the one agreed on. */
-export const ALPN_PROTOCOLS: readonly string[] = ['http/1.1'];
+const HTTP_1: readonly string[] = ['http/1.1'];
+const HTTP_2: readonly string[] = ['h2', ...HTTP_1];
 
 /** How long a session may be resumed, in seconds. The ticket keys live longer. */
 const SESSION_SECONDS = 12 * 3600;
@@ -24,6 +24,8 @@ export interface TlsChoice {
 
 export class ListenerTls {
   readonly clientAuth: ClientAuthConfig | null;
+  /** Protocols that are spoken, most wanted first (RFC 7301); a session is started by the one agreed on. */
+  readonly alpn: readonly string[];
   /** Everything that it was built from: equal text, equal TLS. */
   readonly key: string;
   readonly #certificates: Certificates;
@@ -35,6 +37,7 @@ export class ListenerTls {
     const { certificates, unknownNames, clientAuth } = config.tls!;
     this.key = keyOf(config, secrets);
     this.clientAuth = clientAuth;
+    this.alpn = config.http2.enabled ? HTTP_2 : HTTP_1;
     this.#refusesUnknown = unknownNames === 'refuse';
     const options = contextOptions(config, secrets);
     const prepare = (context: SecureContext): void => ticketKeys.use(context);
@@ -97,9 +100,9 @@ function textOf(secrets: Secrets, path: string): string {
 }
 
 /** Hashed, so that no key lies in a text that lives long. */
-function keyOf({ name, tls: config }: ListenerConfig, secrets: Secrets): string {
+function keyOf({ name, http2, tls: config }: ListenerConfig, secrets: Secrets): string {
   const { certificates, clientAuth } = config!;
-  const hash = createHash('sha256').update(JSON.stringify([name, config]));
+  const hash = createHash('sha256').update(JSON.stringify([name, http2.enabled, config]));
   for (const source of certificates)
     hash.update(JSON.stringify(secrets.pairs[certificateKey(source)] ?? null));
   if (clientAuth !== null) {

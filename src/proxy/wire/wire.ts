@@ -171,6 +171,20 @@ export class Wire implements Deadline {
     this.#enqueue();
   }
 
+  /** Queues the first `used` bytes of a buffer of the pool, which belongs to the wire from here on. */
+  block(buffer: Buffer, used: number): void {
+    if (this.#buffer === null && used <= BYTES_AS_TEXT) {
+      if (used > 0) this.text(buffer.latin1Slice(0, used));
+      this.#context.pool.give(buffer);
+      return;
+    }
+    if (this.#text !== '') this.#flushText();
+    if (this.#buffer !== null) this.#flushBuffer();
+    this.#buffer = buffer;
+    this.#used = used;
+    this.#enqueue();
+  }
+
   /** Hands everything queued to the kernel; called by the turn. */
   flush(): void {
     this.#queued = false;

@@ -98,17 +98,19 @@ describe('https listener', () => {
     assert.equal(stage.plane.metric('portico_connections_total{listener="tls"'), 1);
   });
 
-  it('agrees on http/1.1 by ALPN', async () => {
+  it('agrees on h2 by ALPN, and on http/1.1 with those that offer no more', async () => {
     await serve();
-    const socket = tls.connect({
-      host: '127.0.0.1',
-      port: stage.plane.port('tls'),
-      rejectUnauthorized: false,
-      ALPNProtocols: ['h2', 'http/1.1'],
-    });
-    await once(socket, 'secureConnect');
-    assert.equal(socket.alpnProtocol, 'http/1.1');
-    stage.clients.push(new RawPeer(socket));
+    for (const offered of [['http/1.1', 'h2'], ['http/1.1']]) {
+      const socket = tls.connect({
+        host: '127.0.0.1',
+        port: stage.plane.port('tls'),
+        rejectUnauthorized: false,
+        ALPNProtocols: offered,
+      });
+      await once(socket, 'secureConnect');
+      assert.equal(socket.alpnProtocol, offered.at(-1));
+      stage.clients.push(new RawPeer(socket));
+    }
   });
 
   it('becomes a tunnel on an upgrade', async () => {

@@ -1,0 +1,72 @@
+// The heads of HTTP/2 messages as Portico sends them: the same choice of fields as in HTTP/1.1, in header blocks.
+
+import { FieldId } from '../../http1/field-id.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
+import { Framing } from '../../http1/step.ts';
+import type { HeadEncoder } from '../../http2/head-encoder.ts';
+import type { ExchangeFacts } from '../exchange-facts.ts';
+import { editLines } from '../router/header-edits.ts';
+import type { Answer } from './answers.ts';
+import type { HttpDate } from './date.ts';
+import { dropFor, ownRequestLines, type RequestHeadParts } from './request-head.ts';
+import { DROP_FROM_RESPONSES } from './response-head.ts';
+
+/** What only a WebSocket handshake of HTTP/1.1 has (RFC 8441, section 5). */
+const HANDSHAKE_ONLY: ReadonlySet<string> = new Set(['sec-websocket-accept']);
+const NO_CONTENT = 204;
+
+/** The head of a target's answer. */
+export function writeResponseHead(
+  encoder: HeadEncoder,
+  head: ResponseHead,
+  facts: ExchangeFacts,
+  date: HttpDate,
+): void {
+  const edits = facts.match.rule!.filters.response;
+  encoder.status(head.status);
+  encoder.copy(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop);
+  encoder.field('x-request-id', facts.requestId);
+  if (!head.has(FieldId.Date) && edits?.drop.has('date') !== true) encoder.field('date', date.toString());
+  if (edits !== null) encoder.lines(editLines(edits, facts.match.captures));
+  // The length is only said when the body has it, or would have it (RFC 9110, section 8.6).
+  if (head.contentLength >= 0 && head.framing !== Framing.Chunked && head.status !== NO_CONTENT) {
+    encoder.field('content-length', String(head.contentLength));
+  }
+}
+
+/** The head of a 1xx answer. */
+export function writeInterimHead(encoder: HeadEncoder, head: ResponseHead): void {
+  encoder.status(head.status);
+  encoder.copy(head, DROP_FROM_RESPONSES, null);
+}
+
+/** The head that takes an extended CONNECT, made from a 101 (RFC 8441, section 5). */
+export function writeConnectHead(encoder: HeadEncoder, head: ResponseHead): void {
+  encoder.status(200);
+  encoder.copy(head, DROP_FROM_RESPONSES, HANDSHAKE_ONLY);
+}
+
+/** The head of an answer of our own. */
+export function writeAnswerHead(
+  encoder: HeadEncoder,
+  answer: Answer,
+  requestId: string,
+  date: HttpDate,
+): void {
+  encoder.status(answer.status);
+  encoder.lines(answer.fields);
+  encoder.field('date', date.toString());
+  if (requestId !== '') encoder.field('x-request-id', requestId);
+}
+
+/** The head of a request on its way to a target. */
+export function writeRequestHead(encoder: HeadEncoder, head: RequestHead, parts: RequestHeadParts): void {
+  const { edits } = parts;
+  encoder.request(head.method, parts.scheme, parts.authority, parts.target, '');
+  encoder.copy(head, dropFor(head, parts.client), edits === null ? null : edits.drop);
+  // A client that takes trailers is told of to the target: gRPC asks for it (RFC 9110, section 10.1.4).
+  if (head.has(FieldId.Te)) encoder.lines(`te: ${head.valueOf(FieldId.Te)}\r\n`);
+  encoder.lines(ownRequestLines(head, parts));
+  if (head.framing === Framing.Length) encoder.field('content-length', String(head.contentLength));
+}

@@ -1,0 +1,429 @@
+// One request of an HTTP/2 connection: the client's side of its exchange, or of the tunnel that it becomes.
+
+import { randomBytes } from 'node:crypto';
+import { FieldId } from '../http1/field-id.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import { Framing } from '../http1/step.ts';
+import { ErrorCode } from '../http2/error-code.ts';
+import { type MessageFailure, requestFailureOf } from '../http2/failures.ts';
+import type { ServerConnection } from '../http2/server-connection.ts';
+import { Half, type Stream } from '../http2/stream.ts';
+import type { PathPolicy } from '../model/config.ts';
+import { FAILURES } from '../model/failures.ts';
+import type { Deadline } from './deadlines.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
+import type { ExchangeFacts } from './exchange-facts.ts';
+import { type Answer, failureAnswer } from './http/answers.ts';
+import type { ForwardedClient } from './http/forwarded.ts';
+import {
+  writeAnswerHead,
+  writeConnectHead,
+  writeInterimHead,
+  writeResponseHead,
+} from './http/http2-heads.ts';
+import type { ListenerMeters } from './meters.ts';
+import type { TlsFacts } from './tls/tls-facts.ts';
+import { TUNNEL_FAILURES, Tunnel, type TunnelSide } from './tunnel.ts';
+import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import { SendQueue } from './wire/send-queue.ts';
+import type { WireOwner } from './wire/wire.ts';
+
+/** What the last bytes of an answer may wait for a client that opens no window, in milliseconds. */
+const STALLED_MS = 60_000;
+const NEVER = Number.POSITIVE_INFINITY;
+const WEB_SOCKET = 'websocket';
+
+export type RequestStream = Stream<RequestHead, Http2Request>;
+
+/** The connection that a request came on. */
+export interface Http2Client {
+  readonly client: ForwardedClient;
+  readonly scheme: 'http' | 'https';
+  readonly tls: TlsFacts | null;
+  readonly listenerName: string;
+  readonly listenerPort: number;
+  readonly meters: ListenerMeters;
+  readonly paths: PathPolicy;
+  readonly codec: ServerConnection<Http2Request>;
+  /** The socket takes less than it is sent. */
+  readonly congested: boolean;
+  /** An exchange or tunnel has ended: its bytes are counted. */
+  onRequestDone(): void;
+  /** The request's stream is closed, and nothing of it is needed any more. */
+  onRequestClosed(request: Http2Request, stream: RequestStream): void;
+}
+
+/** Reused for one stream after the other. */
+export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
+  dueAtMs = NEVER;
+  filedTick = -1;
+  readonly protocol = 'HTTP/2';
+  webSocketKey = '';
+  readonly #on: Http2Client;
+  readonly #context: ExchangeContext;
+  readonly #exchange: Exchange;
+  #stream: RequestStream | null = null;
+  /** Content that came while the target could not take it; its window opens when it has. */
+  #held: Buffer | null = null;
+  #feeding = false;
+  #requestEnded = false;
+  #trailers = '';
+  readonly #queue: SendQueue<RequestHead, Http2Request>;
+  /** Content bytes left of an answer whose length is known, or -1. */
+  #left = -1;
+  #done = false;
+  #owner: WireOwner | null = null;
+  #tunnel: Tunnel | null = null;
+  #tunnelIn = 0;
+  #tunnelOut = 0;
+  #paused = false;
+  /** The client has reset the stream: nothing is said to it any more. */
+  #gone = false;
+
+  constructor(on: Http2Client, context: ExchangeContext) {
+    this.#on = on;
+    this.#context = context;
+    this.#queue = new SendQueue<RequestHead, Http2Request>(on.codec);
+    this.#exchange = new Exchange(this, context);
+  }
+
+  get client(): ForwardedClient {
+    return this.#on.client;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#on.scheme;
+  }
+
+  get tls(): TlsFacts | null {
+    return this.#on.tls;
+  }
+
+  get listenerName(): string {
+    return this.#on.listenerName;
+  }
+
+  get listenerPort(): number {
+    return this.#on.listenerPort;
+  }
+
+  get meters(): ListenerMeters {
+    return this.#on.meters;
+  }
+
+  get paths(): PathPolicy {
+    return this.#on.paths;
+  }
+
+  get congested(): boolean {
+    return this.#queue.waits || this.#on.congested;
+  }
+
+  // What comes from the client ---------------------------------------------------------------------------------------
+
+  begin(stream: RequestStream): void {
+    this.#stream = stream;
+    this.#queue.begin(stream);
+    this.#held = null;
+    this.#requestEnded = false;
+    this.#trailers = '';
+    this.#left = -1;
+    this.#done = false;
+    this.#owner = null;
+    this.#tunnel = null;
+    this.#tunnelIn = 0;
+    this.#tunnelOut = 0;
+    this.#paused = false;
+    this.#gone = false;
+    this.webSocketKey = '';
+    if (stream.head.connectProtocol === WEB_SOCKET) this.#becomeHandshake(stream.head);
+    this.#exchange.start(stream.head, this.#context.now());
+  }
+
+  /** An extended CONNECT goes on as the GET that asks for the same in HTTP/1.1 (RFC 8441, section 5). */
+  #becomeHandshake(head: RequestHead): void {
+    head.method = 'GET';
+    head.upgrade = WEB_SOCKET;
+    head.framing = Framing.None;
+    this.webSocketKey = randomBytes(16).toString('base64');
+    const given = head.findName('sec-websocket-key');
+    if (given !== -1) head.ids[given] = FieldId.Dropped;
+  }
+
+  onData(buffer: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#tunnel !== null) {
+      this.#tunnelIn += length;
+      this.#owner?.onBytes(buffer.subarray(start, end), length);
+      if (!this.#paused) this.#consume(length);
+    } else if (!this.#exchange.active) {
+      // The answer came first: what is left is dropped.
+      this.#consume(length);
+    } else if (this.#mustHold()) {
+      const bytes = Buffer.from(buffer.subarray(start, end));
+      this.#held = this.#held === null ? bytes : Buffer.concat([this.#held, bytes]);
+    } else {
+      this.#exchange.onRequestBody(buffer, start, end);
+      this.#consume(length);
+    }
+  }
+
+  #mustHold(): boolean {
+    return this.#held !== null || this.webSocketKey !== '' || !this.#exchange.wantsBody;
+  }
+
+  #consume(bytes: number): void {
+    if (this.#stream !== null) this.#on.codec.consume(this.#stream, bytes);
+  }
+
+  onEnd(trailers: string): void {
+    this.#requestEnded = true;
+    this.#trailers = trailers;
+    if (this.#tunnel !== null) this.#owner?.onEnd();
+    else if (this.#held === null && this.#exchange.active) this.#exchange.onRequestEnd(trailers);
+  }
+
+  /** Goes on with content that had to wait. */
+  continueReading(): void {
+    const held = this.#held;
+    if (held === null || this.#feeding || this.webSocketKey !== '' || !this.#exchange.wantsBody) return;
+    this.#feeding = true;
+    this.#held = null;
+    this.#exchange.onRequestBody(held, 0, held.length);
+    this.#consume(held.length);
+    this.#feeding = false;
+    if (this.#requestEnded && this.#exchange.active) this.#exchange.onRequestEnd(this.#trailers);
+  }
+
+  /** What came is malformed; the connection resets the stream afterwards. */
+  onRefused(reason: MessageFailure): void {
+    if (this.#tunnel !== null) this.#owner?.onClose(null);
+    else this.#exchange.refuse(requestFailureOf(reason));
+  }
+
+  /** The client gave the stream up, or has left. */
+  onGone(): void {
+    this.#gone = true;
+    if (this.#tunnel !== null) this.#owner?.onClose(GONE);
+    else this.#exchange.abort('client-aborted');
+    this.#settle();
+  }
+
+  // What goes to the client ------------------------------------------------------------------------------------------
+
+  sendInterim(head: ResponseHead): void {
+    const { codec } = this.#on;
+    writeInterimHead(codec.beginHead(this.#stream!), head);
+    codec.endHead(false);
+  }
+
+  sendHead(head: ResponseHead, facts: ExchangeFacts): void {
+    const { codec } = this.#on;
+    writeResponseHead(codec.beginHead(this.#stream!), head, facts, this.#context.date);
+    // The end of a body of known length needs no frame of its own; in HTTP/2 trailers may follow even that.
+    this.#left = head.framing === Framing.Length && head.major === 1 ? head.contentLength : -1;
+    codec.endHead(head.framing === Framing.None || this.#left === 0);
+  }
+
+  sendBody(buffer: Buffer, start: number, end: number): void {
+    if (this.#left > 0) this.#left -= end - start;
+    this.#queue.data(buffer, start, end, this.#left === 0);
+  }
+
+  sendEnd(trailers: string): void {
+    this.#queue.end(trailers);
+  }
+
+  sendAnswer(answer: Answer, facts: ExchangeFacts): void {
+    this.#sendAnswer(answer, facts.requestId, facts.view.head.method === 'HEAD');
+  }
+
+  #sendAnswer(answer: Answer, requestId: string, isHead: boolean): void {
+    const { codec } = this.#on;
+    const body = isHead ? '' : answer.body;
+    writeAnswerHead(codec.beginHead(this.#stream!), answer, requestId, this.#context.date);
+    codec.endHead(body === '');
+    if (body !== '') this.#queue.data(Buffer.from(body, 'latin1'), 0, body.length, true);
+  }
+
+  /** The head was refused: there is no exchange, and the stream is reset behind the answer. */
+  answerRefused(stream: RequestStream, reason: MessageFailure): void {
+    this.#stream = stream;
+    this.#queue.begin(stream);
+    this.#gone = false;
+    this.#tunnel = null;
+    this.#held = null;
+    this.#done = true;
+    const code = requestFailureOf(reason);
+    this.#context.recorder.refused(
+      {
+        listener: this.listenerName,
+        protocol: this.protocol,
+        client: this.client.address,
+        status: FAILURES[code].status,
+        code,
+        detail: reason,
+        totalMs: 0,
+      },
+      this.meters,
+    );
+    this.#sendAnswer(failureAnswer(code), '', false);
+  }
+
+  cut(): void {
+    this.#reset(ErrorCode.InternalError);
+  }
+
+  #reset(code: ErrorCode): void {
+    if (this.#stream !== null && !this.#gone) this.#on.codec.reset(this.#stream, code);
+    this.#settle();
+  }
+
+  onExchangeDone(): void {
+    this.#on.onRequestDone();
+    this.#finish();
+  }
+
+  /** The answer is on its way; what is left of the request is not wanted (RFC 9113, section 8.1). */
+  #finish(): void {
+    this.#done = true;
+    if (this.#queue.waits) {
+      this.#context.deadlines.set(this, this.#context.now() + STALLED_MS);
+      return;
+    }
+    if (this.#stream?.receiving === Half.Open) this.#reset(ErrorCode.NoError);
+    else this.#settle();
+  }
+
+  /** The client has opened a window. */
+  onWindow(): void {
+    this.#queue.resume();
+    if (this.#queue.waits) {
+      if (this.#done) this.#context.deadlines.set(this, this.#context.now() + STALLED_MS);
+      return;
+    }
+    if (this.#done) this.#finish();
+    else this.onDrain();
+  }
+
+  /** The client, or its connection, takes more again. */
+  onDrain(): void {
+    if (this.congested) return;
+    if (this.#tunnel !== null) this.#owner?.onDrain();
+    else if (this.#exchange.active) this.#exchange.onDownstreamDrain();
+  }
+
+  onDeadline(): void {
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#reset(ErrorCode.Cancel);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  /** The stream is closed in both directions. */
+  onClosed(): void {
+    this.#settle();
+  }
+
+  /** Lets go of the stream when neither side needs it. */
+  #settle(): void {
+    const stream = this.#stream;
+    if (stream === null || !stream.closed || this.#exchange.active || this.#tunnel !== null) return;
+    this.#stream = null;
+    this.#held = null;
+    this.#queue.forget();
+    this.#context.deadlines.clear(this);
+    this.#on.onRequestClosed(this, stream);
+  }
+
+  /** The connection ends: nothing of this request can be sent any more. */
+  shutdown(): void {
+    if (this.#tunnel !== null) this.#tunnel.shutdown();
+    else this.#exchange.abort('client-aborted');
+    this.#reset(ErrorCode.Cancel);
+  }
+
+  // As the client's side of a tunnel ---------------------------------------------------------------------------------
+
+  becomeTunnel(
+    head: ResponseHead,
+    connection: UpstreamConnection,
+    idleMs: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    const { codec } = this.#on;
+    const { deadlines, now } = this.#context;
+    writeConnectHead(codec.beginHead(this.#stream!), head);
+    codec.endHead(false);
+    this.webSocketKey = '';
+    if (start < end) this.bytes(buffer, start, end);
+    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, connection, idleMs, deadlines, now, (result) => {
+      this.#tunnel = null;
+      this.#done = true;
+      this.#exchange.onTunnelEnd(this.#tunnelIn, this.#tunnelOut, TUNNEL_FAILURES[result]);
+      this.#on.onRequestDone();
+    });
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) this.onData(held, 0, held.length);
+    if (this.#requestEnded) this.#owner?.onEnd();
+  }
+
+  set owner(owner: WireOwner) {
+    this.#owner = owner;
+  }
+
+  bytes(buffer: Buffer, start: number, end: number): void {
+    this.#tunnelOut += end - start;
+    this.#queue.data(buffer, start, end, false);
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#stream !== null) this.#consume(this.#stream.unconsumed);
+  }
+
+  end(): void {
+    this.#queue.end('');
+  }
+
+  /** Our end is sent; what still comes is not waited for. */
+  endAndLinger(): void {
+    this.end();
+    this.#finish();
+  }
+
+  destroyWhenSent(): void {
+    this.#finish();
+  }
+
+  destroy(): void {
+    this.#reset(ErrorCode.Cancel);
+  }
+
+  /** A reset of the other side's connection is CANCEL here (RFC 8441, section 5). */
+  reset(): void {
+    this.#reset(ErrorCode.Cancel);
+  }
+}
+
+const GONE: NodeJS.ErrnoException = Object.assign(new Error('the client has left'), { code: 'ECONNRESET' });
+
+/** A tunnel gives its side back when it is over; here nothing is left to be done with it. */
+const CLOSED_TUNNEL: WireOwner = {
+  onBytes: () => {},
+  onEnd: () => {},
+  onDrain: () => {},
+  onClose: () => {},
+};

@@ -1,0 +1,275 @@
+// One downstream HTTP/2 connection: the codec over its wire, its limits and its end.
+
+import { ErrorCode } from '../http2/error-code.ts';
+import type { ConnectionFailure } from '../http2/failures.ts';
+import type { OutputSink } from '../http2/output.ts';
+import { ServerConnection } from '../http2/server-connection.ts';
+import type { PathPolicy } from '../model/config.ts';
+import { flagOf } from '../telemetry/flags.ts';
+import type { Deadline } from './deadlines.ts';
+import type { ExchangeContext } from './exchange-context.ts';
+import type { ForwardedClient } from './http/forwarded.ts';
+import type { Http2Client, Http2Request, RequestStream } from './http2-request.ts';
+import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
+import type { Listener, ListenerSession } from './listener.ts';
+import type { ListenerMeters } from './meters.ts';
+import { NOTHING } from './recorder.ts';
+import type { TlsFacts } from './tls/tls-facts.ts';
+import type { Wire, WireOwner } from './wire/wire.ts';
+
+/** A client that does not read must not make us collect answers to what it asks. */
+const UNREAD_BYTES = 1024 * 1024;
+/** A client gets this long to answer our intention to leave before we say what the last stream was, in milliseconds. */
+const DRAIN_ANSWER_MS = 1000;
+
+export class Http2Session
+  implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline
+{
+  dueAtMs = Number.POSITIVE_INFINITY;
+  filedTick = -1;
+  readonly client: ForwardedClient;
+  readonly tls: TlsFacts | null;
+  readonly codec: ServerConnection<Http2Request>;
+  readonly #wire: Wire;
+  readonly #listener: Listener;
+  readonly #context: ExchangeContext;
+  readonly #streams: Http2Streams;
+  #requests = 0;
+  /** We take no new requests. */
+  #draining = false;
+  /** The client begins no new requests. */
+  #clientLeaves = false;
+  #paused = false;
+  #ended = false;
+  #receivedCounted = 0;
+  #sentCounted = 0;
+
+  constructor(
+    listener: Listener,
+    makeWire: (owner: WireOwner) => Wire,
+    client: ForwardedClient,
+    tls: TlsFacts | null,
+    context: ExchangeContext,
+  ) {
+    const { http2, underscores } = listener.config;
+    this.#listener = listener;
+    this.#context = context;
+    this.client = client;
+    this.tls = tls;
+    this.#streams = new Http2Streams(this, this, context);
+    const options = {
+      head: listener.headLimits,
+      underscores,
+      maxStreams: http2.streams,
+      streamWindow: http2.streamWindow,
+      connectionWindow: http2.connectionWindow,
+      extendedConnect: true,
+    };
+    this.codec = new ServerConnection<Http2Request>(this.#streams, this, options, context.http2);
+    this.#wire = makeWire(this);
+    this.codec.start();
+    this.onLastRequestClosed();
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.tls === null ? 'http' : 'https';
+  }
+
+  get listenerName(): string {
+    return this.#listener.config.name;
+  }
+
+  get listenerPort(): number {
+    return this.#listener.port;
+  }
+
+  get meters(): ListenerMeters {
+    return this.#listener.meters;
+  }
+
+  get paths(): PathPolicy {
+    return this.#listener.config.paths;
+  }
+
+  get congested(): boolean {
+    return this.#wire.congested;
+  }
+
+  // The wire ---------------------------------------------------------------------------------------------------------
+
+  onBytes(buffer: Buffer, length: number): void {
+    if (this.#ended) return;
+    this.codec.congested = this.#wire.congested;
+    this.codec.receive(buffer, 0, length, this.#context.now());
+    if (this.#draining) this.#closeIfDone();
+    if (this.#wire.congested && this.#wire.pendingBytes > UNREAD_BYTES) {
+      this.#paused = true;
+      this.#wire.pause();
+    }
+  }
+
+  /** A client that ends its side may still wait for what is on its way. */
+  onEnd(): void {
+    this.onGoaway();
+  }
+
+  onDrain(): void {
+    this.codec.congested = false;
+    if (this.#paused) {
+      this.#paused = false;
+      this.#wire.resume();
+    }
+    this.#streams.onDrain();
+  }
+
+  onClose(): void {
+    this.codec.close();
+    this.#streams.abandon();
+    this.#end();
+    this.#count();
+    this.#listener.onSessionEnd(this, this.client.address);
+  }
+
+  take(): Buffer {
+    return this.#context.buffers.take();
+  }
+
+  send(buffer: Buffer, used: number): void {
+    this.#wire.block(buffer, used);
+  }
+
+  pending(): void {
+    if (!this.#context.turn.dirty(this)) queueMicrotask(() => this.flush());
+  }
+
+  /** The end of the turn: frames of all streams leave together. */
+  flush(): void {
+    this.codec.flush();
+  }
+
+  // Requests ---------------------------------------------------------------------------------------------------------
+
+  onRequest(): void {
+    this.#requests += 1;
+    if (this.#draining) return;
+    this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
+    if (this.#listener.draining || this.#requests >= this.#listener.config.limits.requestsPerConnection)
+      this.#leave();
+  }
+
+  onRequestDone(): void {
+    this.#count();
+  }
+
+  onRequestClosed(request: Http2Request, stream: RequestStream): void {
+    this.#streams.release(request, stream);
+  }
+
+  onLastRequestClosed(): void {
+    if (this.#ended || this.#draining || this.#clientLeaves) return this.#closeIfDone();
+    this.#context.deadlines.set(this, this.#context.now() + this.#listener.config.timeouts.idleMs);
+  }
+
+  /** The client broke the protocol or floods us: counted, logged, and ended with what its GOAWAY says. */
+  onFailure(failure: ConnectionFailure): void {
+    const { config, meters } = this.#listener;
+    meters.http2Failed(failure);
+    this.#context.recorder.connection({
+      ...NOTHING,
+      startedAtMs: this.#context.wallClock(),
+      listener: config.name,
+      protocol: 'HTTP/2',
+      client: this.client.address,
+      totalMs: 0,
+      flag: flagOf('bad-request'),
+      reason: failure,
+    });
+    this.#streams.abandon();
+    this.#close();
+  }
+
+  // Ends -------------------------------------------------------------------------------------------------------------
+
+  onGoaway(): void {
+    this.#clientLeaves = true;
+    this.#closeIfDone();
+  }
+
+  /** Idle for too long, or the client has not answered our intention to leave. */
+  onDeadline(): void {
+    this.#within(() => {
+      if (this.#draining) this.codec.finishDrain();
+      else this.#leave();
+      this.#closeIfDone();
+    });
+  }
+
+  /** The listener takes no new connections: this one takes no new requests, but for those on their way. */
+  drain(): void {
+    this.#within(() => this.#leave());
+  }
+
+  #leave(): void {
+    if (this.#draining || this.#ended) return;
+    this.#draining = true;
+    this.codec.drain();
+    this.#context.deadlines.set(this, this.#context.now() + DRAIN_ANSWER_MS);
+  }
+
+  /** When the client knows which requests are answered, and they are. */
+  #closeIfDone(): void {
+    if (this.#ended || this.#streams.count > 0) return;
+    if (this.#clientLeaves || (this.#draining && this.codec.drained)) this.#close();
+  }
+
+  closeIfIdle(): void {
+    if (this.#streams.count > 0 || this.#ended) return;
+    this.#within(() => {
+      this.codec.goaway(ErrorCode.NoError);
+      this.#close();
+    });
+  }
+
+  /** Ends the connection whatever it does: the drain deadline of the process has come. */
+  shutdown(): void {
+    this.#within(() => {
+      this.#streams.shutdown();
+      this.codec.goaway(ErrorCode.NoError);
+      this.codec.flush();
+      this.#end();
+      this.#wire.flush();
+      this.#wire.destroy();
+    });
+  }
+
+  /** Sends what is queued and ends; nothing more is read. */
+  #close(): void {
+    this.codec.flush();
+    this.#end();
+    this.#wire.endAndLinger();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#context.deadlines.clear(this);
+    this.#count();
+  }
+
+  #count(): void {
+    const { bytesRead, bytesWritten } = this.#wire;
+    this.meters.bytes(bytesRead - this.#receivedCounted, bytesWritten - this.#sentCounted);
+    this.#receivedCounted = bytesRead;
+    this.#sentCounted = bytesWritten;
+  }
+
+  #within(act: () => void): void {
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      act();
+    } finally {
+      turn.leave();
+    }
+  }
+}

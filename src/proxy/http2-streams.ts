@@ -1,0 +1,111 @@
+// The streams of one downstream HTTP/2 connection: a request for each, reused for the next.
+
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ConnectionFailure, MessageFailure } from '../http2/failures.ts';
+import type { ConnectionHandler } from '../http2/handler.ts';
+import type { ExchangeContext } from './exchange-context.ts';
+import { type Http2Client, Http2Request, type RequestStream } from './http2-request.ts';
+
+/** Requests that are kept for the next streams of the connection. */
+const KEPT_REQUESTS = 8;
+
+/** What the streams tell their session. */
+export interface StreamsOwner {
+  /** A request begins, refused ones too. */
+  onRequest(): void;
+  /** The last request that was open is over. */
+  onLastRequestClosed(): void;
+  /** The client will begin no request any more. */
+  onGoaway(): void;
+  onFailure(failure: ConnectionFailure): void;
+}
+
+export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request> {
+  readonly #owner: StreamsOwner;
+  readonly #client: Http2Client;
+  readonly #context: ExchangeContext;
+  readonly #free: Http2Request[] = [];
+  readonly #open = new Set<Http2Request>();
+
+  constructor(owner: StreamsOwner, client: Http2Client, context: ExchangeContext) {
+    this.#owner = owner;
+    this.#client = client;
+    this.#context = context;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  onHead(stream: RequestStream): void {
+    this.#owner.onRequest();
+    this.#take(stream).begin(stream);
+  }
+
+  onData(stream: RequestStream, buffer: Buffer, start: number, end: number): void {
+    stream.owner?.onData(buffer, start, end);
+  }
+
+  onEnd(stream: RequestStream, trailers: string): void {
+    stream.owner?.onEnd(trailers);
+  }
+
+  onReset(stream: RequestStream): void {
+    stream.owner?.onGone();
+  }
+
+  onRefused(stream: RequestStream, reason: MessageFailure): void {
+    if (stream.owner !== null) return stream.owner.onRefused(reason);
+    this.#owner.onRequest();
+    this.#take(stream).answerRefused(stream, reason);
+  }
+
+  onWindow(stream: RequestStream): void {
+    stream.owner?.onWindow();
+  }
+
+  onGoaway(): void {
+    this.#owner.onGoaway();
+  }
+
+  onSettings(): void {}
+
+  onPong(): void {}
+
+  onClosed(stream: RequestStream): void {
+    stream.owner?.onClosed();
+  }
+
+  onFailure(failure: ConnectionFailure): void {
+    this.#owner.onFailure(failure);
+  }
+
+  /** The socket takes more again. */
+  onDrain(): void {
+    for (const request of this.#open) request.onDrain();
+  }
+
+  /** Whatever is in progress has lost its client. */
+  abandon(): void {
+    for (const request of [...this.#open]) request.onGone();
+  }
+
+  shutdown(): void {
+    for (const request of [...this.#open]) request.shutdown();
+  }
+
+  release(request: Http2Request, stream: RequestStream): void {
+    stream.owner = null;
+    this.#client.codec.release(stream);
+    this.#open.delete(request);
+    if (this.#free.length < KEPT_REQUESTS) this.#free.push(request);
+    if (this.#open.size === 0) this.#owner.onLastRequestClosed();
+  }
+
+  #take(stream: RequestStream): Http2Request {
+    const request = this.#free.pop() ?? new Http2Request(this.#client, this.#context);
+    stream.owner = request;
+    this.#open.add(request);
+    return request;
+  }
+}
