@@ -1,0 +1,105 @@
+// Writes PROXY headers of both versions.
+
+import { isIPv4 } from 'node:net';
+import { writeIpv4, writeIpv6 } from './addresses.ts';
+import { crc32c } from './crc32c.ts';
+import {
+  type Endpoint,
+  type Facts,
+  FIXED_BYTES,
+  HEADER_BYTES,
+  SIGNATURE,
+  TLS_BIT,
+  TLV,
+  type TlsFacts,
+} from './header.ts';
+
+const LOCAL = 0x20;
+const PROXY = 0x21;
+
+export interface Ends {
+  readonly source: Endpoint;
+  readonly destination: Endpoint;
+}
+
+/** Version 1. Ends of two families are both told as IPv6; null says `UNKNOWN`. */
+export function writeLine(ends: Ends | null): Buffer {
+  if (ends === null) return Buffer.from('PROXY UNKNOWN\r\n', 'latin1');
+  const { source, destination } = ends;
+  const isV4 = isIPv4(source.address) && isIPv4(destination.address);
+  const text = ({ address }: Endpoint): string => (isV4 || !isIPv4(address) ? address : `::ffff:${address}`);
+  const addresses = `${text(source)} ${text(destination)} ${source.port} ${destination.port}`;
+  return Buffer.from(`PROXY ${isV4 ? 'TCP4' : 'TCP6'} ${addresses}\r\n`, 'latin1');
+}
+
+/**
+ * Version 2. Null ends make it `LOCAL`, which says nothing else. Fields are left out where a fact is empty, and facts
+ * that would make the header too long are left out as well.
+ * @param checksum adds a CRC-32C
+ */
+export function writeBinary(ends: Ends | null, facts: Facts, checksum: boolean): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  let at = SIGNATURE.copy(bytes);
+  bytes[at++] = ends === null ? LOCAL : PROXY;
+  if (ends === null) bytes[at++] = 0;
+  else at = writeEnds(bytes, at, ends);
+  if (ends === null) at += 2;
+  else at = writeFacts(bytes, at, facts);
+  const checksumAt = checksum ? at + 3 : -1;
+  if (checksum) at = writeField(bytes, at, TLV.crc32c, Buffer.alloc(4));
+  bytes.writeUInt16BE(at - FIXED_BYTES, FIXED_BYTES - 2);
+  if (checksum) bytes.writeUInt32BE(crc32c(bytes, 0, at), checksumAt);
+  return bytes.subarray(0, at);
+}
+
+/** Family, addresses and ports; leaves room for the length. */
+function writeEnds(bytes: Buffer, at: number, { source, destination }: Ends): number {
+  const isV4 = isIPv4(source.address) && isIPv4(destination.address);
+  const size = isV4 ? 4 : 16;
+  const write = isV4 ? writeIpv4 : writeIpv6;
+  bytes[at] = isV4 ? 0x11 : 0x21;
+  write(bytes, FIXED_BYTES, source.address);
+  write(bytes, FIXED_BYTES + size, destination.address);
+  bytes.writeUInt16BE(source.port, FIXED_BYTES + 2 * size);
+  bytes.writeUInt16BE(destination.port, FIXED_BYTES + 2 * size + 2);
+  return FIXED_BYTES + 2 * size + 4;
+}
+
+function writeFacts(bytes: Buffer, start: number, facts: Facts): number {
+  let at = start;
+  const add = (type: number, value: Buffer): void => {
+    // Room for the checksum stays.
+    if (value.length > 0 && at + 3 + value.length <= bytes.length - 7)
+      at = writeField(bytes, at, type, value);
+  };
+  add(TLV.alpn, Buffer.from(facts.alpn, 'latin1'));
+  add(TLV.authority, Buffer.from(facts.authority, 'utf8'));
+  add(TLV.uniqueId, Buffer.from(facts.uniqueId, 'latin1'));
+  if (facts.tls !== null) add(TLV.tls, tlsValue(facts.tls));
+  add(TLV.networkNamespace, Buffer.from(facts.networkNamespace, 'utf8'));
+  return at;
+}
+
+function tlsValue(tls: TlsFacts): Buffer {
+  const fields: readonly [number, string][] = [
+    [TLV.tlsVersion, tls.version],
+    [TLV.tlsCommonName, tls.commonName],
+    [TLV.tlsCipher, tls.cipher],
+    [TLV.tlsSignatureAlgorithm, tls.signatureAlgorithm],
+    [TLV.tlsKeyAlgorithm, tls.keyAlgorithm],
+  ];
+  const told = fields.filter(([, text]) => text !== '');
+  const bytes = Buffer.alloc(5 + told.reduce((sum, [, text]) => sum + 3 + Buffer.byteLength(text), 0));
+  bytes[0] =
+    TLS_BIT.tls | (tls.certificate ? TLS_BIT.certificateOnConnection | TLS_BIT.certificateInSession : 0);
+  bytes.writeUInt32BE(tls.verified ? 0 : 1, 1);
+  let at = 5;
+  for (const [type, text] of told) at = writeField(bytes, at, type, Buffer.from(text, 'utf8'));
+  return bytes;
+}
+
+function writeField(bytes: Buffer, at: number, type: number, value: Buffer): number {
+  bytes[at] = type;
+  bytes.writeUInt16BE(value.length, at + 1);
+  return at + 3 + value.copy(bytes, at + 3);
+}
