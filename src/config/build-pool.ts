@@ -59,6 +59,7 @@ export function buildPoolOptions(
       ageMs: connections.age,
       perTarget: connections.perTarget,
     },
+    proxyProtocol: options.proxyProtocol,
   };
 }
 

@@ -93,6 +93,14 @@ function buildListener(
     protocol: listener.protocol,
     tls: listener.tls === undefined ? null : buildTls(listener.tls, absolute),
     pool: listener.pool ?? null,
+    proxyProtocol:
+      listener.proxyProtocol === undefined
+        ? null
+        : {
+            from: listener.proxyProtocol.from,
+            mode: listener.proxyProtocol.mode,
+            timeoutMs: listener.proxyProtocol.timeout,
+          },
     limits: {
       connections: limits.connections ?? common.connections,
       connectionsPerClient: limits.connectionsPerClient ?? common.connectionsPerClient,

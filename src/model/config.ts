@@ -60,6 +60,8 @@ export interface ListenerConfig {
   readonly tls: ListenerTls | null;
   /** The pool of a `tcp` listener; null for the others. */
   readonly pool: string | null;
+  /** Null where no client speaks through a sender of PROXY headers. */
+  readonly proxyProtocol: ProxyProtocolIn | null;
   readonly limits: ListenerLimits;
   readonly timeouts: ListenerTimeouts;
   readonly paths: PathPolicy;
@@ -94,6 +96,29 @@ export interface PathPolicy {
   readonly parameters: 'keep' | 'refuse';
   /** What targets are sent: the path that rules were matched against, or the one that came. Default normalised. */
   readonly forward: 'normalised' | 'received';
+}
+
+/** Who may say in a PROXY header (HAProxy's proxy-protocol.txt) which client a connection is from. */
+export interface ProxyProtocolIn {
+  /** CIDRs of the senders. */
+  readonly from: readonly string[];
+  /** `required`: connections without a header, or from elsewhere, are closed. Default `required`. */
+  readonly mode: 'required' | 'optional';
+  /** From the accept to the end of the header. Default 5 s. */
+  readonly timeoutMs: number;
+}
+
+/** What version 2 tells beside the addresses. */
+export const PROXY_FACTS = ['authority', 'alpn', 'unique-id', 'tls'] as const;
+export type ProxyFact = (typeof PROXY_FACTS)[number];
+
+/** The PROXY header that begins each connection to a target. */
+export interface ProxyProtocolOut {
+  readonly version: 1 | 2;
+  /** Version 2 only. Default none. */
+  readonly facts: readonly ProxyFact[];
+  /** Version 2 only: a CRC-32C. Default false. */
+  readonly checksum: boolean;
 }
 
 export interface ListenerTls {
@@ -259,6 +284,8 @@ export interface PoolConfig {
   readonly spilloverThreshold: number;
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
+  /** Null sends none. */
+  readonly proxyProtocol: ProxyProtocolOut | null;
 }
 
 export interface PoolTimeouts {

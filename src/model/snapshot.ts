@@ -11,6 +11,7 @@ import type {
   PathRewrite,
   PolicyConfig,
   PoolTimeouts,
+  ProxyProtocolOut,
   RetryConfig,
   RuleTimeouts,
   UpstreamLimits,
@@ -79,6 +80,7 @@ export interface SnapshotPool {
   readonly spilloverThreshold: number;
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
+  readonly proxyProtocol: ProxyProtocolOut | null;
 }
 
 export interface SnapshotRoute {

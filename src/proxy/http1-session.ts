@@ -75,6 +75,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.client = client;
     this.tls = tls;
     this.#wire = makeWire(this);
+    client.wire = this.#wire;
     this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
     this.#exchange = new Exchange(this, context);
     this.#fresh = tls === null && listener.config.http2.enabled;

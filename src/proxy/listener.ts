@@ -3,15 +3,18 @@
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/config.ts';
+import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { ExchangeContext } from './exchange-context.ts';
-import { ForwardedClient } from './http/forwarded.ts';
+import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
+import { type OpenHandle, Opening, type OpeningFailure, type OpeningOwner } from './opening.ts';
 import { TcpSession } from './tcp-session.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import { unmapped } from './wire/unmapped.ts';
 import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
@@ -22,7 +25,7 @@ export interface TcpHandle {
   getsockname(out: { address?: string; port?: number }): number;
 }
 
-interface ClientHandle {
+interface ClientHandle extends OpenHandle {
   getpeername(out: { address?: string }): number;
   setNoDelay(on: boolean): number;
   setKeepAlive(on: boolean, delaySeconds: number): number;
@@ -46,7 +49,7 @@ export interface ListenerContext {
 const BACKLOG = 4096;
 const KEEP_ALIVE_SECONDS = 30;
 
-export class Listener implements HandshakeOwner {
+export class Listener implements HandshakeOwner, OpeningOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
@@ -54,6 +57,9 @@ export class Listener implements HandshakeOwner {
   readonly #handle: TcpHandle;
   readonly #context: ListenerContext;
   readonly #sessions = new Set<ListenerSession>();
+  readonly #openings = new Set<Opening>();
+  /** Who may send PROXY headers. */
+  #senders: TrustedProxies;
   readonly #byClient = new Map<string, number>();
   readonly #handshakes = new Set<Handshake>();
   /** Of an https listener, from its first snapshot on; a connection keeps what it began with. */
@@ -66,6 +72,7 @@ export class Listener implements HandshakeOwner {
     this.#handle = handle;
     this.#context = context;
     this.meters = meters;
+    this.#senders = sendersOf(config);
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
@@ -80,6 +87,7 @@ export class Listener implements HandshakeOwner {
 
   /** Limits and timeouts of a reload; connections that are open keep their parser's bounds. */
   set config(config: ListenerConfig) {
+    if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
     this.#config = config;
   }
 
@@ -128,6 +136,7 @@ export class Listener implements HandshakeOwner {
   /** Ends every session now: the drain deadline has come. */
   shutdown(): void {
     this.stopAccepting();
+    for (const opening of this.#openings) opening.close();
     for (const handshake of this.#handshakes) handshake.close();
     for (const session of this.#sessions) session.shutdown();
   }
@@ -141,35 +150,94 @@ export class Listener implements HandshakeOwner {
     const peer: { address?: string } = {};
     client.getpeername(peer);
     const address = unmapped(peer.address ?? '');
-    const refusal = this.#refusal(address);
+    const rules = this.#config.proxyProtocol;
+    const isSender = rules !== null && this.#senders.has(address);
+    const refusal = this.#refusal(address, isSender);
     if (refusal !== null) {
       this.meters.refused(refusal);
       client.close();
       return;
     }
     this.#open += 1;
-    this.#byClient.set(address, (this.#byClient.get(address) ?? 0) + 1);
     this.meters.opened();
     client.setNoDelay(true);
     if (this.#config.protocol === 'tcp') client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
-    if (this.tls !== null) {
-      this.#handshakes.add(new Handshake(client, address, this.tls, this, this.#context.wires));
-    } else {
-      this.#begin((owner) => Wire.plain(client, owner, this.#context.wires), address, null);
+    if (isSender) {
+      this.#openings.add(new Opening(client, address, rules, this, this.#context.wires));
+      return;
     }
+    this.#countClient(address);
+    this.#enter(client, address, null, null);
   }
 
-  #refusal(address: string): string | null {
-    const { connections, connectionsPerClient } = this.#config.limits;
+  /** The sender of a header is not a client: the limits of one hold for the client that it names. */
+  onOpened(opening: Opening, header: ProxyHeader | null, early: Buffer | null): void {
+    this.#openings.delete(opening);
+    const address = header?.source?.address ?? opening.peer;
+    const client = opening.handle as ClientHandle;
+    if (this.#isOneTooMany(address)) {
+      this.meters.refused('client-limit');
+      client.close();
+      this.#leave(null);
+      return;
+    }
+    this.#countClient(address);
+    this.#enter(client, address, header, early);
+  }
+
+  onOpeningFailed(opening: Opening, reason: OpeningFailure): void {
+    this.#openings.delete(opening);
+    this.meters.refused(reason);
+    const { name } = this.#config;
+    this.#context.log.debug({ code: reason, listener: name, peer: opening.peer }, 'connection refused');
+    this.#leave(null);
+  }
+
+  /** @param early bytes that have been read already */
+  #enter(client: ClientHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
+    const { wires } = this.#context;
+    if (this.tls !== null) {
+      const handshake = new Handshake(client, address, this.tls, this, wires);
+      handshake.proxied = header;
+      this.#handshakes.add(handshake);
+      if (early !== null) handshake.receive(early);
+      return;
+    }
+    const wire = this.#begin((owner) => Wire.plain(client, owner, wires), address, header, null);
+    if (early !== null && !wire.closed) wire.receive(early, early.length);
+  }
+
+  #refusal(address: string, isSender: boolean): string | null {
     if (this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null))
       return 'closed';
-    if (this.#open >= connections) return 'listener-limit';
-    if ((this.#byClient.get(address) ?? 0) >= connectionsPerClient) return 'client-limit';
-    return null;
+    if (this.#open >= this.#config.limits.connections) return 'listener-limit';
+    if (isSender) return null;
+    if (this.#config.proxyProtocol?.mode === 'required') return 'proxy-untrusted';
+    return this.#isOneTooMany(address) ? 'client-limit' : null;
   }
 
-  #begin(makeWire: (owner: WireOwner) => Wire, address: string, facts: TlsFacts | null): void {
+  #isOneTooMany(address: string): boolean {
+    return (this.#byClient.get(address) ?? 0) >= this.#config.limits.connectionsPerClient;
+  }
+
+  #countClient(address: string): void {
+    this.#byClient.set(address, (this.#byClient.get(address) ?? 0) + 1);
+  }
+
+  #begin(
+    open: (owner: WireOwner) => Wire,
+    address: string,
+    header: ProxyHeader | null,
+    facts: TlsFacts | null,
+  ): Wire {
     const { exchanges } = this.#context;
+    let wire!: Wire;
+    const makeWire = (owner: WireOwner): Wire => {
+      wire = open(owner);
+      wire.proxied = header;
+      wire.tls = facts;
+      return wire;
+    };
     const { turn } = exchanges;
     turn.enter();
     try {
@@ -180,6 +248,7 @@ export class Listener implements HandshakeOwner {
             ? new Http2Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges)
             : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
       this.#sessions.add(session);
+      return wire;
     } finally {
       turn.leave();
     }
@@ -201,6 +270,7 @@ export class Listener implements HandshakeOwner {
     this.#begin(
       (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),
       handshake.address,
+      handshake.proxied,
       facts,
     );
   }
@@ -216,16 +286,17 @@ export class Listener implements HandshakeOwner {
     this.#leave(address);
   }
 
-  #leave(address: string): void {
+  /** @param address null while its client is not known yet */
+  #leave(address: string | null): void {
     this.#open -= 1;
+    this.meters.closed(0, 0);
+    if (address === null) return;
     const left = (this.#byClient.get(address) ?? 1) - 1;
     if (left <= 0) this.#byClient.delete(address);
     else this.#byClient.set(address, left);
-    this.meters.closed(0, 0);
   }
 }
 
-/** An IPv4 client of a dual-stack socket is named by its IPv4 address. */
-function unmapped(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
+function sendersOf({ proxyProtocol }: ListenerConfig): TrustedProxies {
+  return new TrustedProxies(proxyProtocol?.from ?? []);
 }

@@ -1,5 +1,6 @@
 // One downstream connection of a tcp listener: picks a target, fails over along the row, then becomes a tunnel.
 
+import type { ProxyProtocolOut } from '../model/config.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import { flagOf } from '../telemetry/flags.ts';
 import type { ExchangeContext } from './exchange-context.ts';
@@ -9,6 +10,7 @@ import { Tunnel, type TunnelResult } from './tunnel.ts';
 import { Attempts, type Connect } from './upstream/attempts.ts';
 import type { FlowFacts } from './upstream/hash-key.ts';
 import type { Pool } from './upstream/pool.ts';
+import { proxyHeaderFor } from './upstream/proxy-header.ts';
 import type { Target } from './upstream/target.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { DialUser } from './upstream/upstream-stream.ts';
@@ -73,6 +75,8 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     this.#connectMs = connection.connectMs;
     const { deadlines, now } = this.#context;
     const { idleMs } = this.#listener.config.timeouts;
+    const rules = connection.pool.config.proxyProtocol;
+    if (rules !== null) this.#sayClient(connection, rules);
     this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) =>
       this.#done(result),
     );
@@ -80,6 +84,11 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     this.#early = null;
     if (early !== null) this.#tunnel.onBytes(early, early.length);
     if (this.#clientEnded) this.#tunnel.onEnd();
+  }
+
+  #sayClient({ wire }: UpstreamConnection, rules: ProxyProtocolOut): void {
+    const header = proxyHeaderFor(this.#wire, rules, this.#context.requestIds.next());
+    wire.bytes(header, 0, header.length);
   }
 
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {

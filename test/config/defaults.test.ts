@@ -26,6 +26,7 @@ test('the least configuration carries every default', () => {
         protocol: 'http',
         tls: null,
         pool: null,
+        proxyProtocol: null,
         limits: LIMITS,
         timeouts: { headerMs: 10_000, idleMs: 60_000 },
         paths: {
@@ -73,6 +74,7 @@ test('the least configuration carries every default', () => {
         spilloverThreshold: 0.7,
         timeouts: POOL_TIMEOUTS,
         connections: { idlePerTarget: 64, idleMs: 55_000, requests: 10_000, ageMs: 600_000, perTarget: 4096 },
+        proxyProtocol: null,
       },
     ],
     routes: [

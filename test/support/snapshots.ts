@@ -38,6 +38,7 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
     protocol: 'http',
     tls: null,
     pool: null,
+    proxyProtocol: null,
     limits: {
       connections: 1000,
       connectionsPerClient: 1000,
@@ -103,6 +104,7 @@ export function snapshotOf(shape: {
       spilloverThreshold: 0.7,
       timeouts: { connectMs: 1000, responseHeaderMs: 10_000, streamIdleMs: 10_000, totalMs: 0 },
       connections: { idlePerTarget: 64, idleMs: 55_000, requests: 0, ageMs: 0, perTarget: 4096 },
+      proxyProtocol: null,
       ...over,
     };
   });

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { Refusal } from '../refusal.ts';
-import { parseBind, parseSecretName } from '../values.ts';
+import { parseBind, parseCidr, parseSecretName } from '../values.ts';
 import { duration, exactlyOne, filePath, integer, name, reference, refuse, size, text } from './scalars.ts';
 
 const limitFields = {
@@ -148,6 +148,23 @@ const http2 = z.strictObject({
     .describe('The same for all requests of a connection: what one connection can make a worker hold.'),
 });
 
+const proxyProtocol = z.strictObject({
+  from: z
+    .array(text(parseCidr))
+    .min(1)
+    .max(1000)
+    .describe('CIDRs (or addresses) of the senders that are believed.'),
+  mode: z
+    .enum(['required', 'optional'])
+    .default('required')
+    .describe(
+      '`required`: connections without a header, or from elsewhere, are closed. `optional`: they are clients of their own.',
+    ),
+  timeout: duration({ min: 50, max: 60_000 })
+    .prefault('5s')
+    .describe('From the accept to the end of the header.'),
+});
+
 export const listenerSchema = z.strictObject({
   name: name().describe('Name that routes refer to.'),
   bind: text(parseBind).describe(
@@ -156,6 +173,9 @@ export const listenerSchema = z.strictObject({
   protocol: z.enum(['http', 'https', 'tcp']).describe('What is spoken on it.'),
   tls: tls.optional().describe('Certificates; required for `https`, refused for the others.'),
   pool: reference().optional().describe('Pool of a `tcp` listener; required there, refused for the others.'),
+  proxyProtocol: proxyProtocol
+    .optional()
+    .describe('PROXY headers, version 1 or 2, that say which client a connection is from; without it, none.'),
   limits: z
     .strictObject(limitFields)
     .partial()

@@ -1,7 +1,7 @@
 // Schema of `pools`: sources, policy, health, ejection, timeouts and upstream connections.
 
 import { z } from 'zod';
-import type { ProbeConfig } from '../../model/config.ts';
+import { PROXY_FACTS, type ProbeConfig, type ProxyProtocolOut } from '../../model/config.ts';
 import { Refusal } from '../refusal.ts';
 import { parseAddress, parseServiceName, parseStatusRange } from '../values.ts';
 import { policySchema } from './policy.ts';
@@ -171,6 +171,40 @@ const connections = z.strictObject({
   perTarget: integer(1, 1_000_000).default(4096).describe('Open connections to one target and worker.'),
 });
 
+const proxyProtocolMap = z
+  .strictObject({
+    version: z.enum(['v1', 'v2']).describe('One line of text, or the binary form.'),
+    send: z
+      .array(z.enum(PROXY_FACTS))
+      .max(PROXY_FACTS.length)
+      .prefault([])
+      .describe(
+        '`v2` only: what is told beside the addresses: the server name that the client asked for, the protocol agreed on, the id of the request or connection, the TLS version and cipher.',
+      ),
+    checksum: z.boolean().default(false).describe('`v2` only: adds a CRC-32C.'),
+  })
+  .superRefine(({ version, send, checksum }, ctx) => {
+    if (version === 'v2') return;
+    for (const [key, isSet] of [
+      ['send', send.length > 0],
+      ['checksum', checksum],
+    ] as const) {
+      if (!isSet) continue;
+      refuse(ctx, new Refusal('no-effect', `${key} has no effect on version v1`, 'Remove it, or use v2.'), [
+        key,
+      ]);
+    }
+  });
+
+const proxyProtocol = z
+  .union([z.enum(['off', 'v1', 'v2']), proxyProtocolMap])
+  .transform((written): ProxyProtocolOut | null => {
+    if (written === 'off') return null;
+    const { version, send, checksum } =
+      typeof written === 'string' ? { version: written, send: [], checksum: false } : written;
+    return { version: version === 'v1' ? 1 : 2, facts: send, checksum };
+  });
+
 /** What a pool has beside its name and sources; a rule's `service` takes the same. */
 export const poolOptions = {
   policy: policySchema
@@ -199,6 +233,9 @@ export const poolOptions = {
     .prefault({})
     .describe('Where they differ from `defaults.timeouts`.'),
   connections: connections.prefault({}).describe('Upstream connections.'),
+  proxyProtocol: proxyProtocol
+    .prefault('off')
+    .describe('PROXY header that begins each connection to a target, or a map with its options.'),
 };
 
 export const poolSchema = z.strictObject({

@@ -97,6 +97,7 @@ function compilePool(
     spilloverThreshold,
     timeouts,
     connections,
+    proxyProtocol,
   } = config;
   const settings = {
     policy,
@@ -107,6 +108,7 @@ function compilePool(
     spilloverThreshold,
     timeouts,
     connections,
+    proxyProtocol,
   };
   const settingsText = remember(memo.pools, config, () => JSON.stringify(settings));
   const hash = createHash('sha256').update(JSON.stringify(name)).update(settingsText);

@@ -1,5 +1,8 @@
 // Owns what a probe asks and what it may answer: plain data, shared by probes, scheduler and judgement.
 
+/** Version of the PROXY header that comes first and says that the connection is our own; null sends none. */
+export type ProbeHeader = 1 | 2 | null;
+
 /** What is probed and how. `host` is an address or a DNS name, never in brackets. */
 export type ProbeTarget =
   | {
@@ -11,10 +14,17 @@ export type ProbeTarget =
       readonly hostHeader: string | null;
       /** Inclusive ranges that count as success. */
       readonly statuses: readonly (readonly [number, number])[];
+      readonly proxyProtocol?: ProbeHeader;
     }
   /** `tcp`: connect. `ssh`: identification line of RFC 4253, section 4.2. `kube-proxy`: `/healthz`. */
   | {
-      readonly kind: 'tcp' | 'ssh' | 'kube-proxy' | 'health-check-node-port';
+      readonly kind: 'tcp' | 'ssh';
+      readonly host: string;
+      readonly port: number;
+      readonly proxyProtocol?: ProbeHeader;
+    }
+  | {
+      readonly kind: 'kube-proxy' | 'health-check-node-port';
       readonly host: string;
       readonly port: number;
     };

@@ -2,8 +2,10 @@
 
 import http from 'node:http';
 import net from 'node:net';
+import { NO_FACTS } from '../../proxy-protocol/header.ts';
+import { writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
-import type { ProbeResult, ProbeTarget } from './probe-result.ts';
+import type { ProbeHeader, ProbeResult, ProbeTarget } from './probe-result.ts';
 import { identificationProbe } from './ssh-banner.ts';
 import { answered, failed, fromError, type ProbeEnd, passed, type Verdict } from './verdict.ts';
 
@@ -77,9 +79,9 @@ type Cut = () => void;
 function start(target: ProbeTarget, end: ProbeEnd): Cut {
   switch (target.kind) {
     case 'tcp':
-      return tcpProbe(target.host, target.port, end);
+      return tcpProbe(target, end);
     case 'ssh':
-      return identificationProbe(target.host, target.port, end);
+      return identificationProbe(target.host, target.port, localHeader(target.proxyProtocol), end);
     case 'http':
       return httpProbe(target, target.path, target.hostHeader, end, (status) =>
         target.statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status),
@@ -93,11 +95,22 @@ function start(target: ProbeTarget, end: ProbeEnd): Cut {
   }
 }
 
-function tcpProbe(host: string, port: number, end: ProbeEnd): Cut {
+/** `LOCAL`, or `UNKNOWN` in version 1: a probe is for no client. */
+function localHeader(version: ProbeHeader = null): Buffer | null {
+  if (version === null) return null;
+  return version === 1 ? writeLine(null) : writeBinary(null, NO_FACTS, false);
+}
+
+function tcpProbe(
+  { host, port, proxyProtocol }: Extract<ProbeTarget, { kind: 'tcp' | 'ssh' }>,
+  end: ProbeEnd,
+): Cut {
   const socket = net.connect({ host, port, noDelay: true });
+  const header = localHeader(proxyProtocol);
   socket.once('connect', () => {
     end.settle(passed());
-    socket.end();
+    if (header === null) socket.end();
+    else socket.end(header);
     // What the other side says (a banner) is read away, so that the close is a FIN and not a reset.
     socket.resume();
   });
@@ -106,10 +119,23 @@ function tcpProbe(host: string, port: number, end: ProbeEnd): Cut {
   return () => socket.destroy();
 }
 
+/** Connects and sends these bytes before the request. */
+function after(header: Buffer): (options: http.ClientRequestArgs) => net.Socket {
+  return (options) => {
+    const socket = net.connect(options as net.TcpNetConnectOpts);
+    socket.write(header);
+    return socket;
+  };
+}
+
 type Judge = (status: number, headers: http.IncomingHttpHeaders, body: string) => Verdict;
 
 function httpProbe(
-  { host, port }: { readonly host: string; readonly port: number },
+  {
+    host,
+    port,
+    proxyProtocol,
+  }: { readonly host: string; readonly port: number; readonly proxyProtocol?: ProbeHeader },
   path: string,
   hostHeader: string | null,
   end: ProbeEnd,
@@ -118,7 +144,9 @@ function httpProbe(
   const needsBody = judge === judgeHealthCheckNodePort;
   const headers: Record<string, string> = { 'user-agent': 'portico-probe', connection: 'close' };
   if (hostHeader !== null) headers['host'] = hostHeader;
-  const request = http.request({ host, port, path, headers, agent: false, maxHeaderSize: 16 * 1024 });
+  const header = localHeader(proxyProtocol);
+  const options = { host, port, path, headers, agent: false, maxHeaderSize: 16 * 1024 } as const;
+  const request = http.request(header === null ? options : { ...options, createConnection: after(header) });
   request.once('error', (error) => {
     end.settle(fromError(error));
   });

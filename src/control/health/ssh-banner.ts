@@ -7,9 +7,18 @@ const IDENTIFICATION = 'SSH-2.0-Portico\r\n';
 /** A server may send other lines first; this many bytes are looked at. */
 const GREETING_LIMIT_BYTES = 8 * 1024;
 
-/** Starts the probe; returns what cuts it off. */
-export function identificationProbe(host: string, port: number, end: ProbeEnd): () => void {
+/**
+ * Starts the probe; returns what cuts it off.
+ * @param header sent first; null sends nothing before the server has spoken
+ */
+export function identificationProbe(
+  host: string,
+  port: number,
+  header: Buffer | null,
+  end: ProbeEnd,
+): () => void {
   const socket = net.connect({ host, port, noDelay: true });
+  if (header !== null) socket.write(header);
   let greeting = '';
   let done = false;
   socket.on('data', (chunk) => {

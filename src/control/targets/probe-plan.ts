@@ -1,7 +1,7 @@
 // Owns which probes the targets need: keys made from content, so that equal probes are run once.
 
 import type { HealthConfig, KubeProxyConfig, ProbeConfig } from '../../model/config.ts';
-import type { ProbeTarget } from '../health/probe-result.ts';
+import type { ProbeHeader, ProbeTarget } from '../health/probe-result.ts';
 import type { ProbeSpec } from '../health/scheduler.ts';
 import { type Candidate, identityOf } from './derive.ts';
 import type { TargetEntry, TargetTable } from './target-table.ts';
@@ -75,7 +75,7 @@ export function planShared(
   for (const entry of table.entries.values()) {
     if (!needsProof(entry, 'serve')) continue;
     const identity = identityOf(entry.candidate.address, proofPort);
-    specs.push(proofSpec(proofKey(identity, entry.candidate), entry.candidate.address, proofPort));
+    specs.push(proofSpec(proofKey(identity, entry.candidate), entry.candidate.address, proofPort, null));
   }
   return specs;
 }
@@ -86,6 +86,7 @@ export interface PoolProbing {
   readonly unknown: 'serve' | 'hold';
   readonly healthCheckNodePort: number;
   readonly kubeProxy: KubeProxyConfig | null;
+  readonly proxyProtocol: ProbeHeader;
 }
 
 /** The probes of a table of its own: the pool's, proofs for what waits or is held, and healthCheckNodePort. */
@@ -93,9 +94,10 @@ export function planTargets(table: TargetTable, probing: PoolProbing): readonly 
   const specs = planKubeProxy(table, probing.kubeProxy);
   for (const entry of table.entries.values()) {
     const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
-    if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health));
+    if (probing.health !== null)
+      specs.push(poolSpec(keys.pool, entry, probing.health, probing.proxyProtocol));
     else if (needsProof(entry, probing.unknown))
-      specs.push(proofSpec(keys.proof, entry.candidate.address, entry.port));
+      specs.push(proofSpec(keys.proof, entry.candidate.address, entry.port, probing.proxyProtocol));
     if (probing.healthCheckNodePort !== 0) {
       specs.push(nodePortSpec(keys.healthCheckNodePort, entry, probing.healthCheckNodePort));
     }
@@ -108,22 +110,28 @@ function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
   return waits || entry.hold !== null;
 }
 
-function poolSpec(key: string, entry: TargetEntry, health: HealthConfig): ProbeSpec {
+function poolSpec(
+  key: string,
+  entry: TargetEntry,
+  health: HealthConfig,
+  proxyProtocol: ProbeHeader,
+): ProbeSpec {
   const { intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall } = health;
-  const target = poolTarget(health.probe, entry.candidate.address, entry.port);
+  const target = poolTarget(health.probe, entry.candidate.address, entry.port, proxyProtocol);
   const urgent = entry.state === 'filling';
   return { key, target, intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall, urgent };
 }
 
-function poolTarget(probe: ProbeConfig, host: string, port: number): ProbeTarget {
-  if (probe.kind !== 'http') return { kind: probe.kind, host, port };
-  return { kind: 'http', host, port, path: probe.path, hostHeader: probe.host, statuses: probe.statuses };
+function poolTarget(probe: ProbeConfig, host: string, port: number, proxyProtocol: ProbeHeader): ProbeTarget {
+  if (probe.kind !== 'http') return { kind: probe.kind, host, port, proxyProtocol };
+  const { path, host: hostHeader, statuses } = probe;
+  return { kind: 'http', host, port, path, hostHeader, statuses, proxyProtocol };
 }
 
-function proofSpec(key: string, host: string, port: number): ProbeSpec {
+function proofSpec(key: string, host: string, port: number, proxyProtocol: ProbeHeader): ProbeSpec {
   return {
     key,
-    target: { kind: 'tcp', host, port },
+    target: { kind: 'tcp', host, port, proxyProtocol },
     intervalMs: PROOF_INTERVAL_MS,
     failingIntervalMs: PROOF_INTERVAL_MS,
     timeoutMs: PROOF_TIMEOUT_MS,

@@ -26,8 +26,13 @@ export class SharedTables {
   settle(state: SourceState): void {
     const { derived, shared } = state;
     if (derived === null) return;
-    const { health, unknown } = state.config;
-    const canShare = derived.nodesOnly && health === null && unknown === 'serve' && derived.port !== 0;
+    const { health, unknown, proxyProtocol } = state.config;
+    const canShare =
+      derived.nodesOnly &&
+      health === null &&
+      proxyProtocol === null &&
+      unknown === 'serve' &&
+      derived.port !== 0;
     const id = `nodes ${derived.cluster} ${derived.families.join()}`;
     if (shared !== null && canShare && shared.id === id && state.sharedPort === derived.port) {
       feed(shared, derived);

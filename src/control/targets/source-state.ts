@@ -61,6 +61,11 @@ function nodesOnlyIn(one: TargetTable, other: TargetTable): readonly string[] {
   return nodes;
 }
 
+/** Two pools with equal texts share the probes of equal targets. */
+function probedText({ health, proxyProtocol }: PoolConfig): string {
+  return JSON.stringify([health, proxyProtocol?.version ?? null]);
+}
+
 /** One source of one pool. The engine owns and changes it. */
 export class SourceState {
   readonly id: string;
@@ -86,7 +91,7 @@ export class SourceState {
   reasonsChange: Change;
   /** Versions of the service and its slices that came with the last derivation and are not accounted for yet. */
   news = '';
-  /** `JSON.stringify` of the pool's health configuration. */
+  /** What the probes of its targets depend on, as text. */
   healthText: string;
   #inputs: Inputs | null = null;
   #staticSource: SourceConfig | null = null;
@@ -98,7 +103,7 @@ export class SourceState {
     this.source = source;
     this.sinceMs = sinceMs;
     this.reasonsChange = { atMs: sinceMs, by: '' };
-    this.healthText = JSON.stringify(config.health);
+    this.healthText = probedText(config);
   }
 
   /** `namespace/name`, or null for a static source. */
@@ -111,7 +116,7 @@ export class SourceState {
   reconfigure(config: PoolConfig, source: SourceConfig): void {
     if (JSON.stringify(config) !== JSON.stringify(this.config)) {
       this.config = config;
-      this.healthText = JSON.stringify(config.health);
+      this.healthText = probedText(config);
       this.isDirty = true;
     }
     if (JSON.stringify(source) !== JSON.stringify(this.source)) this.source = source;

@@ -247,7 +247,8 @@ export class TargetBook {
     if (isPlanned(state.planned, [table, config, kubeProxy, healthCheckNodePort])) return;
     state.planned = [table, config, kubeProxy, healthCheckNodePort];
     const { health, unknown } = config;
-    const probing = { health, healthText, unknown, healthCheckNodePort, kubeProxy };
+    const proxyProtocol = config.proxyProtocol?.version ?? null;
+    const probing = { health, healthText, unknown, healthCheckNodePort, kubeProxy, proxyProtocol };
     this.#options.setProbes(state.id, planTargets(table, probing));
   }
 

@@ -3,6 +3,7 @@
 import { BlockList, isIP } from 'node:net';
 import { FieldId } from '../../http1/field-id.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
+import type { Wire } from '../wire/wire.ts';
 
 /** The CIDRs whose forwarded fields are believed. */
 export class TrustedProxies {
@@ -40,6 +41,8 @@ export interface ForwardedOptions {
 export class ForwardedClient {
   readonly address: string;
   readonly trusted: boolean;
+  /** Its connection, of which a PROXY header tells a target. */
+  wire: Wire | null = null;
   readonly #protocol: string;
   /** Lines about its certificate, written by us; '' where none is asked for. */
   readonly certificateLines: string;

@@ -2,6 +2,7 @@
 
 import net from 'node:net';
 import type { SecureContext } from 'node:tls';
+import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { Wire } from '../wire/wire.ts';
 import { AcceptedSocket } from './accepted-socket.ts';
@@ -41,6 +42,8 @@ export class Handshake implements Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly address: string;
+  /** What a PROXY header has said of the connection. */
+  proxied: ProxyHeader | null = null;
   readonly #tls: ListenerTls;
   readonly #owner: HandshakeOwner;
   readonly #context: HandshakeContext;
@@ -74,6 +77,11 @@ export class Handshake implements Deadline {
     const wire = make(this.#socket!);
     this.#wire = wire;
     return wire;
+  }
+
+  /** Bytes that another has read from the socket. */
+  receive(bytes: Buffer): void {
+    this.#onHelloBytes(bytes, bytes.length);
   }
 
   onDeadline(): void {

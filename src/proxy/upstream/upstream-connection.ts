@@ -124,6 +124,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const { connections } = this.pool.config;
     const nowMs = this.#context.now();
     if (
+      // It has been told which client it is for.
+      this.pool.config.proxyProtocol !== null ||
       target.retired ||
       target.ejected ||
       this.wire.closed ||

@@ -2,7 +2,9 @@
 
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { DirectWrites } from './direct-write.ts';
 import type { Turn } from './turn.ts';
@@ -47,6 +49,10 @@ export class Wire implements Deadline {
   readonly socket: net.Socket | TLSSocket;
   /** True while the peer reads more slowly than we write. */
   congested = false;
+  /** What the sender of a PROXY header has said of this connection; null where the socket's own ends count. */
+  proxied: ProxyHeader | null = null;
+  /** Null on plain connections, and on those to targets. */
+  tls: TlsFacts | null = null;
   bytesRead = 0;
   bytesWritten = 0;
   #owner: WireOwner;

@@ -144,6 +144,7 @@ export function poolConfig(name: string, changes: Partial<PoolConfig> = {}): Poo
     spilloverThreshold: 0.7,
     timeouts: { connectMs: 1000, responseHeaderMs: 60000, streamIdleMs: 300000, totalMs: 0 },
     connections: { idlePerTarget: 64, idleMs: 55000, requests: 10000, ageMs: 600000, perTarget: 4096 },
+    proxyProtocol: null,
     ...changes,
   };
 }
