@@ -3,6 +3,7 @@
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';
 import type { ClusterStatus } from './discovery/cluster-status.ts';
 import { type OnCount, RESOURCES } from './discovery/counts.ts';
+import type { DrainFileResult } from './drain-store.ts';
 import type { ProbeResult } from './health/probe-result.ts';
 import type { ProbeSpec } from './health/scheduler.ts';
 import type { PoolCounts } from './targets/counts.ts';
@@ -29,6 +30,10 @@ export class ControllerMeters {
 
   eventApplied(tookMs: number): void {
     this.#board.observe(this.#eventToApply, tookMs / 1000);
+  }
+
+  drainFile(result: DrainFileResult): void {
+    this.#add(this.#board.counter('portico_drain_file_total', { result }));
   }
 
   processReplaced(role: string, reason: string): void {

@@ -96,8 +96,12 @@ export class Controller {
     this.#options = options;
     this.#log = options.log;
     const monotonic = (): number => performance.now();
-    this.#drainStore = new DrainStore(this.#log, this.#clock.now);
     this.#meters = new ControllerMeters(this.#board, { version: options.version, node: options.nodeVersion });
+    this.#drainStore = new DrainStore({
+      log: this.#log,
+      now: this.#clock.now,
+      onCount: (result) => this.#meters.drainFile(result),
+    });
     this.#merge = new MetricsMerge({ local: this.#board, now: monotonic });
     this.#publisher = new Publisher({
       send: (publication) => options.send({ kind: 'publish', publication }),

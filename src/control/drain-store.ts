@@ -24,15 +24,23 @@ const contentSchema = z.strictObject({
   ),
 });
 
+/** What became of the file; counted. */
+export type DrainFileResult = 'written' | 'write-failed' | 'loaded' | 'rejected';
+
+export interface DrainStoreOptions {
+  readonly log: Logger;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly onCount: (result: DrainFileResult) => void;
+}
+
 export class DrainStore {
-  readonly #log: Logger;
-  readonly #now: () => number;
+  readonly #options: DrainStoreOptions;
   /** Writes one after another: the last one asked for is the last one written. */
   #writing: Promise<boolean> = Promise.resolve(true);
 
-  constructor(log: Logger, now: () => number) {
-    this.#log = log;
-    this.#now = now;
+  constructor(options: DrainStoreOptions) {
+    this.#options = options;
   }
 
   /** What lies in the directory; nothing, with a warning, when it cannot be used. Reads synchronously. */
@@ -45,29 +53,35 @@ export class DrainStore {
       const read = bytes.length > LIMIT_BYTES ? 'it is too large' : unsealed(bytes, HEADER);
       if (typeof read !== 'string') {
         const content = contentSchema.safeParse(read.content);
-        if (content.success) return content.data.drains;
+        if (content.success) {
+          this.#options.onCount('loaded');
+          return content.data.drains;
+        }
         problem = 'its content has an unexpected shape';
       } else problem = read;
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return [];
       problem = `it cannot be read (${errorCode(error)})`;
     }
-    this.#log.error({ code: 'drains-file-rejected', path }, `kept drains ignored: ${problem}`);
+    this.#options.onCount('rejected');
+    this.#options.log.error({ code: 'drains-file-rejected', path }, `kept drains ignored: ${problem}`);
     return [];
   }
 
   /** Resolves when the disk has it: true, or false (and an error in the log) when it has not. */
   save(directory: string | null, drains: readonly Drain[]): Promise<boolean> {
     if (directory === null) return Promise.resolve(false);
-    const header = { format: 'portico-drains', version: 1, writtenAtMs: this.#now() };
+    const header = { format: 'portico-drains', version: 1, writtenAtMs: this.#options.now() };
     const bytes = sealed(header, { drains });
     this.#writing = this.#writing.then(async () => {
       try {
         await replaceFile(directory, FILE, bytes);
+        this.#options.onCount('written');
         return true;
       } catch (error) {
         const detail = errorCode(error);
-        this.#log.error({ code: 'drains-write-failed', detail }, 'drains are not kept on disk');
+        this.#options.onCount('write-failed');
+        this.#options.log.error({ code: 'drains-write-failed', detail }, 'drains are not kept on disk');
         return false;
       }
     });

@@ -207,6 +207,11 @@ export const FAMILIES = {
     'none',
     'max',
   ),
+  portico_drain_file_total: counter(
+    'controller',
+    ['result'],
+    'What became of the file that keeps the drains: written, write-failed, loaded, rejected',
+  ),
   portico_k8s_watch_restarts_total: counter(
     'controller',
     ['cluster', 'kind', 'reason'],

@@ -15,7 +15,12 @@ const DRAINS: readonly Drain[] = [
 
 const storeWithLog = () => {
   const { log, lines } = recordLog();
-  return { store: new DrainStore(log, () => 7), lines };
+  const counts: string[] = [];
+  return {
+    store: new DrainStore({ log, now: () => 7, onCount: (result) => counts.push(result) }),
+    lines,
+    counts,
+  };
 };
 
 test('what was saved is loaded by the next process, from a file that only its owner reads', async (t) => {
@@ -23,9 +28,9 @@ test('what was saved is loaded by the next process, from a file that only its ow
   assert.equal(await storeWithLog().store.save(directory, DRAINS), true);
   assert.deepEqual(readdirSync(directory), ['drains.json']);
   assert.equal(statSync(join(directory, 'drains.json')).mode & 0o777, 0o600);
-  const { store, lines } = storeWithLog();
+  const { store, lines, counts } = storeWithLog();
   assert.deepEqual(store.load(directory), DRAINS);
-  assert.deepEqual(lines, []);
+  assert.deepEqual([lines, counts], [[], ['loaded']]);
 });
 
 test('the last of several saves at once is the one that stays', async (t) => {
@@ -70,8 +75,9 @@ test('a file that is cut, altered or foreign is reported and ignored', async (t)
     good.replace(':1,', ':9,'),
   ]) {
     writeFileSync(path, bad);
-    const { store, lines } = storeWithLog();
+    const { store, lines, counts } = storeWithLog();
     assert.deepEqual(store.load(directory), [], bad);
+    assert.deepEqual(counts, ['rejected'], bad);
     assert.match(lines.join('\n'), /"code":"drains-file-rejected"/, bad);
   }
 });

@@ -91,6 +91,11 @@ export class ClusterView {
     return this.#doubted.has(name) || this.#unlistedServices.has(name);
   }
 
+  /** True when a list left the service out although no deletion was announced. */
+  isServiceUnlisted(name: string): boolean {
+    return this.#unlistedServices.has(name);
+  }
+
   /** True when a list left the node out although no deletion was announced. */
   isUnlisted(node: string): boolean {
     return this.#unlistedNodes.has(node);

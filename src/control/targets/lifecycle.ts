@@ -170,7 +170,8 @@ function changedBy({ candidate }: Draft, before: TargetEntry | undefined, news: 
 function dueOf(entry: TargetEntry, nowMs: number, options: LifecycleOptions): number | null {
   let dueAtMs = entry.state === 'filling' ? entry.joinedAtMs + options.fillMs : Number.POSITIVE_INFINITY;
   if (entry.hold !== null && entry.state !== 'draining') {
-    const { kind, sinceMs } = entry.hold;
+    const { kind, sinceMs, deadSinceMs } = entry.hold;
+    if (deadSinceMs !== null) dueAtMs = Math.min(dueAtMs, deadSinceMs + options.deadMs);
     dueAtMs = Math.min(dueAtMs, sinceMs + (kind === 'guard' ? options.guardMs : options.holdMs));
   }
   return dueAtMs > nowMs && dueAtMs !== Number.POSITIVE_INFINITY ? dueAtMs : null;

@@ -57,12 +57,20 @@ export function leave(
       const { address } = entry.candidate;
       lost.push([entry.identity, { address, port: entry.port, sinceMs: now.monotonicMs }]);
     }
-    if (!leaving.isWorthKeeping) continue;
+    if (!leaving.isWorthKeeping) {
+      const hold = holdOfDead(leaving, now, options);
+      if (hold === null) continue;
+      guarded++;
+      drafts.set(entry.identity, { ...held(leaving, hold), lastResort: true });
+      continue;
+    }
     if (leaving.signal === 'vanished') {
       if (entry.hold?.kind === 'guard') {
         if (staysGuarded(entry.hold, leaving.unlisted, good, now, options)) {
           guarded++;
-          drafts.set(entry.identity, held(leaving, entry.hold));
+          const { hold } = entry;
+          const alive = hold.deadSinceMs === null ? hold : { ...hold, deadSinceMs: null };
+          drafts.set(entry.identity, held(leaving, alive));
         }
       } else doubted.push(leaving);
     } else if (good === 0 && others > 0) {
@@ -90,6 +98,7 @@ export function leave(
         absent,
         // Others that are well say nothing of this one.
         baseline: isUnlisted ? Number.POSITIVE_INFINITY : baseline,
+        deadSinceMs: null,
       };
       drafts.set(leaving.entry.identity, held(leaving, hold));
     } else if (good > 0 || !keepForReplacement(drafts, leaving, now, options)) {
@@ -158,7 +167,7 @@ function describe(
   const wasDraining = entry.candidate.state === 'draining';
   if (derived.missing) {
     const signal = options.believeMissing ? 'explicit' : 'vanished';
-    const unlisted = !options.believeMissing;
+    const unlisted = options.missingUnlisted;
     return { ...base, signal, unlisted, absent: true, carries: true, why: derived.reasons };
   }
   const candidate = derived.candidateOf(node);
@@ -178,6 +187,21 @@ function describe(
   const signal = !isMissing ? 'explicit' : wasDraining ? 'finished' : 'vanished';
   const unlisted = options.doubtsEndpoints;
   return { ...base, signal, unlisted, absent: false, carries: signal === 'vanished', why };
+}
+
+/**
+ * A target that a list left out would not come back by itself, so a probe is believed only after a while: it may fail
+ * for a moment, and takes new flows only when there is nothing else. Null when it is gone.
+ */
+function holdOfDead({ entry, signal, unlisted }: Leaving, now: Now, options: LifecycleOptions): Hold | null {
+  const { hold, proven } = entry;
+  if (hold === null || hold.baseline !== Number.POSITIVE_INFINITY) return null;
+  if (!unlisted || !proven || signal !== 'vanished') return null;
+  const deadSinceMs = hold.deadSinceMs ?? now.monotonicMs;
+  const isOver =
+    now.monotonicMs - deadSinceMs >= options.deadMs || now.monotonicMs - hold.sinceMs >= options.guardMs;
+  if (isOver) return null;
+  return hold.deadSinceMs === null ? { ...hold, deadSinceMs } : hold;
 }
 
 function staysGuarded(
@@ -204,7 +228,9 @@ function keepForReplacement(
   const sinceMs = known?.sinceMs ?? now.monotonicMs;
   if (now.monotonicMs - sinceMs >= options.holdMs) return false;
   const isSame = known !== null && known.carries === carries && known.absent === absent;
-  const hold: Hold = isSame ? known : { kind: 'replace', sinceMs, carries, absent, baseline: 0 };
+  const hold: Hold = isSame
+    ? known
+    : { kind: 'replace', sinceMs, carries, absent, baseline: 0, deadSinceMs: null };
   drafts.set(entry.identity, held(leaving, hold));
   return true;
 }
@@ -247,7 +273,14 @@ function keepDraining(
     );
     if (others === 0 && !isTerminating) continue;
     const sinceMs = draft.hold?.sinceMs ?? now.monotonicMs;
-    draft.hold ??= { kind: 'replace', sinceMs, carries: isTerminating, absent: false, baseline: 0 };
+    draft.hold ??= {
+      kind: 'replace',
+      sinceMs,
+      carries: isTerminating,
+      absent: false,
+      baseline: 0,
+      deadSinceMs: null,
+    };
     // An ended hold stays written down, so that it does not begin again.
     if (now.monotonicMs - sinceMs >= options.holdMs) continue;
     draft.state = 'active';

@@ -184,6 +184,7 @@ export class TargetBook {
       believeMissing: false,
       news: '',
       isUnlisted: (node) => this.#clusters.get(shared.cluster)?.isUnlisted(node) === true,
+      missingUnlisted: false,
       doubtsEndpoints: false,
     });
     shared.isDirty = false;
@@ -222,6 +223,7 @@ export class TargetBook {
       believeMissing:
         !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
       news: state.news,
+      missingUnlisted: state.service !== null && cluster?.isServiceUnlisted(state.service) === true,
       isUnlisted: (node) => cluster?.isUnlisted(node) === true,
       doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
     });

@@ -53,6 +53,8 @@ export interface LifecycleOptions {
   readonly holdMs: number;
   /** The removal guard gives in after this. Default 10 min. */
   readonly guardMs: number;
+  /** What a list left out is gone when its probe has called it dead for this long. Default 30 s. */
+  readonly deadMs: number;
   /** Removals within this time are one step. Default 10 s. */
   readonly stepMs: number;
   /** A target of which nobody can say anything counts as proven after this. Default 60 s. */
@@ -63,17 +65,23 @@ export interface LifecycleOptions {
   readonly believeMissing: boolean;
   /** Versions of the service and its slices that are new in this step, for the answers. */
   readonly news: string;
+  /** It is not believed because a list left the service out although no deletion was announced. */
+  readonly missingUnlisted: boolean;
   /** A list left the node out although no deletion was announced. */
   readonly isUnlisted: (node: string) => boolean;
   /** A list left out endpoint slices of the service although no deletion was announced. */
   readonly doubtsEndpoints: boolean;
 }
 
-export type LifecycleTimes = Pick<LifecycleOptions, 'holdMs' | 'guardMs' | 'stepMs' | 'fillMs' | 'lostMs'>;
+export type LifecycleTimes = Pick<
+  LifecycleOptions,
+  'holdMs' | 'guardMs' | 'deadMs' | 'stepMs' | 'fillMs' | 'lostMs'
+>;
 
 export const DEFAULT_LIFECYCLE_TIMES: LifecycleTimes = {
   holdMs: 120_000,
   guardMs: 600_000,
+  deadMs: 30_000,
   stepMs: 10_000,
   fillMs: 60_000,
   lostMs: 60_000,
@@ -91,6 +99,8 @@ export interface Hold {
   readonly absent: boolean;
   /** `guard`: how many targets there were before the step; infinite where only a probe can say that it is gone. */
   readonly baseline: number;
+  /** Where only a probe can say so: since when it does, monotonic milliseconds; null while it does not. */
+  readonly deadSinceMs: number | null;
 }
 
 /** One moment on both clocks. */

@@ -108,10 +108,13 @@ async function expireCredential(world: NetWorld): Promise<void> {
     },
   };
   await replace(kubeconfigFile, JSON.stringify(content));
-  // The file is read again within a second of a connection that breaks.
+  // Read again once a minute, and at once after a 401.
+  await revoke(world, 'portico-token-1', 'portico-token-2');
+  await delay(TOKEN_CACHE_MS);
   await front.set('pass');
   await follows(world, FOLLOW_LIMIT_MS);
   const used = await plugin.runs();
+  if (used === 0) throw new Error('the plugin was not run');
 
   const expired = world.mark();
   const second = await makeToken(world, 'portico-exec-2');
@@ -138,7 +141,11 @@ async function expireCredential(world: NetWorld): Promise<void> {
     return 'asked for anew after the 401';
   });
 
+  // As it was.
+  await replace(world.tokenFile, await makeToken(world, 'portico-token-3'));
   await replace(kubeconfigFile, before);
+  await revoke(world, 'portico-exec-1', 'portico-exec-3');
+  await delay(TOKEN_CACHE_MS);
   await front.set('pass');
   await follows(world, FOLLOW_LIMIT_MS);
 }
@@ -165,8 +172,10 @@ async function follow(
   });
 }
 
-async function revoke(world: NetWorld, secret: string): Promise<void> {
-  await world.kubectl.run(['delete', 'secret', secret, '-n', world.account.namespace]);
+/** Ends the tokens that are bound to these secrets, as many of them as there are. */
+async function revoke(world: NetWorld, ...secrets: readonly string[]): Promise<void> {
+  const where = ['-n', world.account.namespace, '--ignore-not-found'];
+  await world.kubectl.run(['delete', 'secret', ...secrets, ...where]);
 }
 
 /** Whole or not at all, as tools replace such files. */

@@ -11,7 +11,7 @@ import { Portico } from '../portico.ts';
 import { once } from './fresh-client.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld } from './net-world.ts';
-import { LEFT_PROMISE } from './steps-leaving.ts';
+import { LEFT_PROMISE, moveBack } from './steps-leaving.ts';
 import { poolOf } from './steps-rollouts.ts';
 
 const ZONE_LABEL = 'portico.example/zone';
@@ -48,6 +48,17 @@ async function drainNode(world: NetWorld): Promise<void> {
   for (const key of ALL) {
     await world.promise(`${event} (${key})`, LEFT_PROMISE, () => world.left(key, 'node-2', shownAtMs, 1500));
   }
+  // kubectl drain: replacements elsewhere, then the pods end with their grace period. Under Cluster they are reached by
+  // every node, which no drain of one can change.
+  const evicted = ALL.map((key) => ({ key, pod: world.podOn(key, 'node-2') }));
+  await Promise.all(evicted.map(({ key }) => world.startPod(key, 'node-3')));
+  await delay(1500);
+  await Promise.all(evicted.map(({ key, pod }) => world.terminate(key, pod)));
+  await delay(6000);
+  for (const { key, pod } of evicted) {
+    world.forget(key, pod);
+    await pod.end();
+  }
   await world.promise(event, 'returns 0 when the last flow has ended', async () => {
     await command(world.portico, ['drain', 'node-2', '--cluster', 'lab', '--wait', '--timeout', '60s']);
     return `after ${((performance.now() - drainAtMs) / 1000).toFixed(1)} s`;
@@ -66,10 +77,11 @@ async function drainNode(world: NetWorld): Promise<void> {
   await command(world.portico, ['undrain', 'node-2', '--cluster', 'lab']);
   await world.promise('portico undrain NODE', 'used again, 0 failed', async () => {
     const startedAt = performance.now();
-    await world.settled();
-    for (const key of ALL) await world.used(key, 'node-2', 10_000);
+    await world.used('unicorn', 'node-2', 15_000);
     return `used ${Math.round(performance.now() - startedAt)} ms after; ${world.servedSince(back)}`;
   });
+  await moveBack(world, 'node-2');
+  await world.settled();
 }
 
 async function drainSurvives(world: NetWorld): Promise<void> {

@@ -46,6 +46,7 @@ class Life {
     maxRemovedShare: 0.5,
     believeMissing: true,
     news: '',
+    missingUnlisted: false,
     isUnlisted: (node) => this.unlisted.has(node),
     doubtsEndpoints: false,
   };
@@ -396,7 +397,7 @@ describe('removal guard', () => {
     assert.deepEqual(life.step(NODES).step({ 1: 'active' }).shape, { 1: 'active' });
     assert.deepEqual(life.step({ 4: 'active' }).shape, { 1: 'active replace', 4: 'filling*' });
   });
-  test('one node that a list leaves out without a word goes on serving until a probe calls it dead', () => {
+  test('one node that a list leaves out without a word goes on serving until a probe has called it dead for a while', () => {
     const life = new Life().step(NODES);
     life.unlisted.add('3');
     assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, {
@@ -405,6 +406,30 @@ describe('removal guard', () => {
       3: 'active guard',
     });
     assert.deepEqual(life.after(60_000).step({ 1: 'active', 2: 'active' }).shape[3], 'active guard');
+    life.views = { 3: DEAD };
+    const rest = { 1: 'active', 2: 'active' } as const;
+    assert.deepEqual(life.step(rest).shape, { 1: 'active', 2: 'active', 3: 'active* guard' });
+    assert.equal(life.dueAtMs, life.nowMs + 30_000);
+    life.views = {};
+    assert.deepEqual(life.after(29_000).step(rest).shape[3], 'active guard', 'it has recovered');
+    life.views = { 3: DEAD };
+    assert.deepEqual(life.after(1000).step(rest).shape[3], 'active* guard');
+    assert.deepEqual(life.after(29_999).step(rest).shape[3], 'active* guard');
+    assert.deepEqual(life.after(1).step(rest).shape, rest);
+  });
+  test('a service that a list leaves out keeps its targets through a moment in which all probes fail', () => {
+    const life = new Life().step(NODES);
+    life.missing = true;
+    life.options = { ...life.options, believeMissing: false, missingUnlisted: true };
+    life.step(NODES);
+    life.views = { 1: DEAD, 2: DEAD, 3: DEAD };
+    assert.deepEqual(Object.values(life.step(NODES).shape), Array(3).fill('active* guard'));
+    life.views = {};
+    assert.deepEqual(Object.values(life.after(5000).step(NODES).shape), Array(3).fill('active guard'));
+  });
+  test('what a probe calls dead at the moment when a list leaves it out is not held', () => {
+    const life = new Life().step(NODES);
+    life.unlisted.add('3');
     life.views = { 3: DEAD };
     assert.deepEqual(life.step({ 1: 'active', 2: 'active' }).shape, { 1: 'active', 2: 'active' });
   });

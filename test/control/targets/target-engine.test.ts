@@ -345,6 +345,8 @@ describe('events', () => {
     assert.equal(bench.rows()['node-1'], 'active held-by-removal-guard');
     bench.up.delete('10.0.0.3:30080');
     await bench.time.move(3000);
+    assert.equal(bench.targets().filter((text) => text.endsWith('*')).length, 1);
+    await bench.time.move(31_000);
     assert.equal(bench.targets().length, 2);
     await bench.list({ unlisted: NOTHING_UNLISTED });
     assert.deepEqual(bench.targets(), []);
