@@ -12,6 +12,11 @@ function isPrime(value: number): boolean {
   return true;
 }
 
+/** @throws RangeError unless `size` is prime */
+export function checkTableSize(size: number): void {
+  if (!isPrime(size)) throw new RangeError(`the size of a maglev table must be a prime number, not ${size}`);
+}
+
 /**
  * Members take turns at claiming the next free slot of their own permutation of the slots; one of half the largest
  * weight has a turn in every second round. Offset and skip of a permutation are the halves of one SipHash of the
@@ -23,8 +28,7 @@ export class MaglevTable implements HashTable {
   readonly #members: number;
 
   constructor(input: TableInput, size: number) {
-    if (!isPrime(size))
-      throw new RangeError(`the size of a maglev table must be a prime number, not ${size}`);
+    checkTableSize(size);
     this.#members = input.keys.length;
     this.slots = fill(input, size);
     this.checksum = checksumOf(`maglev ${size} ${input.id}`, this.slots);

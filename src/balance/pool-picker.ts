@@ -25,6 +25,7 @@ const LATER_STAGES = ['last-resort', 'panic'] as const satisfies readonly Stage[
  * @param random from 0 (inclusive) to 1 (exclusive)
  * @param now milliseconds on the clock of `TargetLive`
  * @param tables hand the worker's own to all of its pickers: without it every picker makes its hash table anew
+ * @param before the pool's picker of the snapshot before, whose hash tables go on where members and weights are the same
  * @throws RangeError for a seed that is not 32 hex digits or a maglev table size that is not prime
  */
 export function createPoolPicker(
@@ -33,8 +34,10 @@ export function createPoolPicker(
   random: () => number,
   now: () => number,
   tables: HashTables = new HashTables(),
+  before?: Picker,
 ): Picker {
-  return new PoolPicker(members, options, random, now, tables);
+  const known = before instanceof PoolPicker ? before : null;
+  return new PoolPicker(members, options, random, now, tables, known);
 }
 
 class PoolPicker implements Picker {
@@ -58,13 +61,26 @@ class PoolPicker implements Picker {
     random: () => number,
     now: () => number,
     tables: HashTables,
+    before: PoolPicker | null,
   ) {
     this.#options = options;
     this.#random = random;
     const byPriority = Map.groupBy(members, (member) => member.priority);
     this.#groups = Array.from(byPriority.keys())
       .sort((a, b) => a - b)
-      .map((priority) => new PriorityGroup(byPriority.get(priority) ?? [], options, random, now, tables));
+      .map((priority) => {
+        const known =
+          before === null ? undefined : before.#groups.find((group) => group.priority === priority);
+        return new PriorityGroup(
+          priority,
+          byPriority.get(priority) ?? [],
+          options,
+          random,
+          now,
+          tables,
+          known ?? null,
+        );
+      });
     this.#hashes = this.#groups.some((group) => group.table !== null);
     this.#share = new Float64Array(this.#groups.length);
     this.#load = new Float64Array(this.#groups.length);

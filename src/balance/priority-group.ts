@@ -14,6 +14,7 @@ interface View {
 }
 
 export class PriorityGroup {
+  readonly priority: number;
   readonly table: HashTable | null;
   /** As of the last `count`: weight of ready members that are not ejected, as a share of ready and failed ones. */
   availableShare = 0;
@@ -28,20 +29,44 @@ export class PriorityGroup {
   readonly #now: () => number;
   readonly #views: Record<Stage, View | null> = { ready: null, 'last-resort': null, panic: null };
 
+  /** @param before the group of this priority in the snapshot before */
   constructor(
+    priority: number,
     members: readonly Member[],
     options: PickerOptions,
     random: () => number,
     now: () => number,
     tables: HashTables,
+    before: PriorityGroup | null,
   ) {
-    this.#members = members.filter(inTable).sort(byIdentity);
+    this.priority = priority;
+    const listed = members.every(inTable) ? members : members.filter(inTable);
+    this.#members = isSorted(listed) ? listed : listed.toSorted(byIdentity);
     this.#standings = this.#members.map((member) => standingOf(member, options.unknown));
     this.#options = options;
     this.#random = random;
     this.#now = now;
     this.hasAny = this.#standings.some((standing) => standing !== 'never');
-    this.table = createTable(options.policy, this.#members, tables);
+    this.table =
+      before?.tableFor(options, this.#members) ?? createTable(options.policy, this.#members, tables);
+  }
+
+  /** The table, when it is the one of these members and options too. */
+  tableFor({ policy }: PickerOptions, members: readonly Member[]): HashTable | null {
+    const own = this.#options.policy;
+    if (this.table === null || members.length !== this.#members.length) return null;
+    if (policy.name !== own.name || policy.seed !== own.seed || policy.tableSize !== own.tableSize)
+      return null;
+    const isSame = members.every((member, index) => {
+      const known = this.#members[index]!;
+      return (
+        member === known ||
+        (member.identity === known.identity &&
+          member.weight === known.weight &&
+          member.address === known.address)
+      );
+    });
+    return isSame ? this.table : null;
   }
 
   count(): void {
@@ -90,4 +115,12 @@ export class PriorityGroup {
     const algorithm = createAlgorithm(this.#options, candidates, this.table, this.#random, this.#now);
     return { candidates, algorithm };
   }
+}
+
+/** By `byIdentity`, whose rest only parts members that are listed twice. */
+function isSorted(members: readonly Member[]): boolean {
+  for (let index = 1; index < members.length; index++) {
+    if (members[index - 1]!.identity >= members[index]!.identity) return false;
+  }
+  return true;
 }

@@ -105,6 +105,7 @@ export class Controller {
     this.#merge = new MetricsMerge({ local: this.#board, now: monotonic });
     this.#publisher = new Publisher({
       send: (publication) => options.send({ kind: 'publish', publication }),
+      keep: (publication) => options.send({ kind: 'keep', publication }),
       now: this.#clock.now,
       after: this.#clock.after,
       onApplied: (snapshot, tookMs) => {
@@ -127,7 +128,10 @@ export class Controller {
       firstVersion: start.version + 1,
       // Workers serve what an earlier controller published: nothing empty may replace it.
       ...(start.version > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
-      onSnapshot: (snapshot) => this.#publisher.publish(snapshot),
+      onSnapshot: (snapshot) => {
+        this.#log.debug({ code: 'snapshot-made', version: snapshot.version }, 'snapshot made');
+        this.#publisher.publish(snapshot);
+      },
       onTargetChange: (change) => logTargetChange(this.#log, change),
       onNodeChange: (change) => logNodeChange(this.#log, change),
       onSourceChange: (change) => logSourceChange(this.#log, change),
@@ -224,6 +228,9 @@ export class Controller {
         return;
       case 'bind-failed':
         this.#refused(message.version, `listener ${message.listener} cannot listen on ${message.error}`);
+        return;
+      case 'whole-needed':
+        this.#publisher.wholeNeeded(message.version);
         return;
       case 'worker-started':
         this.#workers.set(message.worker, message.pid);

@@ -3,9 +3,12 @@
 import type { Publication } from '../model/messages.ts';
 import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { encodeDifference, encodeWhole } from '../snapshot/encode.ts';
 
 export interface PublisherOptions {
   readonly send: (publication: Publication) => void;
+  /** Gives the supervisor the snapshot in force as one text, in the place of those that it has gathered. */
+  readonly keep: (publication: Publication) => void;
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly after: (delayMs: number, run: () => void) => () => void;
@@ -15,12 +18,20 @@ export interface PublisherOptions {
 
 /** A worker that does not answer must not hold back the others for longer. */
 const PATIENCE_MS = 1000;
+/** Characters of differences that are kept without looking further. */
+const KEPT_ALWAYS = 65_536;
 
 export class Publisher {
   readonly #options: PublisherOptions;
   /** Version that each worker has acknowledged last. */
   readonly #acknowledged = new Map<string, number>();
   #secrets = NO_SECRETS;
+  #secretsAreNew = true;
+  /** What was sent last: the next is told as a difference from it. Null when it may not have been taken. */
+  #base: Snapshot | null = null;
+  /** Length of the last whole text, and of the differences since then. */
+  #wholeLength = 0;
+  #keptLength = 0;
   #inFlight: Snapshot | null = null;
   /** The newest that was sent and is not in force everywhere yet, also when it is not waited for any more. */
   #unsettled: Snapshot | null = null;
@@ -35,6 +46,7 @@ export class Publisher {
   setSecrets(secrets: Secrets): boolean {
     const renewed = JSON.stringify(secrets) !== JSON.stringify(this.#secrets);
     this.#secrets = secrets;
+    if (renewed) this.#secretsAreNew = true;
     return renewed;
   }
 
@@ -58,10 +70,18 @@ export class Publisher {
     this.#settle();
   }
 
-  /** The supervisor or a worker would not take it: nothing more is waited for. */
+  /** The supervisor or a worker would not take it: nothing more is waited for, and the next is sent whole. */
   refused(version: number): void {
+    this.#base = null;
     if (this.#unsettled?.version === version) this.#unsettled = null;
     if (this.#inFlight?.version === version) this.#next();
+  }
+
+  /** The supervisor has dropped a difference that does not fit what it has. */
+  wholeNeeded(version: number): void {
+    this.#base = null;
+    const snapshot = this.#inFlight;
+    if (snapshot?.version === version) this.#send(snapshot);
   }
 
   versionOf(worker: string): number {
@@ -80,12 +100,35 @@ export class Publisher {
   #send(snapshot: Snapshot): void {
     this.#inFlight = snapshot;
     this.#unsettled = this.#unsettled === null ? snapshot : earlierEvent(snapshot, this.#unsettled.eventAtMs);
+    this.#cancelPatience?.();
     this.#cancelPatience = this.#options.after(PATIENCE_MS, () => this.#next());
-    this.#options.send({
-      version: snapshot.version,
-      text: JSON.stringify({ snapshot, secrets: this.#secrets }),
-      listeners: snapshot.listeners.map(({ name, host, port, protocol }) => ({ name, host, port, protocol })),
-    });
+    this.#options.send(this.#publicationOf(snapshot));
+    this.#base = snapshot;
+    this.#secretsAreNew = false;
+  }
+
+  /** A difference where one fits; whole when that is shorter. */
+  #publicationOf(snapshot: Snapshot): Publication {
+    const base = this.#base;
+    const text =
+      base === null ? null : encodeDifference(base, snapshot, this.#secretsAreNew ? this.#secrets : null);
+    if (base === null || text === null || text.length >= this.#wholeLength) return this.#wholeOf(snapshot);
+    this.#keptLength += text.length;
+    return { version: snapshot.version, base: base.version, text, listeners: addressesOf(snapshot) };
+  }
+
+  #wholeOf(snapshot: Snapshot): Publication {
+    const text = encodeWhole(snapshot, this.#secrets);
+    this.#wholeLength = text.length;
+    this.#keptLength = 0;
+    return { version: snapshot.version, base: null, text, listeners: addressesOf(snapshot) };
+  }
+
+  /** What a worker that starts has to read stays within twice the whole; the making costs as much as was saved. */
+  #keep(): void {
+    const base = this.#base;
+    if (base === null || this.#keptLength < Math.max(this.#wholeLength, KEPT_ALWAYS)) return;
+    this.#options.keep(this.#wholeOf(base));
   }
 
   #settle(): void {
@@ -105,7 +148,12 @@ export class Publisher {
     this.#inFlight = null;
     this.#waiting = null;
     if (waiting !== null) this.#send(waiting);
+    else this.#keep();
   }
+}
+
+function addressesOf({ listeners }: Snapshot): Publication['listeners'] {
+  return listeners.map(({ name, host, port, protocol }) => ({ name, host, port, protocol }));
 }
 
 /** An event counts from when it was received, also when its own snapshot was never sent or is not in force yet. */

@@ -10,9 +10,11 @@ export interface ListenAddress {
   readonly protocol: string;
 }
 
-/** A snapshot as it travels: JSON text of `{snapshot, secrets}` that the supervisor passes on unread. */
+/** A snapshot as it travels: text of `snapshot/encode.ts` that the supervisor passes on unread. */
 export interface Publication {
   readonly version: number;
+  /** The version that the text begins from; null when it stands for itself. */
+  readonly base: number | null;
   readonly text: string;
   readonly listeners: readonly ListenAddress[];
 }
@@ -26,6 +28,8 @@ export interface MetricsMessage {
 
 export type ControllerToSupervisor =
   | { readonly kind: 'publish'; readonly publication: Publication }
+  /** The version in force as one whole text, instead of the texts that have come since the last one: for workers to come. */
+  | { readonly kind: 'keep'; readonly publication: Publication }
   /** The first configuration could not be loaded: there is nothing to run. */
   | { readonly kind: 'unusable'; readonly report: string }
   | { readonly kind: 'settings'; readonly workers: number }
@@ -57,6 +61,8 @@ export type SupervisorToController =
       readonly listener: string;
       readonly error: string;
     }
+  /** A publication does not begin from the version in force here: it was dropped, and a whole one is needed. */
+  | { readonly kind: 'whole-needed'; readonly version: number }
   | { readonly kind: 'worker-started'; readonly worker: string; readonly pid: number }
   | { readonly kind: 'worker-said'; readonly worker: string; readonly message: WorkerToController }
   | {
@@ -76,7 +82,8 @@ export interface BoundAddress {
 export type SupervisorToWorker =
   /** Comes with the handle of the bound socket. */
   | { readonly kind: 'listener'; readonly address: ListenAddress }
-  | { readonly kind: 'snapshot'; readonly version: number; readonly text: string }
+  /** Several bring a worker up to date; `more` marks those that another follows, so that only the last is applied. */
+  | { readonly kind: 'snapshot'; readonly version: number; readonly text: string; readonly more: boolean }
   | { readonly kind: 'reopen-logs' }
   /**
    * Stop accepting, let what is in flight end, then exit. Connections that wait for a request are closed after
@@ -100,6 +107,8 @@ export type WorkerToSupervisor =
   /** The first snapshot is in force and the listeners accept. */
   | { readonly kind: 'serving' }
   | { readonly kind: 'drained' }
+  /** A text begins from a version that this worker does not have. */
+  | { readonly kind: 'missed' }
   | { readonly kind: 'to-controller'; readonly message: WorkerToController };
 
 /** What the controller asks a worker: only the data plane knows its flows and where a request would go. */

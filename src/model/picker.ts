@@ -32,7 +32,8 @@ export interface Member {
   readonly state: TargetState;
   readonly health: HealthState;
   readonly lastResort: boolean;
-  readonly live: TargetLive;
+  /** Assigned anew with the first use of the target. */
+  live: TargetLive;
 }
 
 export interface PickerOptions {

@@ -26,8 +26,6 @@ export interface Snapshot {
   /** When the oldest cluster event that it answers was received, epoch milliseconds; 0 when none. */
   readonly eventAtMs: number;
   readonly listeners: readonly ListenerConfig[];
-  /** Every address once; host sets refer to it by index. */
-  readonly hosts: readonly SnapshotHost[];
   /** Every distinct set of hosts once; pools refer to it by index. */
   readonly hostSets: readonly HostSet[];
   readonly pools: readonly SnapshotPool[];
@@ -43,13 +41,16 @@ export interface SnapshotHost {
   readonly node: string | null;
 }
 
+/** What did not change from one snapshot to the next is the same object, members and hosts as well. */
 export interface HostSet {
+  /** Hash of the content: equal sets have equal keys. */
+  readonly key: string;
+  /** Sorted by identity where they come from one source. */
   readonly members: readonly HostSetMember[];
 }
 
 export interface HostSetMember {
-  /** Index into `hosts`. */
-  readonly host: number;
+  readonly host: SnapshotHost;
   readonly weight: number;
   readonly state: TargetState;
   readonly health: HealthState;
@@ -67,8 +68,10 @@ export interface TargetGroup {
 
 export interface SnapshotPool {
   readonly name: string;
-  /** Hash of the pool with its targets: a worker keeps the picker of a pool that did not change. */
+  /** Of the pool with its targets (`snapshot/pool-checksum.ts`): a worker keeps a pool that did not change. */
   readonly checksum: string;
+  /** Hash of the name and of everything that is not about targets. */
+  readonly settings: string;
   readonly groups: readonly TargetGroup[];
   /** `address:port` of targets that left with their machine: what is open to them is cut. Named for a minute. */
   readonly lost: readonly string[];

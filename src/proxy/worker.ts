@@ -12,8 +12,9 @@ import type {
   WorkerToController,
   WorkerToSupervisor,
 } from '../model/messages.ts';
-import type { Secrets } from '../model/secrets.ts';
+import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { decodePublication, OtherBase } from '../snapshot/decode.ts';
 import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
 import type { LogPath } from '../telemetry/log-destination.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
@@ -62,11 +63,20 @@ export class Worker {
   readonly #listeners = new Map<string, Listener>();
   /** No longer configured; their connections live on. */
   readonly #retired = new Set<Listener>();
-  readonly #slots: { version: number; apply: number; rejected: number; lost: Record<LostReason, number> };
+  readonly #slots: {
+    version: number;
+    apply: number;
+    rejected: number;
+    missed: number;
+    lost: Record<LostReason, number>;
+  };
   #runtime: Runtime;
   /** TLS of the https listeners, by name. */
   #tls: ReadonlyMap<string, ListenerTls> = new Map();
   readonly #ticketKeys = new TicketKeys();
+  /** The last snapshot that came, which the next difference begins from, also when it could not be honoured. */
+  #decoded: Snapshot | null = null;
+  #secrets: Secrets = NO_SECRETS;
   #accessLog: AccessLog | null = null;
   #accessLogKey = '';
   #reportTimer: NodeJS.Timeout | null = null;
@@ -97,11 +107,11 @@ export class Worker {
       trailerBytes: 8192,
     };
     this.#applier = new Applier({
-      board: this.#board,
       deadlines: this.#deadlines,
       random,
       now,
       pools: {
+        board: this.#board,
         wires,
         limits: responseLimits,
         random,
@@ -133,6 +143,7 @@ export class Worker {
       version: this.#board.gauge('portico_snapshot_version', {}),
       apply: this.#board.histogram('portico_snapshot_apply_seconds', {}),
       rejected: this.#board.counter('portico_snapshot_rejected_total', {}),
+      missed: this.#board.counter('portico_snapshot_missed_total', {}),
       lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<
         LostReason,
         number
@@ -152,7 +163,7 @@ export class Worker {
         this.#handles.set(keyOf(message.address), handle as TcpHandle);
         return;
       case 'snapshot':
-        return this.#apply(message.version, message.text);
+        return this.#apply(message.version, message.text, message.more);
       case 'reopen-logs':
         void this.#accessLog?.reopen();
         return;
@@ -218,12 +229,15 @@ export class Worker {
     this.#environment.exit(0);
   }
 
-  #apply(version: number, text: string): void {
+  #apply(version: number, text: string, more: boolean): void {
     const { log, now } = this.#environment;
     const startedAtMs = now();
     try {
-      const { snapshot, secrets } = JSON.parse(text) as { snapshot: Snapshot; secrets: Secrets };
-      const tls = this.#buildTls(snapshot, secrets);
+      const { snapshot, secrets } = decodePublication(text, this.#decoded);
+      this.#decoded = snapshot;
+      if (secrets !== null) this.#secrets = secrets;
+      if (more) return;
+      const tls = this.#buildTls(snapshot);
       const opened = this.#draining ? NO_LISTENERS : this.#openListeners(snapshot);
       try {
         this.#runtime = this.#applier.apply(snapshot);
@@ -232,14 +246,17 @@ export class Worker {
         throw error;
       }
       this.#tls = tls;
-      this.#ticketKeys.set(secrets.ticketKeys);
+      this.#ticketKeys.set(this.#secrets.ticketKeys);
       this.#applyAccessLog(snapshot);
       if (!this.#draining) this.#applyListeners(snapshot, opened);
       this.#board.values[this.#slots.version] = version;
-      this.#board.observe(this.#slots.apply, (now() - startedAtMs) / 1000);
+      const tookMs = now() - startedAtMs;
+      this.#board.observe(this.#slots.apply, tookMs / 1000);
+      log.debug({ code: 'snapshot-taken', version, tookMs }, 'snapshot taken');
       this.#tellController({ kind: 'applied', version });
       this.#environment.send({ kind: 'serving' });
     } catch (error) {
+      if (error instanceof OtherBase) return this.#missed(version, error);
       const reason = error instanceof Error ? error.message : String(error);
       this.#board.values[this.#slots.rejected]! += 1;
       log.error(
@@ -251,7 +268,8 @@ export class Worker {
   }
 
   /** Kept where nothing of it changed: contexts are dear, and most snapshots are about targets. */
-  #buildTls(snapshot: Snapshot, secrets: Secrets): ReadonlyMap<string, ListenerTls> {
+  #buildTls(snapshot: Snapshot): ReadonlyMap<string, ListenerTls> {
+    const secrets = this.#secrets;
     const built = new Map<string, ListenerTls>();
     for (const config of snapshot.listeners) {
       if (config.tls === null) continue;
@@ -264,6 +282,13 @@ export class Worker {
       );
     }
     return built;
+  }
+
+  /** A publication did not come, or was refused on its way: the supervisor gives this worker all that it keeps. */
+  #missed(version: number, error: OtherBase): void {
+    this.#environment.log.warn({ code: 'snapshot-missed', version, error: error.message }, 'snapshot missed');
+    this.#board.values[this.#slots.missed]! += 1;
+    this.#environment.send({ kind: 'missed' });
   }
 
   /**
@@ -356,7 +381,6 @@ function emptyRuntime(): Runtime {
       checksum: '',
       eventAtMs: 0,
       listeners: [],
-      hosts: [],
       hostSets: [],
       pools: [],
       routes: [],

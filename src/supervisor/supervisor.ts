@@ -47,6 +47,8 @@ export class Supervisor {
   readonly #ledger = new MetricsLedger();
   #controller: Child | null = null;
   #publication: Publication | null = null;
+  /** What a worker has to read to be where the others are: a whole text, and the differences since. */
+  #texts: Publication[] = [];
   #handles: SlotSockets = new Map();
   #retained: unknown = null;
   #configuration: unknown = null;
@@ -157,6 +159,9 @@ export class Supervisor {
     switch (message.kind) {
       case 'publish':
         return this.#publish(message.publication);
+      case 'keep':
+        if (message.publication.version === this.#publication?.version) this.#texts = [message.publication];
+        return;
       case 'settings':
         this.#setWorkers(message.workers);
         return;
@@ -198,6 +203,32 @@ export class Supervisor {
 
   #publish(publication: Publication): void {
     if (this.#stopping) return;
+    const { base, version } = publication;
+    if (base !== null && base !== this.#publication?.version) {
+      this.#tellController({ kind: 'whole-needed', version });
+      return;
+    }
+    const before = this.#publication;
+    if (!this.#bind(publication)) return;
+    if (base === null) this.#texts = [];
+    this.#texts.push(publication);
+    for (const worker of this.#workers) {
+      this.#giveListeners(worker, before);
+      this.#giveTexts(worker, [publication]);
+    }
+    this.#settleSockets();
+  }
+
+  /** Sockets and processes for the number of workers that is now wanted. */
+  #resize(): void {
+    const before = this.#publication;
+    if (this.#stopping || before === null || !this.#bind(before)) return;
+    for (const worker of this.#workers) this.#giveListeners(worker, before);
+    this.#settleSockets();
+  }
+
+  /** False when an address could not be bound: then nothing has changed. */
+  #bind(publication: Publication): boolean {
     let handles: SlotSockets;
     try {
       handles = this.#sockets.bind(publication.listeners, this.#slots());
@@ -216,15 +247,19 @@ export class Supervisor {
         this.#controller?.kill('SIGTERM');
         this.#finish(1);
       }
-      return;
+      return false;
     }
     const before = this.#publication;
     this.#publication = publication;
     this.#handles = handles;
     for (const address of this.#addresses()) this.#logListening(address, before);
-    for (const worker of this.#workers) this.#give(worker, before);
-    this.#sockets.closeOthers(publication.listeners, this.#slots());
-    this.#tellController({ kind: 'bound', version: publication.version, addresses: this.#addresses() });
+    return true;
+  }
+
+  #settleSockets(): void {
+    const { listeners, version } = this.#publication!;
+    this.#sockets.closeOthers(listeners, this.#slots());
+    this.#tellController({ kind: 'bound', version, addresses: this.#addresses() });
     this.#startMissingWorkers();
   }
 
@@ -263,7 +298,7 @@ export class Supervisor {
     if (this.#options.workers !== null || workers === this.#wantedWorkers) return;
     this.#wantedWorkers = workers;
     // Sockets and processes follow at once: a snapshot that is the same as before may never be published anew.
-    if (this.#publication !== null) this.#publish(this.#publication);
+    this.#resize();
   }
 
   #slots(): number {
@@ -285,13 +320,14 @@ export class Supervisor {
       onExit: (child, reason) => this.#onWorkerExit(child, reason),
     });
     this.#workers.add(worker);
-    this.#give(worker, null);
+    this.#giveListeners(worker, null);
+    this.#giveTexts(worker, this.#texts);
     this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
     return worker;
   }
 
-  /** Sockets that the worker has not got yet, then the publication. One that drains still needs the targets of today. */
-  #give(worker: Child, before: Publication | null): void {
+  /** Sockets that the worker has not got yet; they come ahead of the texts that name them. */
+  #giveListeners(worker: Child, before: Publication | null): void {
     const publication = this.#publication!;
     for (const address of worker.draining ? [] : publication.listeners) {
       const known = before?.listeners.some(
@@ -304,7 +340,12 @@ export class Supervisor {
       if (known !== true)
         this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name)?.[worker.slot]);
     }
-    this.#tell(worker, { kind: 'snapshot', version: publication.version, text: publication.text });
+  }
+
+  /** One that drains still needs the targets of today. */
+  #giveTexts(worker: Child, texts: readonly Publication[]): void {
+    for (const [index, { version, text }] of texts.entries())
+      this.#tell(worker, { kind: 'snapshot', version, text, more: index + 1 < texts.length });
   }
 
   #onWorkerMessage(worker: Child, message: WorkerToSupervisor): void {
@@ -320,6 +361,8 @@ export class Supervisor {
       }
       case 'drained':
         return;
+      case 'missed':
+        return this.#giveTexts(worker, this.#texts);
       case 'to-controller':
         if (message.message.kind === 'metrics') this.#ledger.keep(worker.name, message.message.frame);
         this.#tellController({ kind: 'worker-said', worker: worker.name, message: message.message });

@@ -155,6 +155,11 @@ export const FAMILIES = {
     [],
     'Snapshots that a worker could not build; the one before went on serving',
   ),
+  portico_snapshot_missed_total: counter(
+    'worker',
+    [],
+    'Publications that did not fit the snapshot before them, so that a worker had to get it whole',
+  ),
   portico_access_log_lines_lost_total: counter(
     'worker',
     ['reason'],

@@ -31,6 +31,7 @@ class World {
   readonly #clock = this.time.clock;
   readonly publisher = new Publisher({
     send: () => {},
+    keep: () => {},
     now: this.#clock.now,
     after: this.#clock.after,
     onApplied: () => {},

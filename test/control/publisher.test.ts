@@ -6,15 +6,18 @@ import { Publisher } from '../../src/control/publisher.ts';
 import type { Publication } from '../../src/model/messages.ts';
 import { NO_SECRETS } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
+import { type Decoded, decodePublication } from '../../src/snapshot/decode.ts';
 import { ManualTimers } from '../support/manual-timers.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 class World {
   readonly timers = new ManualTimers();
   readonly sent: Publication[] = [];
+  readonly kept: Publication[] = [];
   readonly applied: { readonly version: number; readonly tookMs: number | null }[] = [];
   readonly publisher = new Publisher({
     send: (publication) => this.sent.push(publication),
+    keep: (publication) => this.kept.push(publication),
     now: () => this.timers.nowMs,
     after: this.timers.after,
     onApplied: ({ version }, tookMs) => this.applied.push({ version, tookMs }),
@@ -33,7 +36,16 @@ class World {
   }
 
   eventOf(index: number): number {
-    return (JSON.parse(this.sent[index]!.text) as { snapshot: Snapshot }).snapshot.eventAtMs;
+    return this.decoded(index).snapshot.eventAtMs;
+  }
+
+  /** What a worker has that has read all texts up to this one. */
+  decoded(index: number): Decoded {
+    let decoded: Decoded | null = null;
+    for (const { text } of this.sent.slice(0, index + 1))
+      decoded = decodePublication(text, decoded?.snapshot ?? null);
+    assert.ok(decoded !== null);
+    return decoded;
   }
 }
 
@@ -55,9 +67,10 @@ describe('publisher', () => {
     assert.deepEqual(publication!.listeners, [
       { name: 'web', host: '127.0.0.1', port: 8080, protocol: 'http' },
     ]);
-    const text = JSON.parse(publication!.text) as { snapshot: Snapshot; secrets: unknown };
-    assert.equal(text.snapshot.version, 4);
-    assert.deepEqual(text.secrets, secrets);
+    assert.equal(publication!.base, null);
+    const decoded = world.decoded(0);
+    assert.equal(decoded.snapshot.version, 4);
+    assert.deepEqual(decoded.secrets, secrets);
   });
 
   it('holds the next until every worker has acknowledged, and of those that wait sends only the latest', () => {
@@ -163,6 +176,74 @@ describe('publisher', () => {
     assert.equal(world.publisher.serving, 1);
     assert.equal(world.publisher.versionOf('w1'), 1);
     assert.equal(world.publisher.versionOf('nobody'), 0);
+  });
+
+  it('sends a difference to those who have the version before, and all of it after a refusal', () => {
+    const world = new World('w1');
+    const pools = [{ targets: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'] }];
+    const version = (number: number): Snapshot => ({ ...snapshotOf({ pools }), version: number });
+    world.publisher.publish(version(1));
+    world.publisher.applied('w1', 1);
+    world.publisher.publish(version(2));
+    assert.deepEqual(
+      world.sent.map(({ base }) => base),
+      [null, 1],
+    );
+    assert.equal(world.decoded(1).snapshot.version, 2);
+    assert.equal(world.decoded(1).secrets, null);
+    world.publisher.refused(2);
+    world.publisher.publish(version(3));
+    assert.equal(world.sent[2]?.base, null);
+  });
+
+  it('sends whole what the supervisor could not take as a difference', () => {
+    const world = new World('w1');
+    const pools = [{ targets: ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'] }];
+    for (const version of [1, 2]) {
+      world.publisher.publish({ ...snapshotOf({ pools }), version });
+      world.publisher.applied('w1', version);
+    }
+    world.publisher.publish({ ...snapshotOf({ pools }), version: 3 });
+    world.publisher.wholeNeeded(3);
+    world.publisher.wholeNeeded(2);
+    assert.deepEqual(
+      world.sent.map(({ version, base }) => [version, base]),
+      [
+        [1, null],
+        [2, 1],
+        [3, 2],
+        [3, null],
+      ],
+    );
+    world.publisher.applied('w1', 3);
+    assert.deepEqual(world.applied.at(-1), { version: 3, tookMs: null });
+    assert.equal(world.timers.pending, 0);
+  });
+
+  it('sends new secrets with a snapshot that is the same', () => {
+    const world = new World('w1');
+    const same = snapshot(1);
+    world.publisher.publish(same);
+    world.publisher.applied('w1', 1);
+    const secrets = { ...NO_SECRETS, pairs: { web: { cert: 'C', key: 'K', staple: null } } };
+    world.publisher.setSecrets(secrets);
+    world.publisher.publish(same);
+    assert.deepEqual(world.decoded(1).secrets, secrets);
+  });
+
+  it('gives the supervisor a whole text when the differences have grown as long as one', () => {
+    const world = new World('w1');
+    const pools = Array.from({ length: 40 }, (_, index) => ({ targets: [`10.0.0.${index}:80`] }));
+    for (let version = 1; version <= 30; version += 1) {
+      const accessLogPath = `${'x'.repeat(5000)}${version}`;
+      world.publisher.publish(snapshotOf({ version, pools, accessLogPath }));
+      world.publisher.applied('w1', version);
+    }
+    assert.ok(world.kept.length >= 2 && world.kept.length <= 3, `${world.kept.length}`);
+    for (const { version, base, text } of world.kept) {
+      assert.equal(base, null);
+      assert.equal(decodePublication(text, null).snapshot.version, version);
+    }
   });
 
   it('leaves no timer behind', () => {

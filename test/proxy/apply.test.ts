@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, describe, it } from 'node:test';
 import type { WorkerToController } from '../../src/model/messages.ts';
+import { NO_SECRETS } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
+import { encodeWhole } from '../../src/snapshot/encode.ts';
 import { answering, eventually, type RawPeer, type RawServer, Stage } from '../support/data-plane.ts';
 import {
   allToFirstPool,
@@ -154,7 +156,13 @@ describe('apply', () => {
     const other = await stage.backend(named('other'));
     const onNode = (snapshot: Snapshot): Snapshot => ({
       ...snapshot,
-      hosts: snapshot.hosts.map((host) => ({ ...host, cluster: 'iad', node: 'n1' })),
+      hostSets: snapshot.hostSets.map(({ key, members }) => ({
+        key,
+        members: members.map((member) => ({
+          ...member,
+          host: { ...member.host, cluster: 'iad', node: 'n1' },
+        })),
+      })),
     });
     const flows = (node: string): number => {
       stage.plane.worker.onMessage(
@@ -275,7 +283,7 @@ describe('apply', () => {
         version: 2,
       };
       stage.plane.worker.onMessage(
-        { kind: 'snapshot', version: 2, text: JSON.stringify({ snapshot, secrets: {} }) },
+        { kind: 'snapshot', version: 2, text: encodeWhole(snapshot, NO_SECRETS), more: false },
         null,
       );
       const rejected = said('rejected');
@@ -307,7 +315,7 @@ describe('apply', () => {
   });
 
   it('rejects a text that is no snapshot', async () => {
-    stage.plane.worker.onMessage({ kind: 'snapshot', version: 1, text: '{"snapshot":' }, null);
+    stage.plane.worker.onMessage({ kind: 'snapshot', version: 1, text: '{"kind":', more: false }, null);
     assert.equal(said('rejected').length, 1);
   });
 

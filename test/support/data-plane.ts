@@ -10,6 +10,7 @@ import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from 
 import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import { Worker } from '../../src/proxy/worker.ts';
+import { encodeWhole } from '../../src/snapshot/encode.ts';
 
 type CreateServerHandle = (
   address: string,
@@ -61,7 +62,12 @@ export class DataPlane {
       this.ports.set(listener.name, bound.port!);
       this.#tell({ kind: 'listener', address: listener }, handle);
     }
-    this.#tell({ kind: 'snapshot', version: snapshot.version, text: JSON.stringify({ snapshot, secrets }) });
+    this.#tell({
+      kind: 'snapshot',
+      version: snapshot.version,
+      text: encodeWhole(snapshot, secrets),
+      more: false,
+    });
     const rejected = this.said.find(
       (message) => message.kind === 'rejected' && message.version === snapshot.version,
     );

@@ -9,6 +9,7 @@ import type {
   RetryConfig,
 } from '../../src/model/config.ts';
 import type {
+  HostSet,
   HostSetMember,
   Snapshot,
   SnapshotAction,
@@ -69,18 +70,17 @@ export function snapshotOf(shape: {
   readonly trustedProxies?: readonly string[];
   readonly accessLogPath?: string;
 }): Snapshot {
-  const hosts: { address: string; cluster: null; node: null }[] = [];
-  const hostSets: { members: HostSetMember[] }[] = [];
+  const hostSets: HostSet[] = [];
   const pools = shape.pools.map((pool, poolIndex): SnapshotPool => {
     const { targets, ...over } = pool;
     const groups = targets.map((target) => {
       const { at, ...member } = typeof target === 'string' ? { at: target } : target;
       const colon = at.lastIndexOf(':');
-      hosts.push({ address: at.slice(0, colon), cluster: null, node: null });
       hostSets.push({
+        key: JSON.stringify(target),
         members: [
           {
-            host: hosts.length - 1,
+            host: { address: at.slice(0, colon), cluster: null, node: null },
             weight: 1,
             state: 'active',
             health: 'healthy',
@@ -94,6 +94,7 @@ export function snapshotOf(shape: {
     return {
       name: `pool-${poolIndex}`,
       checksum: JSON.stringify(pool),
+      settings: JSON.stringify(over),
       groups,
       lost: [],
       policy: ROUND_ROBIN,
@@ -113,7 +114,6 @@ export function snapshotOf(shape: {
     checksum: String(shape.version ?? 1),
     eventAtMs: 0,
     listeners: shape.listeners ?? [listenerConfig()],
-    hosts,
     hostSets,
     pools,
     routes: shape.routes ?? [route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] })])],

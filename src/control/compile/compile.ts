@@ -3,10 +3,17 @@
 import { createHash } from 'node:crypto';
 import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
+import { poolChecksum } from '../../snapshot/pool-checksum.ts';
 import { identityOf } from '../targets/derive.ts';
 import type { TargetTable } from '../targets/target-table.ts';
 import type { ServiceAction } from './expand.ts';
-import { HostSetBuilder, type PlacedMemo, placedSets } from './host-sets.ts';
+import {
+  createPlacedMemo,
+  HostSetBuilder,
+  type PlacedMemo,
+  type PlacedSet,
+  placedSets,
+} from './host-sets.ts';
 
 /** The targets of one source. */
 export interface SourceTargets {
@@ -36,12 +43,35 @@ export interface CompileInput {
 /** Remembers what is derived from objects that did not change; forgetting it changes nothing but time. */
 export interface CompileMemo {
   readonly placed: PlacedMemo;
-  readonly pools: WeakMap<PoolConfig, string>;
+  /** Text of everything about a pool but its targets. */
+  readonly settings: WeakMap<PoolConfig, Settings>;
   readonly configs: WeakMap<Config, string>;
+  /** By name, as last compiled. */
+  readonly pools: Map<string, CompiledPool>;
+  routes: CompiledRoutes | null;
+}
+
+interface CompiledPool {
+  readonly config: PoolConfig;
+  readonly sets: readonly PlacedSet[];
+  readonly pool: SnapshotPool;
+}
+
+interface CompiledRoutes {
+  readonly config: Config;
+  readonly services: CompileInput['services'];
+  readonly pools: readonly string[];
+  readonly routes: Snapshot['routes'];
 }
 
 export function createCompileMemo(): CompileMemo {
-  return { placed: new WeakMap(), pools: new WeakMap(), configs: new WeakMap() };
+  return {
+    placed: createPlacedMemo(),
+    settings: new WeakMap(),
+    configs: new WeakMap(),
+    pools: new Map(),
+    routes: null,
+  };
 }
 
 /**
@@ -50,9 +80,39 @@ export function createCompileMemo(): CompileMemo {
  */
 export function compile(input: CompileInput, memo: CompileMemo = createCompileMemo()): Snapshot {
   const { config, version, eventAtMs } = input;
-  const builder = new HostSetBuilder();
+  const builder = new HostSetBuilder(memo.placed);
   const pools = input.pools.map((pool) => compilePool(pool, builder, memo));
-  const index = new Map(pools.map(({ name }, position) => [name, position]));
+  memo.placed.last = builder.byKey();
+  if (memo.pools.size > pools.length) forgetOthers(memo.pools, pools);
+  const { listeners, trustedProxies } = config;
+  const accessLog = config.log.access;
+  return {
+    version,
+    checksum: checksumOf(input, pools, memo),
+    eventAtMs,
+    listeners,
+    hostSets: builder.hostSets,
+    pools,
+    routes: compileRoutes(input, pools, memo),
+    trustedProxies,
+    accessLog,
+  };
+}
+
+function compileRoutes(
+  { config, services }: CompileInput,
+  pools: readonly SnapshotPool[],
+  memo: CompileMemo,
+): Snapshot['routes'] {
+  const known = memo.routes;
+  const isSame =
+    known?.config === config &&
+    known.services === services &&
+    known.pools.length === pools.length &&
+    known.pools.every((name, index) => name === pools[index]?.name);
+  if (isSame) return known.routes;
+  const names = pools.map(({ name }) => name);
+  const index = new Map(names.map((name, position) => [name, position]));
   const indexOf = (name: string): number => {
     const found = index.get(name);
     if (found === undefined) throw new RangeError(`no pool is named ${name}`);
@@ -64,30 +124,75 @@ export function compile(input: CompileInput, memo: CompileMemo = createCompileMe
     hosts,
     rules: rules.map(({ action, ...rule }) => ({
       ...rule,
-      action: compileAction(action, input.services, indexOf),
+      action: compileAction(action, services, indexOf),
     })),
   }));
-  const { listeners, trustedProxies } = config;
-  const accessLog = config.log.access;
-  return {
-    version,
-    checksum: checksumOf(input, pools, memo),
-    eventAtMs,
-    listeners,
-    hosts: builder.hosts,
-    hostSets: builder.hostSets,
-    pools,
-    routes,
-    trustedProxies,
-    accessLog,
-  };
+  memo.routes = { config, services, pools: names, routes };
+  return routes;
 }
 
+function forgetOthers(known: Map<string, CompiledPool>, pools: readonly SnapshotPool[]): void {
+  const names = new Set(pools.map(({ name }) => name));
+  for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+}
+
+/** The same object as last time when nothing of it has changed. */
 function compilePool(
   { name, config, sources }: PoolTargets,
   builder: HostSetBuilder,
   memo: CompileMemo,
 ): SnapshotPool {
+  const groups: TargetGroup[] = [];
+  const sets: PlacedSet[] = [];
+  const lost: string[] = [];
+  for (const { table, port, priority, weight } of sources) {
+    for (const set of placedSets(table, memo.placed)) {
+      sets.push(set);
+      groups.push({ hostSet: builder.add(set), port: set.port === 0 ? port : set.port, priority, weight });
+    }
+    for (const { address, port: own } of table.lost.values())
+      lost.push(identityOf(address, own === 0 ? port : own));
+  }
+  lost.sort();
+  const known = memo.pools.get(name);
+  const isSame =
+    known?.config === config &&
+    known.sets.length === sets.length &&
+    known.sets.every(({ hostSet }, index) => hostSet.key === sets[index]?.hostSet.key) &&
+    isSameShape(known.pool, groups, lost);
+  if (isSame) return known.pool;
+  const { text, ...settings } = settingsOf(config, memo);
+  const pool = { name, checksum: '', settings: text, groups, lost, ...settings };
+  const compiled = { ...pool, checksum: poolChecksum(pool, builder.hostSets) };
+  memo.pools.set(name, { config, sets, pool: compiled });
+  return compiled;
+}
+
+function isSameShape(pool: SnapshotPool, groups: readonly TargetGroup[], lost: readonly string[]): boolean {
+  return (
+    pool.groups.length === groups.length &&
+    pool.lost.length === lost.length &&
+    pool.lost.every((identity, index) => identity === lost[index]) &&
+    pool.groups.every((group, index) => {
+      const { hostSet, port, priority, weight } = groups[index]!;
+      return (
+        group.hostSet === hostSet &&
+        group.port === port &&
+        group.priority === priority &&
+        group.weight === weight
+      );
+    })
+  );
+}
+
+type Settings = Omit<SnapshotPool, 'name' | 'checksum' | 'settings' | 'groups' | 'lost'> & {
+  /** Digest of the rest with the pool's name. */
+  readonly text: string;
+};
+
+function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
+  const known = memo.settings.get(config);
+  if (known !== undefined) return known;
   const {
     policy,
     unknown,
@@ -110,21 +215,12 @@ function compilePool(
     connections,
     proxyProtocol,
   };
-  const settingsText = remember(memo.pools, config, () => JSON.stringify(settings));
-  const hash = createHash('sha256').update(JSON.stringify(name)).update(settingsText);
-  const groups: TargetGroup[] = [];
-  const lost: string[] = [];
-  for (const { table, port, priority, weight } of sources) {
-    for (const set of placedSets(table, memo.placed)) {
-      const group = { hostSet: builder.add(set), port: set.port === 0 ? port : set.port, priority, weight };
-      hash.update(`\n${set.key} ${group.port} ${priority} ${weight}`);
-      groups.push(group);
-    }
-    for (const { address, port: own } of table.lost.values())
-      lost.push(identityOf(address, own === 0 ? port : own));
-  }
-  if (lost.length > 0) hash.update(`\nlost ${lost.sort().join(' ')}`);
-  return { name, checksum: hash.digest('hex'), groups, lost, ...settings };
+  const text = createHash('sha256')
+    .update(JSON.stringify([config.name, settings]))
+    .digest('base64url');
+  const made = { text, ...settings };
+  memo.settings.set(config, made);
+  return made;
 }
 
 function compileAction(
@@ -160,7 +256,9 @@ function checksumOf(
     JSON.stringify([listeners, routes, trustedProxies, log.access]),
   );
   const hash = createHash('sha256').update(text);
-  for (const { name, checksum } of pools) hash.update(`\n${JSON.stringify(name)} ${checksum}`);
+  let checksums = '';
+  for (const { checksum } of pools) checksums += `\n${checksum}`;
+  hash.update(checksums);
   for (const found of services.values()) hash.update(`\n${JSON.stringify([...found])}`);
   return hash.digest('hex');
 }

@@ -47,6 +47,40 @@ export function expandPools(config: Config, servicesOf: (cluster: string) => Ite
   return { pools: [...pools.values()], services };
 }
 
+/** Keeps the expansion, the same object, as long as the configuration and the services that templates look at stay. */
+export class Expander {
+  #config: Config | null = null;
+  #names: ReadonlyMap<string, readonly string[]> = new Map();
+  #expansion: Expansion | null = null;
+
+  expand(config: Config, servicesOf: (cluster: string) => Iterable<string>): Expansion {
+    const names = new Map<string, readonly string[]>();
+    for (const { rules } of config.routes) {
+      for (const { action } of rules) {
+        if (action.kind !== 'service' || names.has(action.cluster)) continue;
+        names.set(action.cluster, [...servicesOf(action.cluster)].sort());
+      }
+    }
+    if (this.#expansion !== null && this.#config === config && isSameNames(this.#names, names))
+      return this.#expansion;
+    this.#config = config;
+    this.#names = names;
+    this.#expansion = expandPools(config, (cluster) => names.get(cluster) ?? []);
+    return this.#expansion;
+  }
+}
+
+function isSameNames(
+  before: ReadonlyMap<string, readonly string[]>,
+  after: ReadonlyMap<string, readonly string[]>,
+): boolean {
+  for (const [cluster, names] of after) {
+    const known = before.get(cluster);
+    if (known?.length !== names.length || !names.every((name, index) => name === known[index])) return false;
+  }
+  return true;
+}
+
 function addPool(
   pools: Map<string, PoolInstance>,
   route: string,

@@ -1,82 +1,117 @@
-// Owns the sharing in a snapshot: every host once, every distinct set of hosts once.
+// Owns the sharing in a snapshot: every distinct set of hosts once, and the same objects for what did not change.
 
 import { createHash } from 'node:crypto';
-import type { HostSet, HostSetMember, SnapshotHost } from '../../model/snapshot.ts';
-import type { HealthState, TargetState } from '../../model/targets.ts';
-import type { TargetTable } from '../targets/target-table.ts';
+import type { HostSet, HostSetMember } from '../../model/snapshot.ts';
+import type { TargetEntry, TargetTable } from '../targets/target-table.ts';
 
-/** One host in a set, before it has an index. */
+/** One target of a set, in its place among the others. */
 interface Placed {
-  readonly hostKey: string;
-  readonly host: SnapshotHost;
-  readonly weight: number;
-  readonly state: TargetState;
-  readonly health: HealthState;
-  readonly lastResort: boolean;
+  /** `address:` as identities begin, then cluster and node: the order of a set depends on nothing but the content. */
+  readonly order: string;
+  readonly member: HostSetMember;
+  readonly hash: Uint32Array;
 }
 
-/** The targets of a table at one port, in an order that depends on nothing but the content. */
+/** The targets of a table at one port. */
 export interface PlacedSet {
   /** 0 in tables that know no port. */
   readonly port: number;
-  /** Hash of the content: equal sets have equal keys, whatever table they come from. */
-  readonly key: string;
-  readonly members: readonly Placed[];
+  readonly hostSet: HostSet;
 }
 
-/** Remembers the sets of tables that did not change; forgetting it changes nothing but time. */
-export type PlacedMemo = WeakMap<TargetTable, readonly PlacedSet[]>;
+/** Remembers what was made of tables and targets that did not change; forgetting it changes nothing but time. */
+export interface PlacedMemo {
+  readonly tables: WeakMap<TargetTable, readonly PlacedSet[]>;
+  readonly entries: WeakMap<TargetEntry, Placed>;
+  /** The sets of the last snapshot by key: equal content stays the same object. */
+  last: ReadonlyMap<string, HostSet>;
+}
+
+export function createPlacedMemo(): PlacedMemo {
+  return { tables: new WeakMap(), entries: new WeakMap(), last: new Map() };
+}
 
 /** The sets of a table, one for each port, sorted by port. */
 export function placedSets(table: TargetTable, memo: PlacedMemo): readonly PlacedSet[] {
-  const known = memo.get(table);
+  const known = memo.tables.get(table);
   if (known !== undefined) return known;
   const byPort = new Map<number, Placed[]>();
-  for (const { candidate, port, weight, state, health, lastResort } of table.entries.values()) {
-    const { address, cluster, node } = candidate;
-    const host = { address, cluster, node };
-    const list = byPort.get(port) ?? [];
-    list.push({ hostKey: JSON.stringify([address, cluster, node]), host, weight, state, health, lastResort });
-    byPort.set(port, list);
+  for (const entry of table.entries.values()) {
+    const list = byPort.get(entry.port);
+    const placed = placedOf(entry, memo);
+    if (list === undefined) byPort.set(entry.port, [placed]);
+    else list.push(placed);
   }
   const sets = [...byPort]
     .sort(([a], [b]) => a - b)
-    .map(([port, members]) => {
-      members.sort((a, b) => (a.hostKey < b.hostKey ? -1 : a.hostKey > b.hostKey ? 1 : 0));
-      const hash = createHash('sha256');
-      for (const { hostKey, weight, state, health, lastResort } of members) {
-        hash.update(`${hostKey} ${weight} ${state} ${health} ${lastResort}\n`);
-      }
-      return { port, key: hash.digest('hex'), members };
+    .map(([port, list]): PlacedSet => {
+      if (!isSorted(list)) list.sort(byOrder);
+      return { port, hostSet: { key: keyOf(list), members: list.map(({ member }) => member) } };
     });
-  memo.set(table, sets);
+  memo.tables.set(table, sets);
   return sets;
 }
 
-/** Numbers hosts and sets in the order of their first use. */
+function placedOf(entry: TargetEntry, memo: PlacedMemo): Placed {
+  const known = memo.entries.get(entry);
+  if (known !== undefined) return known;
+  const { candidate, weight, state, health, lastResort } = entry;
+  const { address, cluster, node } = candidate;
+  const order = `${address.includes(':') ? `[${address}]` : address}: ${JSON.stringify([cluster, node])}`;
+  const host = { address, cluster, node };
+  const text = `${order} ${weight} ${state} ${health} ${lastResort}`;
+  const digest = createHash('sha256').update(text).digest();
+  const hash = new Uint32Array(LANES);
+  for (let lane = 0; lane < LANES; lane++) hash[lane] = digest.readUInt32LE(lane * 4);
+  const placed: Placed = { order, member: { host, weight, state, health, lastResort }, hash };
+  memo.entries.set(entry, placed);
+  return placed;
+}
+
+/** 256 bits. */
+const LANES = 8;
+
+/** The sum of the members' hashes: a set of thousands in which one has changed costs thousands of additions, not hashes. */
+function keyOf(list: readonly Placed[]): string {
+  const sum = new Uint32Array(LANES + 1);
+  for (const { hash } of list) for (let lane = 0; lane < LANES; lane++) sum[lane]! += hash[lane]!;
+  sum[LANES] = list.length;
+  return Buffer.from(sum.buffer).toString('base64url');
+}
+
+function byOrder(a: Placed, b: Placed): number {
+  return a.order < b.order ? -1 : a.order > b.order ? 1 : 0;
+}
+
+function isSorted(list: readonly Placed[]): boolean {
+  for (let index = 1; index < list.length; index++) {
+    if (list[index - 1]!.order > list[index]!.order) return false;
+  }
+  return true;
+}
+
+/** Numbers sets in the order of their first use. */
 export class HostSetBuilder {
-  readonly hosts: SnapshotHost[] = [];
   readonly hostSets: HostSet[] = [];
-  readonly #hostIndex = new Map<string, number>();
-  readonly #setIndex = new Map<string, number>();
+  readonly #index = new Map<string, number>();
+  readonly #last: ReadonlyMap<string, HostSet>;
+
+  constructor(memo: PlacedMemo) {
+    this.#last = memo.last;
+  }
 
   /** Index of the set, added if no equal one is there. */
-  add({ key, members }: PlacedSet): number {
-    const known = this.#setIndex.get(key);
+  add({ hostSet }: PlacedSet): number {
+    const known = this.#index.get(hostSet.key);
     if (known !== undefined) return known;
     const index = this.hostSets.length;
-    this.hostSets.push({ members: members.map((placed) => this.#member(placed)) });
-    this.#setIndex.set(key, index);
+    this.hostSets.push(this.#last.get(hostSet.key) ?? hostSet);
+    this.#index.set(hostSet.key, index);
     return index;
   }
 
-  #member({ hostKey, host, weight, state, health, lastResort }: Placed): HostSetMember {
-    let index = this.#hostIndex.get(hostKey);
-    if (index === undefined) {
-      index = this.hosts.length;
-      this.hosts.push(host);
-      this.#hostIndex.set(hostKey, index);
-    }
-    return { host: index, weight, state, health, lastResort };
+  /** What the next builder has to know. */
+  byKey(): ReadonlyMap<string, HostSet> {
+    return new Map(this.hostSets.map((set) => [set.key, set]));
   }
 }

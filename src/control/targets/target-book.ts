@@ -35,6 +35,7 @@ export class TargetBook {
   readonly #byPool = new Map<string, readonly SourceState[]>();
   readonly #shared: SharedTables;
   #clusters: ReadonlyMap<string, ClusterView> = new Map();
+  #pools: readonly PoolInstance[] = [];
   /** Identity -> node uid, of targets that a worker has connected to since the last pass. */
   readonly #connected = new Map<string, string | null>();
 
@@ -61,6 +62,8 @@ export class TargetBook {
   /** Takes the pools there are now; a source that stays keeps its targets. */
   setPools(pools: readonly PoolInstance[], clusters: ReadonlyMap<string, ClusterView>, now: Now): void {
     this.#clusters = clusters;
+    if (this.#pools === pools) return;
+    this.#pools = pools;
     const gone = new Map(this.#sources);
     this.#byPool.clear();
     for (const { name, config, sources } of pools) {

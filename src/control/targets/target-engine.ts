@@ -6,7 +6,7 @@ import type { ClusterInventory, Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
-import { type Expansion, expandPools, type PoolInstance } from '../compile/expand.ts';
+import { Expander, type Expansion, type PoolInstance } from '../compile/expand.ts';
 import { DEFAULT_SCHEDULER_LIMITS, ProbeScheduler } from '../health/scheduler.ts';
 import { ClusterView } from './cluster-view.ts';
 import { countTargets, type PoolCounts } from './counts.ts';
@@ -40,6 +40,7 @@ class Engine implements TargetEngine {
   readonly #scheduler: ProbeScheduler;
   readonly #book: TargetBook;
   readonly #memo = createCompileMemo();
+  readonly #expander = new Expander();
   readonly #clusters = new Map<string, ClusterView>();
   readonly #drains = new OperatorDrains();
   readonly #startedAtMs: number;
@@ -267,7 +268,7 @@ class Engine implements TargetEngine {
   }
 
   #expand(config: Config, now: Now): Expansion {
-    const expansion = expandPools(config, (cluster) => this.#servicesOf(cluster));
+    const expansion = this.#expander.expand(config, (cluster) => this.#servicesOf(cluster));
     this.#book.setPools(expansion.pools, this.#clusters, now);
     return expansion;
   }

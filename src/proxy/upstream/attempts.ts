@@ -180,7 +180,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
       const member = picker.pick(this.#hash, this.#tried);
       if (member === undefined || (member.lastResort && this.#keepsLastResort())) break;
       this.#tried.push(member);
-      if ((member.live as Target).suspectUntilMs > nowMs && this.#passesOver(member)) continue;
+      if (this.#pool.life.targetOf(member).suspectUntilMs > nowMs && this.#passesOver(member)) continue;
       const connection = this.#connect(member, nowMs);
       if (connection !== undefined) return connection;
     }
@@ -205,7 +205,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   }
 
   #connect(member: Member, nowMs: number): D | undefined {
-    const target = member.live as Target;
+    const target = this.#pool.life.targetOf(member);
     const connection = this.#connectTo(this.#pool, target, this, this.#reuse);
     if (connection === undefined) {
       this.lastFailure = 'connection-limit';

@@ -5,16 +5,19 @@ import type { HeadLimits } from '../../http1/limits.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { HashTable } from '../../model/messages.ts';
 import type { Member, Picker } from '../../model/picker.ts';
-import type { SnapshotPool } from '../../model/snapshot.ts';
+import type { HostSet, SnapshotPool } from '../../model/snapshot.ts';
+import type { MetricsBoard } from '../../telemetry/metrics-board.ts';
+import type { Deadlines } from '../deadlines.ts';
 import type { PoolMeters } from '../meters.ts';
 import type { WireContext } from '../wire/wire.ts';
-import { ConnectRecord } from './connect-record.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
-import type { ConnectOutcome, EjectionLedger, Target } from './target.ts';
+import { PoolLife, type PoolVersion } from './pool-life.ts';
+import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import type { DialUser } from './upstream-stream.ts';
 
 export interface PoolContext {
+  readonly board: MetricsBoard;
   readonly wires: WireContext;
   readonly limits: HeadLimits;
   readonly random: () => number;
@@ -39,46 +42,74 @@ function heardLately({ idle }: Target, nowMs: number): boolean {
   return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
 }
 
-/** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
-const RETRIES_ALWAYS = 10;
-/** Dials beside one that is silent: so many in a window, or this many for each request when that is more. */
-const HEDGES_ALWAYS = 100;
-const HEDGES_PER_REQUEST = 2;
-const BUDGET_WINDOW_MS = 10_000;
-
-export class Pool implements EjectionLedger {
-  readonly config: SnapshotPool;
+/** What is derived from a version of a pool when it is first used. */
+export interface BuiltPool {
   readonly members: readonly Member[];
   readonly picker: Picker;
-  readonly meters: PoolMeters;
+}
+
+/**
+ * Members and picker are made with the first flow: a snapshot changes hundreds of pools at once where one node is in
+ * all of them, and only those that take flows pay for it, one by one.
+ */
+export class Pool implements PoolVersion {
+  readonly config: SnapshotPool;
+  readonly life: PoolLife;
+  /** Of each group. */
+  readonly sets: readonly HostSet[];
   readonly #context: PoolContext;
-  readonly #hasher: FlowHasher | null;
-  #ejected = 0;
-  #windowStartedAtMs = 0;
-  #windowRequests = 0;
-  #windowRetries = 0;
-  #windowHedges = 0;
-  readonly #connects = new ConnectRecord();
+  readonly #build: (pool: Pool) => BuiltPool;
+  #hasher: FlowHasher | null = null;
+  #built: BuiltPool | null = null;
 
   constructor(
     config: SnapshotPool,
-    members: readonly Member[],
-    picker: Picker,
-    meters: PoolMeters,
+    sets: readonly HostSet[],
+    life: PoolLife | null,
+    build: (pool: Pool) => BuiltPool,
     context: PoolContext,
+    deadlines: Deadlines,
   ) {
     this.config = config;
-    this.members = members;
-    this.picker = picker;
-    this.meters = meters;
+    this.sets = sets;
+    this.#build = build;
     this.#context = context;
-    this.#hasher = config.policy.key === null ? null : createFlowHasher(config.policy.hashKey);
+    this.life = life ?? new PoolLife(this, context, deadlines);
+  }
+
+  get members(): readonly Member[] {
+    return this.#ready().members;
+  }
+
+  get picker(): Picker {
+    return this.#ready().picker;
+  }
+
+  get meters(): PoolMeters {
+    return this.life.meters;
+  }
+
+  get size(): number {
+    return this.sets.reduce((size, { members }) => size + members.length, 0);
+  }
+
+  has(identity: string): boolean {
+    return this.config.groups.some(({ port }, group) =>
+      this.sets[group]!.members.some(({ host }) => identityOf(host.address, port) === identity),
+    );
+  }
+
+  #ready(): BuiltPool {
+    this.#built ??= this.#build(this);
+    return this.#built;
   }
 
   /** The number that the picker takes for a flow; 0 for policies that do not hash. */
   hashOf(flow: FlowFacts): number {
-    const { key } = this.config.policy;
-    return this.#hasher === null || key === null ? 0 : flowHash(this.#hasher, key, flow);
+    const { key, hashKey } = this.config.policy;
+    if (key === null) return 0;
+    this.#hasher ??= createFlowHasher(hashKey);
+    return flowHash(this.#hasher, key, flow);
   }
 
   get name(): string {
@@ -114,80 +145,30 @@ export class Pool implements EjectionLedger {
     this.meters.connectFailed(code);
   }
 
-  /** Counts a request towards the retry budget. */
+  /** See `PoolLife`. */
   onRequest(nowMs: number): void {
-    if (nowMs - this.#windowStartedAtMs > BUDGET_WINDOW_MS) {
-      this.#windowStartedAtMs = nowMs;
-      this.#windowRequests = 0;
-      this.#windowRetries = 0;
-      this.#windowHedges = 0;
-    }
-    this.#windowRequests += 1;
+    this.life.onRequest(nowMs);
   }
 
-  /** Takes a retry out of the budget, or says that there is none left. */
   mayRetry(share: number): boolean {
-    if (this.#windowRetries >= RETRIES_ALWAYS && this.#windowRetries >= this.#windowRequests * share) {
-      this.meters.retryBudgetExhausted();
-      return false;
-    }
-    this.#windowRetries += 1;
-    return true;
+    return this.life.mayRetry(share);
   }
 
-  /** One more dial beside a silent one: bounded, so that a pool that is slow to accept is not buried in dials. */
   mayHedge(): boolean {
-    if (this.#windowHedges >= Math.max(HEDGES_ALWAYS, this.#windowRequests * HEDGES_PER_REQUEST))
-      return false;
-    this.#windowHedges += 1;
-    return true;
+    return this.life.mayHedge();
   }
+}
 
-  countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number {
-    const failed = outcome !== 'connected';
-    target.connects.count(failed, nowMs);
-    this.#connects.count(failed, nowMs);
-    return failed ? this.#connects.failureShareWithout(target.connects, outcome === 'silent', nowMs) : 0;
-  }
-
-  mayEject(): boolean {
-    return this.#ejected + 1 <= this.members.length * this.config.ejection.maxShare;
-  }
-
-  onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void {
-    this.#ejected += 1;
-    this.meters.ejected(this.#ejected);
-    this.#context.log.warn(
-      { code: 'target-ejected', pool: this.name, target: target.identity, node: target.node, reason, forMs },
-      'target ejected',
-    );
-  }
-
-  onReturned(target: Target): void {
-    this.#ejected -= 1;
-    this.meters.returned(this.#ejected);
-    this.#context.log.info(
-      { code: 'target-returned', pool: this.name, target: target.identity, node: target.node },
-      'ejected target returned',
-    );
-  }
-
-  /** Carries the count of ejected targets over from the version before. */
-  adopt(targets: Iterable<Target>): void {
-    this.#ejected = 0;
-    const nowMs = this.#context.wires.now();
-    for (const target of targets) {
-      this.#connects.add(target.connects, nowMs);
-      target.ledger = this;
-      target.ejection = this.config.ejection;
-      if (target.ejected) this.#ejected += 1;
-    }
-  }
+/** `address:port`, with IPv6 in brackets. */
+export function identityOf(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** The hash tables of those pools that have one. */
 export function tablesOf(pools: readonly Pool[]): readonly HashTable[] {
-  return pools.flatMap(({ name, config, picker: { checksum } }) =>
-    checksum === '' ? [] : [{ pool: name, policy: config.policy.name, checksum }],
-  );
+  return pools.flatMap((pool) => {
+    const { name, policy } = { name: pool.name, policy: pool.config.policy };
+    const checksum = policy.key === null ? '' : pool.picker.checksum;
+    return checksum === '' ? [] : [{ pool: name, policy: policy.name, checksum }];
+  });
 }

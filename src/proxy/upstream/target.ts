@@ -109,6 +109,16 @@ export class Target implements TargetLive, Deadline {
       this.#eject(nowMs, 'connect-failures');
   }
 
+  /** Takes over what the snapshot now says of it. */
+  follow({ state, health, lastResort }: Pick<Member, 'state' | 'health' | 'lastResort'>): void {
+    this.retired = state === 'draining';
+    if (this.retired) this.closeIdle();
+    this.doubt(this.retired || health === 'unhealthy' || lastResort);
+    this.rest(this.retired || health === 'unhealthy');
+    // A target that has to be proven anew has lost what its former life had proven.
+    if (state === 'filling' && health === 'unknown') this.proven = false;
+  }
+
   /** A target that comes back from a drain or from being unhealthy starts slowly, as a new one does. */
   rest(rests: boolean): void {
     if (this.#rests && !rests) this.startedAtMs = 0;

@@ -87,9 +87,8 @@ async function run(given: Truth): Promise<Judged> {
 }
 
 function memberOf(snapshot: Snapshot): Judged['member'] {
-  const host = snapshot.hosts.findIndex(({ node }) => node === 'node-1');
   for (const { members } of snapshot.hostSets) {
-    const found = members.find((member) => member.host === host);
+    const found = members.find(({ host }) => host.node === 'node-1');
     if (found !== undefined) return found;
   }
   return null;

@@ -23,6 +23,7 @@ function dialsOf(names: readonly string[], rounds: number): readonly string[] {
   const left = (tried: readonly Member[], lastResort: boolean): Member | undefined =>
     members.find((member) => member.lastResort === lastResort && !tried.includes(member));
   const pool = {
+    life: { targetOf: ({ live }: Member) => live },
     members,
     picker: { pick: (_hash: number, tried: readonly Member[]) => left(tried, false) ?? left(tried, true) },
     mayHedge: () => true,

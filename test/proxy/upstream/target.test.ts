@@ -6,9 +6,8 @@ import fc from 'fast-check';
 import type { EjectionConfig } from '../../../src/model/config.ts';
 import type { Member } from '../../../src/model/picker.ts';
 import { Deadlines, TICK_MS } from '../../../src/proxy/deadlines.ts';
-import { PoolMeters } from '../../../src/proxy/meters.ts';
-import { Pool } from '../../../src/proxy/upstream/pool.ts';
-import { type EjectionLedger, Target } from '../../../src/proxy/upstream/target.ts';
+import { PoolLife, type PoolVersion, UNUSED } from '../../../src/proxy/upstream/pool-life.ts';
+import type { Target } from '../../../src/proxy/upstream/target.ts';
 import type { WireContext } from '../../../src/proxy/wire/wire.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
@@ -28,44 +27,42 @@ class World {
   readonly board = new MetricsBoard();
   readonly logged: { readonly code: string; readonly target: string; readonly forMs?: number }[] = [];
   readonly targets: readonly Target[];
-  pool: Pool;
+  readonly life: PoolLife;
 
   constructor(size: number, ejection: Partial<EjectionConfig> = {}) {
-    const config = { ...DEFAULTS, ...ejection };
-    const ledger: EjectionLedger = {
-      mayEject: () => false,
-      onEjected: () => {},
-      onReturned: () => {},
-      countConnect: () => 0,
-    };
-    this.targets = Array.from({ length: size }, (_, index) => {
+    const members = Array.from({ length: size }, (_, index): Member => {
       const facts = { identity: `10.0.0.${index}:80`, address: `10.0.0.${index}`, port: 80 };
-      return new Target({ ...facts, cluster: null, node: null }, config, ledger, this.deadlines);
+      const state = {
+        weight: 1,
+        priority: 0,
+        state: 'active',
+        health: 'healthy',
+        lastResort: false,
+      } as const;
+      return { ...facts, ...state, cluster: null, node: null, live: UNUSED };
     });
-    this.pool = this.next(config);
+    const log = (fields: object): void => void this.logged.push(fields as (typeof this.logged)[number]);
+    const context = {
+      board: this.board,
+      // All that a pool without connections asks of it.
+      wires: { now: () => this.nowMs } as unknown as WireContext,
+      limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
+      random: () => 0.5,
+      log: { warn: log, info: log },
+      onProven: () => {},
+    };
+    this.life = new PoolLife(this.#version({ ...DEFAULTS, ...ejection }, size), context, this.deadlines);
+    this.targets = members.map((member) => this.life.targetOf(member));
   }
 
   /** The pool of the next snapshot, over the same targets. */
-  next(ejection: EjectionConfig): Pool {
-    const [config] = snapshotOf({ pools: [{ targets: [], ejection }] }).pools;
-    const members = this.targets.map((live) => ({ identity: live.identity, live }) as unknown as Member);
-    const log = (fields: object): void => void this.logged.push(fields as (typeof this.logged)[number]);
-    this.pool = new Pool(
-      config!,
-      members,
-      { pick: () => undefined, checksum: '' },
-      new PoolMeters(this.board, 'p'),
-      {
-        // All that a pool without connections asks of it.
-        wires: { now: () => this.nowMs } as unknown as WireContext,
-        limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
-        random: () => 0.5,
-        log: { warn: log, info: log },
-        onProven: () => {},
-      },
-    );
-    this.pool.adopt(this.targets);
-    return this.pool;
+  next(ejection: EjectionConfig): void {
+    this.life.follow(this.#version(ejection, this.targets.length));
+  }
+
+  #version(ejection: EjectionConfig, size: number): PoolVersion {
+    const [config] = snapshotOf({ pools: [{ name: 'p', targets: [], ejection }] }).pools;
+    return { config: config!, size, has: () => true };
   }
 
   advance(ms: number): void {
@@ -125,7 +122,7 @@ describe('passive ejection', () => {
     assert.deepEqual(world.logged, [
       {
         code: 'target-ejected',
-        pool: 'pool-0',
+        pool: 'p',
         target: target.identity,
         node: null,
         reason: 'connect-failures',
@@ -240,7 +237,7 @@ describe('passive ejection', () => {
             world.next(DEFAULTS);
           }
           assert.ok(world.ejected <= 4, 'at most half');
-          assert.equal(world.pool.mayEject(), world.ejected + 1 <= 4);
+          assert.equal(world.life.mayEject(), world.ejected + 1 <= 4);
         }
       }),
       { numRuns: 50 },
@@ -279,14 +276,14 @@ describe('passive ejection', () => {
 
 describe('retry budget', () => {
   it('always lets a quiet pool retry a little', () => {
-    const { pool } = new World(1);
+    const { life: pool } = new World(1);
     for (let count = 0; count < 10; count += 1) assert.equal(pool.mayRetry(0.2), true);
     assert.equal(pool.mayRetry(0.2), false);
   });
 
   it('lets a busy pool retry its share and counts what it refuses', () => {
     const world = new World(1);
-    const { pool } = world;
+    const { life: pool } = world;
     for (let count = 0; count < 1000; count += 1) pool.onRequest(world.nowMs);
     let retries = 0;
     while (pool.mayRetry(0.2)) retries += 1;
@@ -296,7 +293,7 @@ describe('retry budget', () => {
 
   it('forgets retries with the requests that they belong to', () => {
     const world = new World(1);
-    const { pool } = world;
+    const { life: pool } = world;
     pool.onRequest(world.nowMs);
     for (let count = 0; count < 10; count += 1) pool.mayRetry(0);
     assert.equal(pool.mayRetry(0), false);

@@ -1,0 +1,183 @@
+// What outlives the versions of a pool in this worker: its targets, what is ejected, and the budgets.
+
+import type { Member, TargetLive } from '../../model/picker.ts';
+import type { SnapshotPool } from '../../model/snapshot.ts';
+import type { Deadlines } from '../deadlines.ts';
+import { PoolMeters } from '../meters.ts';
+import { ConnectRecord } from './connect-record.ts';
+import type { PoolContext } from './pool.ts';
+import { type ConnectOutcome, type EjectionLedger, Target } from './target.ts';
+
+/** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
+const RETRIES_ALWAYS = 10;
+/** Dials beside one that is silent: so many in a window, or this many for each request when that is more. */
+const HEDGES_ALWAYS = 100;
+const HEDGES_PER_REQUEST = 2;
+const BUDGET_WINDOW_MS = 10_000;
+
+/** Stands for a target that this worker has not used yet: thousands of nodes cost a target each only where they serve. */
+export const UNUSED: TargetLive = Object.freeze({
+  inFlight: 0,
+  ejected: false,
+  latencyMs: 0,
+  latencyAtMs: 0,
+  startedAtMs: 0,
+});
+
+/** What a pool needs to know of a version of itself. */
+export interface PoolVersion {
+  readonly config: SnapshotPool;
+  /** How many targets there are; one that two groups name may count twice. */
+  readonly size: number;
+  has(identity: string): boolean;
+}
+
+export class PoolLife implements EjectionLedger {
+  readonly name: string;
+  /** Those that were used, by identity. */
+  readonly targets = new Map<string, Target>();
+  /** Those that the pool does not have any more, as long as there are flows on them. */
+  readonly #leaving = new Set<Target>();
+  readonly #context: PoolContext;
+  readonly #deadlines: Deadlines;
+  #version: PoolVersion;
+  #meters: PoolMeters | null = null;
+  #ejected = 0;
+  #windowStartedAtMs = 0;
+  #windowRequests = 0;
+  #windowRetries = 0;
+  #windowHedges = 0;
+  readonly #connects = new ConnectRecord();
+
+  constructor(version: PoolVersion, context: PoolContext, deadlines: Deadlines) {
+    this.name = version.config.name;
+    this.#version = version;
+    this.#context = context;
+    this.#deadlines = deadlines;
+  }
+
+  /** Made with the first use: a pool that takes nothing has no series. */
+  get meters(): PoolMeters {
+    this.#meters ??= new PoolMeters(this.#context.board, this.name);
+    return this.#meters;
+  }
+
+  /** The version that is in force from now on. Its changed members are told by `settle`. */
+  follow(version: PoolVersion): void {
+    const { ejection } = version.config;
+    if (ejection !== this.#version.config.ejection)
+      for (const target of this.targets.values()) target.ejection = ejection;
+    this.#version = version;
+  }
+
+  /** The target of a member, made with its first use. */
+  targetOf(member: Member): Target {
+    if (member.live !== UNUSED) return member.live as Target;
+    const { identity } = member;
+    const target =
+      this.targets.get(identity) ?? new Target(member, this.#version.config.ejection, this, this.#deadlines);
+    member.live = target;
+    if (this.targets.has(identity)) return target;
+    target.follow(member);
+    // An exchange goes on with the version that it began with, which may name what has left since.
+    if (this.#version.has(identity)) this.targets.set(identity, target);
+    else this.#release(target);
+    return target;
+  }
+
+  liveOf(identity: string): TargetLive {
+    return this.targets.get(identity) ?? UNUSED;
+  }
+
+  /** A member is now as `facts` say; null when the pool does not have it any more. */
+  settle(identity: string, facts: Parameters<Target['follow']>[0] | null): void {
+    const target = this.targets.get(identity);
+    if (target === undefined) return;
+    if (facts !== null) return target.follow(facts);
+    this.targets.delete(identity);
+    this.#release(target);
+  }
+
+  #release(target: Target): void {
+    target.retire();
+    target.doubt(true);
+    this.#leaving.add(target);
+  }
+
+  /** Cuts what is open to lost machines and forgets what has no flow any more. Returns whether something is left. */
+  sweep(): boolean {
+    for (const target of this.#leaving) {
+      if (this.#version.config.lost.includes(target.identity)) target.lose();
+      if (target.inFlight === 0) this.#leaving.delete(target);
+    }
+    return this.#leaving.size > 0;
+  }
+
+  /** Targets with flows on them and others that are used. */
+  *all(): Generator<Target> {
+    yield* this.targets.values();
+    yield* this.#leaving;
+  }
+
+  retire(): void {
+    for (const target of this.targets.values()) target.retire();
+  }
+
+  /** Counts a request towards the retry budget. */
+  onRequest(nowMs: number): void {
+    if (nowMs - this.#windowStartedAtMs > BUDGET_WINDOW_MS) {
+      this.#windowStartedAtMs = nowMs;
+      this.#windowRequests = 0;
+      this.#windowRetries = 0;
+      this.#windowHedges = 0;
+    }
+    this.#windowRequests += 1;
+  }
+
+  /** Takes a retry out of the budget, or says that there is none left. */
+  mayRetry(share: number): boolean {
+    if (this.#windowRetries >= RETRIES_ALWAYS && this.#windowRetries >= this.#windowRequests * share) {
+      this.meters.retryBudgetExhausted();
+      return false;
+    }
+    this.#windowRetries += 1;
+    return true;
+  }
+
+  /** One more dial beside a silent one: bounded, so that a pool that is slow to accept is not buried in dials. */
+  mayHedge(): boolean {
+    if (this.#windowHedges >= Math.max(HEDGES_ALWAYS, this.#windowRequests * HEDGES_PER_REQUEST))
+      return false;
+    this.#windowHedges += 1;
+    return true;
+  }
+
+  countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number {
+    const failed = outcome !== 'connected';
+    target.connects.count(failed, nowMs);
+    this.#connects.count(failed, nowMs);
+    return failed ? this.#connects.failureShareWithout(target.connects, outcome === 'silent', nowMs) : 0;
+  }
+
+  mayEject(): boolean {
+    return this.#ejected + 1 <= this.#version.size * this.#version.config.ejection.maxShare;
+  }
+
+  onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void {
+    this.#ejected += 1;
+    this.meters.ejected(this.#ejected);
+    this.#context.log.warn(
+      { code: 'target-ejected', pool: this.name, target: target.identity, node: target.node, reason, forMs },
+      'target ejected',
+    );
+  }
+
+  onReturned(target: Target): void {
+    this.#ejected -= 1;
+    this.meters.returned(this.#ejected);
+    this.#context.log.info(
+      { code: 'target-returned', pool: this.name, target: target.identity, node: target.node },
+      'ejected target returned',
+    );
+  }
+}
