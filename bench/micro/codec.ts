@@ -1,14 +1,13 @@
 // Micro-benchmark of the HTTP/1.1 codec: nanoseconds for each message, with a check of what was parsed.
 
-import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { parseArgs } from 'node:util';
 import { FieldId } from '../../src/http1/field-id.ts';
 import type { HeadLimits } from '../../src/http1/limits.ts';
 import { normalisePath } from '../../src/http1/normalise.ts';
 import { RequestParser } from '../../src/http1/request-parser.ts';
 import { ResponseParser } from '../../src/http1/response-parser.ts';
 import { Step } from '../../src/http1/step.ts';
+import { type Case, measureCases } from './cases.ts';
 
 const LIMITS: HeadLimits = {
   headerBytes: 32768,
@@ -66,13 +65,6 @@ const RESPONSE = Buffer.concat([
   ),
   Buffer.alloc(66, 98),
 ]);
-
-interface Case {
-  readonly name: string;
-  /** Runs `count` times and returns a number that `check` knows. */
-  readonly run: (count: number) => number;
-  readonly expected: (count: number) => number;
-}
 
 /** Parses one buffer again and again, as a keep-alive connection would; counts body bytes and fields. */
 function requestCase(name: string, buffer: Buffer, perMessage: number, pieces = 1): Case {
@@ -144,31 +136,4 @@ const CASES: readonly Case[] = [
   normaliseCase('path, escapes and dots', '/a/%7euser/../b%2fc', '/a/b%2Fc'),
 ];
 
-const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '9' }, json: { type: 'boolean' } },
-});
-const rounds = Number(values.rounds);
-const COUNT = 100_000;
-const samples = CASES.map((): number[] => []);
-// Rounds are interleaved, so that a busy moment of the machine does not hit one case alone.
-for (let round = 0; round <= rounds; round++) {
-  for (const [i, { name, run, expected }] of CASES.entries()) {
-    const start = process.hrtime.bigint();
-    const work = run(COUNT);
-    const nanoseconds = Number(process.hrtime.bigint() - start) / COUNT;
-    assert.equal(work, expected(COUNT), name);
-    // The first round warms up.
-    if (round > 0) samples[i]!.push(nanoseconds);
-  }
-}
-const results = CASES.map(({ name }, i) => {
-  const sorted = samples[i]!.toSorted((a, b) => a - b);
-  return { name, medianNs: sorted[sorted.length >> 1]!, minNs: sorted[0]!, maxNs: sorted.at(-1)! };
-});
-if (values.json) process.stdout.write(`${JSON.stringify(results)}\n`);
-else {
-  for (const { name, medianNs, minNs, maxNs } of results) {
-    const spread = `${minNs.toFixed(0)} to ${maxNs.toFixed(0)}`;
-    process.stdout.write(`${name.padEnd(34)} ${medianNs.toFixed(0).padStart(6)} ns  (${spread})\n`);
-  }
-}
+measureCases(CASES);

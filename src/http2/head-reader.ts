@@ -18,6 +18,7 @@ import {
   ODD_NAME,
   PSEUDO_MASK,
   PSEUDO_SHIFT,
+  Pseudo,
   SENSITIVE,
   VALUE_INVALID,
 } from './field-info.ts';
@@ -79,7 +80,7 @@ export abstract class HeadReader<H extends MessageHead> implements FieldTaker {
 
   take(at: number, nameLength: number, valueLength: number, info: number): number {
     if (this.failure !== '') return at;
-    if ((info & BAD) !== 0) return this.fail(failureOf(info), at);
+    if ((info & BAD) !== 0) return this.fail(badPseudo(info) ?? failureOf(info), at);
     const end = at + nameLength + valueLength + 4;
     const pseudo = (info & PSEUDO_MASK) >> PSEUDO_SHIFT;
     if (pseudo !== 0) {
@@ -185,6 +186,24 @@ export abstract class HeadReader<H extends MessageHead> implements FieldTaker {
 
   #isTeTrailers(): boolean {
     return (this.head.repeated & TE_BIT) === 0 && this.head.valueOf(FieldId.Te).toLowerCase() === 'trailers';
+  }
+}
+
+/** What a broken value of a pseudo field is called, as in a request line. */
+function badPseudo(info: number): MessageFailure | null {
+  switch ((info & PSEUDO_MASK) >> PSEUDO_SHIFT) {
+    case Pseudo.None:
+      return null;
+    case Pseudo.Path:
+      return 'target-invalid';
+    case Pseudo.Authority:
+      return 'host-invalid';
+    case Pseudo.Method:
+      return 'method-invalid';
+    case Pseudo.Status:
+      return 'status-invalid';
+    default:
+      return 'pseudo-field-invalid';
   }
 }
 

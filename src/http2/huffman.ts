@@ -21,7 +21,7 @@ const CODES = new Uint32Array(SYMBOLS);
 /** Symbols in the order of their codes. */
 const SORTED = new Uint16Array(SYMBOLS);
 /** By length: the first code, how many there are, and where they begin in `SORTED`. */
-const FIRST = new Uint32Array(LONGEST + 1);
+const FIRST = new Int32Array(LONGEST + 1);
 const COUNT = new Uint16Array(LONGEST + 1);
 const INDEX = new Uint16Array(LONGEST + 1);
 /** By the next `QUICK` bits: length * 256 + symbol, or 0 for a longer code. */
@@ -88,34 +88,36 @@ export function decodeHuffman(
       seen.any = any;
       return o;
     } else {
-      let code = waiting & ((1 << count) - 1);
-      while (count < LONGEST && p < end) {
-        code = code * 256 + from[p++]!;
-        count += 8;
-      }
-      let bits = QUICK + 1;
-      for (; bits <= LONGEST && bits <= count; bits++) {
-        const at = Math.floor(code / 2 ** (count - bits)) - FIRST[bits]!;
-        if (at >= 0 && at < COUNT[bits]!) {
-          symbol = SORTED[INDEX[bits]! + at]!;
-          break;
-        }
-      }
-      if (bits > LONGEST || bits > count || symbol === EOS) return -1;
-      count -= bits;
-      // Whole bytes that were read ahead are read again: no more than the quick path may wait.
-      while (count > 15) {
-        count -= 8;
-        p--;
-        code = Math.floor(code / 256);
-      }
-      waiting = code % 2 ** count;
+      const found = decodeLong(from, 8 * p - count, 8 * end);
+      if (found < 0) return -1;
+      symbol = found & 255;
+      const bit = 8 * p - count + (found >>> 8);
+      p = (bit + 7) >>> 3;
+      count = 8 * p - bit;
+      waiting = count === 0 ? 0 : from[p - 1]!;
     }
     const kinds = BITS[symbol]!;
     all &= kinds;
     any |= kinds;
     to[o++] = symbol;
   }
+}
+
+/**
+ * The code longer than `QUICK` that begins at a bit: rare, and kept apart so that the usual way stays within small integers.
+ * @returns its length * 256 + the symbol, or -1 when it is EOS or cut off
+ */
+function decodeLong(from: Uint8Array, start: number, end: number): number {
+  let code = 0;
+  for (let length = 1; length <= LONGEST && start + length <= end; length++) {
+    const bit = start + length - 1;
+    code = (code << 1) | ((from[bit >>> 3]! >>> (7 - (bit & 7))) & 1);
+    const at = code - FIRST[length]!;
+    if (length <= QUICK || at < 0 || at >= COUNT[length]!) continue;
+    const symbol = SORTED[INDEX[length]! + at]!;
+    return symbol === EOS ? -1 : length * 256 + symbol;
+  }
+  return -1;
 }
 
 /** How many bytes the code of `from[start, end)` takes. */
