@@ -648,7 +648,9 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     }
     const stream = this.table.open.get(streamId);
     if (stream === undefined) {
-      if (this.#isIdle(streamId)) this.break('stream-id-invalid');
+      if (this.#isIdle(streamId)) return this.break('stream-id-invalid');
+      // Late ones are fine, but this one never is (RFC 9113, section 6.9).
+      if (increment === 0) this.#refuseId(streamId, ErrorCode.ProtocolError);
       return;
     }
     if (increment === 0) return this.#streamError(stream, ErrorCode.ProtocolError);

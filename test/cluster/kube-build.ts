@@ -1,18 +1,13 @@
-// Builds the Go module under kube/ once and keeps the binary in a cache directory named after its sources.
+// Builds the Go module under kube/ once: every Kubernetes program that the cluster tests run, in one binary.
 
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, symlink } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { readFile, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { findProgram } from '../support/peers.ts';
+import { buildGo } from '../support/go-build.ts';
 
 const SOURCE = fileURLToPath(new URL('kube/', import.meta.url));
-const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 const VERSION_PACKAGE = 'k8s.io/component-base/version';
 
 export interface KubeBinary {
@@ -40,55 +35,28 @@ export function missingForBuild(): string | null {
  * that variable is set, `.cache` in the project otherwise.
  */
 export async function buildKube(say: (line: string) => void): Promise<KubeBinary> {
-  const sources = await Promise.all(
-    ['go.mod', 'go.sum', 'main.go'].map((name) => readFile(path.join(SOURCE, name))),
-  );
-  const hash = createHash('sha256');
-  for (const source of sources) {
-    hash.update(source);
-  }
-  const version = /k8s\.io\/kubernetes (v\S+)/.exec(String(sources[0]))?.[1];
+  const version = /k8s\.io\/kubernetes (v\S+)/.exec(await readFile(path.join(SOURCE, 'go.mod'), 'utf8'))?.[1];
   if (version === undefined) {
     throw new Error(`${SOURCE}go.mod requires no k8s.io/kubernetes`);
   }
-  const home = process.env['XDG_CACHE_HOME'];
-  const cache = home === undefined || home === '' ? path.join(PROJECT, '.cache') : path.join(home, 'portico');
-  const directory = path.join(cache, `kube-${hash.digest('hex').slice(0, 12)}`);
-  const binary = { path: path.join(directory, 'kube'), kubectl: path.join(directory, 'kubectl'), version };
-  if (existsSync(binary.path) && existsSync(binary.kubectl)) {
-    return { ...binary, buildMs: 0 };
-  }
-  const go = findProgram('go');
-  if (go === null) {
-    throw new MissingToolError(
-      `there is no Go toolchain in PATH to build Kubernetes ${version} with; set KUBECONFIG and KUBECTL to use a cluster that exists`,
-    );
-  }
-  await mkdir(directory, { recursive: true });
-  say(`building Kubernetes ${version} into ${directory} (minutes when Go's cache is cold)`);
-  const startedAt = performance.now();
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
-  const flags = [`gitVersion=${version}`, `gitMajor=${major}`, `gitMinor=${minor}`]
-    .map((flag) => `-X ${VERSION_PACKAGE}.${flag}`)
-    .join(' ');
-  // Built beside its final name and renamed, so that an interrupted build never looks like a finished one.
-  const unfinished = `${binary.path}.${process.pid}`;
-  const parameters = ['build', '-trimpath', '-buildvcs=false', `-p=${availableParallelism()}`];
-  const build = spawn(go, [...parameters, '-ldflags', `-s -w ${flags}`, '-o', unfinished, '.'], {
-    cwd: SOURCE,
-    env: { ...process.env, CGO_ENABLED: '0' },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  const [code] = (await once(build, 'exit')) as [number | null];
-  if (code !== 0) {
-    await rm(unfinished, { force: true });
-    throw new Error(`go build ended with ${code}`);
-  }
-  await rename(unfinished, binary.path);
-  await rm(binary.kubectl, { force: true });
-  await symlink('kube', binary.kubectl);
-  return { ...binary, buildMs: performance.now() - startedAt };
+  const flags = [`gitVersion=${version}`, `gitMajor=${major}`, `gitMinor=${minor}`];
+  const startedAt = performance.now();
+  let built = false;
+  const binary = await buildGo(
+    {
+      name: 'kube',
+      module: SOURCE,
+      sources: ['go.mod', 'go.sum', 'main.go'],
+      package: '.',
+      linkerFlags: flags.map((flag) => `-X ${VERSION_PACKAGE}.${flag}`).join(' '),
+    },
+    (line) => {
+      built = true;
+      say(`${line} (Kubernetes ${version}: minutes when Go's cache is cold)`);
+    },
+  );
+  const kubectl = path.join(path.dirname(binary), 'kubectl');
+  if (!existsSync(kubectl)) await symlink('kube', kubectl);
+  return { path: binary, kubectl, version, buildMs: built ? performance.now() - startedAt : 0 };
 }
-
-/** Something outside the project is missing: the run says so and ends with its own exit code. */
-export class MissingToolError extends Error {}
