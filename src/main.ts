@@ -18,7 +18,20 @@ export async function main(argv: readonly string[], entry: string): Promise<void
   const [role, ...rest] = argv;
   if (role === '--role=worker') return startWorker(rest[0] ?? 'info');
   if (role === '--role=controller') return startController(rest[0] ?? '', rest[1] ?? null);
-  process.exitCode = await runCommand(argv, entry);
+  const code = await runCommand(argv, entry);
+  process.exitCode = code;
+  // What had children and sockets ends at once: Node's own clean-up was seen to wait for ever for a handle that never
+  // closes, on a core of its own.
+  if (role === 'run' || role === 'demo') {
+    await written(process.stdout);
+    await written(process.stderr);
+    process.exit(code);
+  }
+}
+
+/** All that was written so far is out, or nobody reads it any more. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
 }
 
 type LogLevel = LoggerOptions['level'];
