@@ -9,27 +9,21 @@ import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
-import { type OpenHandle, Opening, type OpeningFailure, type OpeningOwner } from './opening.ts';
+import { Opening, type OpeningFailure, type OpeningOwner } from './opening.ts';
 import { TcpSession } from './tcp-session.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { SocketHandle } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
 import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
 export interface TcpHandle {
-  onconnection: ((status: number, client: ClientHandle) => void) | null;
+  onconnection: ((status: number, client: SocketHandle) => void) | null;
   listen(backlog: number): number;
   close(callback?: () => void): void;
   getsockname(out: { address?: string; port?: number }): number;
-}
-
-interface ClientHandle extends OpenHandle {
-  getpeername(out: { address?: string }): number;
-  setNoDelay(on: boolean): number;
-  setKeepAlive(on: boolean, delaySeconds: number): number;
-  close(): void;
 }
 
 export interface ListenerSession {
@@ -141,7 +135,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
     for (const session of this.#sessions) session.shutdown();
   }
 
-  #accept(status: number, client: ClientHandle): void {
+  #accept(status: number, client: SocketHandle): void {
     if (status !== 0) {
       this.meters.refused('accept-failed');
       this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
@@ -174,7 +168,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
   onOpened(opening: Opening, header: ProxyHeader | null, early: Buffer | null): void {
     this.#openings.delete(opening);
     const address = header?.source?.address ?? opening.peer;
-    const client = opening.handle as ClientHandle;
+    const client = opening.handle;
     if (this.#isOneTooMany(address)) {
       this.meters.refused('client-limit');
       client.close();
@@ -194,7 +188,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
   }
 
   /** @param early bytes that have been read already */
-  #enter(client: ClientHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
+  #enter(client: SocketHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
     const { wires } = this.#context;
     if (this.tls !== null) {
       const handshake = new Handshake(client, address, this.tls, this, wires);
@@ -203,7 +197,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
       if (early !== null) handshake.receive(early);
       return;
     }
-    const wire = this.#begin((owner) => Wire.plain(client, owner, wires), address, header, null);
+    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), address, header, null);
     if (early !== null && !wire.closed) wire.receive(early, early.length);
   }
 

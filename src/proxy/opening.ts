@@ -6,6 +6,7 @@ import type { ProxyProtocolIn } from '../model/config.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import { readHeader } from '../proxy-protocol/read-header.ts';
 import type { Deadline } from './deadlines.ts';
+import type { SocketHandle } from './wire/tcp-binding.ts';
 import type { WireContext } from './wire/wire.ts';
 
 /** Why a connection came to nothing before its session: labels of the refusal counter. */
@@ -19,13 +20,6 @@ export type OpeningFailure =
   | 'proxy-incomplete'
   | 'proxy-timeout'
   | 'closed';
-
-/** A libuv TCP handle as far as it is passed on here. */
-export interface OpenHandle {
-  /** Node's own note that it has called `readStart`. */
-  reading: boolean;
-  readStop(): number;
-}
 
 export interface OpeningOwner {
   /**
@@ -41,7 +35,7 @@ export interface OpeningOwner {
 export class Opening implements Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
-  readonly handle: OpenHandle;
+  readonly handle: SocketHandle;
   /** Of the other end of the socket: the sender of the header. */
   readonly peer: string;
   readonly #owner: OpeningOwner;
@@ -52,7 +46,7 @@ export class Opening implements Deadline {
   #ended = false;
 
   constructor(
-    handle: OpenHandle,
+    handle: SocketHandle,
     peer: string,
     rules: ProxyProtocolIn,
     owner: OpeningOwner,
@@ -119,7 +113,7 @@ export class Opening implements Deadline {
     // The socket has only been the handle's first reader: without it, it is garbage.
     this.handle.readStop();
     this.handle.reading = false;
-    (this.#socket as unknown as { _handle: OpenHandle | null })._handle = null;
+    (this.#socket as unknown as { _handle: SocketHandle | null })._handle = null;
     const { turn } = this.#context;
     turn.enter();
     try {

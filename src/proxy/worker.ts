@@ -33,7 +33,7 @@ import { TicketKeys } from './tls/ticket-keys.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
-import { DirectWrites } from './wire/direct-write.ts';
+import { loadTcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
 
@@ -97,7 +97,7 @@ export class Worker {
       pool: new BufferPool(),
       deadlines: this.#deadlines,
       now: turn.now,
-      writes: new DirectWrites(),
+      tcp: loadTcpBinding(),
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
     const responseLimits = {

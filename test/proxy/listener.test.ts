@@ -5,7 +5,16 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { ListenerConfig, ListenerLimits } from '../../src/model/config.ts';
-import { answering, eventually, RawPeer, type RawServer, Stage, socketsOf } from '../support/data-plane.ts';
+import type { WireSocket } from '../../src/proxy/wire/wire.ts';
+import {
+  answering,
+  bytesReadBy,
+  eventually,
+  RawPeer,
+  type RawServer,
+  Stage,
+  socketsOf,
+} from '../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -120,14 +129,14 @@ describe('listener', () => {
         while (down()!.writableLength === 0) {
           upstream.socket.write(Buffer.alloc(step, 'x'));
           sent += step;
-          await eventually('the bytes', () => up()!.bytesRead >= sent);
+          await eventually('the bytes', () => bytesReadBy(up()!) >= sent);
         }
         upstream.socket.end();
       });
     });
-    const down = (): net.Socket | undefined =>
+    const down = (): WireSocket | undefined =>
       socketsOf((socket) => socket.localPort === stage.plane.port())[0];
-    const up = (): net.Socket | undefined =>
+    const up = (): WireSocket | undefined =>
       socketsOf((socket) => `127.0.0.1:${socket.remotePort}` === server.at)[0];
     stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
     const peer = await stage.client();

@@ -7,8 +7,9 @@ import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { ListenerConfig } from '../../src/model/config.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
+import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { BlackHole } from '../support/black-hole.ts';
-import { eventually, type RawPeer, Stage, socketsOf } from '../support/data-plane.ts';
+import { bytesReadBy, eventually, type RawPeer, Stage, socketsOf } from '../support/data-plane.ts';
 import { listenerConfig, type PoolShape, ROUND_ROBIN, snapshotOf } from '../support/snapshots.ts';
 
 const HOUR_MS = 3_600_000;
@@ -16,7 +17,7 @@ const HOUR_MS = 3_600_000;
 const STEP = 128 * 1024;
 
 /** Until the kernel asks the other end whether it is there; NaN while another timer of the socket runs (proc(5)). */
-function keepAliveSeconds(socket: net.Socket): number {
+function keepAliveSeconds(socket: WireSocket): number {
   const port = socket.localPort!.toString(16).toUpperCase().padStart(4, '0');
   const row = new RegExp(`:${port} [\\dA-F]+:[\\dA-F]{4} 01 \\S+ 02:([\\dA-F]{8})`).exec(
     readFileSync('/proc/self/net/tcp', 'latin1'),
@@ -60,9 +61,9 @@ describe('tcp session', () => {
   }
 
   /** The worker's own two sockets of the connection. */
-  async function ownSockets(): Promise<{ readonly down: net.Socket; readonly up: net.Socket }> {
+  async function ownSockets(): Promise<{ readonly down: WireSocket; readonly up: WireSocket }> {
     const { port } = stage.servers[0]!.server.address() as net.AddressInfo;
-    const find = (): readonly net.Socket[] => [
+    const find = (): readonly WireSocket[] => [
       ...socketsOf((socket) => socket.localPort === stage.plane.port('git')),
       ...socketsOf((socket) => socket.remotePort === port),
     ];
@@ -84,7 +85,7 @@ describe('tcp session', () => {
     while (down.writableLength === 0) {
       upstream.socket.write(pattern(STEP, 1));
       size += STEP;
-      await eventually('the bytes', () => up.bytesRead === size);
+      await eventually('the bytes', () => bytesReadBy(up) === size);
     }
     upstream.socket.end();
     await eventually('the end', () => result('complete') === 1);

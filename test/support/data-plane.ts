@@ -9,6 +9,9 @@ import { pino } from 'pino';
 import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
 import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
+import { OWNER } from '../../src/proxy/wire/tcp-binding.ts';
+import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
+import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker } from '../../src/proxy/worker.ts';
 import { encodeWhole } from '../../src/snapshot/encode.ts';
 
@@ -299,9 +302,16 @@ export async function assertNoSocketLeft(): Promise<void> {
 }
 
 /** The sockets of this process that `fits` takes, the worker's own among them: to look at what they hold. */
-export function socketsOf(fits: (socket: net.Socket) => boolean): readonly net.Socket[] {
-  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
-  return handles.filter((handle) => handle instanceof net.Socket).filter(fits);
+export function socketsOf(fits: (socket: WireSocket) => boolean): readonly WireSocket[] {
+  const handles = (process as unknown as { _getActiveHandles(): object[] })._getActiveHandles();
+  return handles
+    .map((handle) => (OWNER in handle ? handle[OWNER] : handle))
+    .filter((socket) => socket instanceof net.Socket || socket instanceof TcpSocket)
+    .filter(fits);
+}
+
+export function bytesReadBy(socket: WireSocket): number {
+  return (socket instanceof TcpSocket ? socket._handle?.bytesRead : socket.bytesRead) ?? 0;
 }
 
 /** Waits for a state that no event tells of; rejects after `limitMs` with what was waited for. */

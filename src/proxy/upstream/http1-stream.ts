@@ -1,6 +1,5 @@
 // The requests of one HTTP/1.1 connection to a target, one at a time: heads and bodies out, answers in.
 
-import type { Socket } from 'node:net';
 import type { HeadLimits } from '../../http1/limits.ts';
 import { responseFailure } from '../../http1/parse-failure.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
@@ -10,6 +9,7 @@ import { lastChunk } from '../../http1/write.ts';
 import type { ProxyProtocolOut } from '../../model/config.ts';
 import { writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
+import type { WireSocket } from '../wire/wire.ts';
 import { proxyHeaderFor } from './proxy-header.ts';
 import { TARGET_LOST } from './target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
@@ -33,7 +33,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#user = user;
   }
 
-  get socket(): Socket {
+  get socket(): WireSocket {
     return this.#connection.wire.socket;
   }
 

@@ -70,13 +70,10 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const spread = 0.9 + 0.2 * jitter;
     this.#requestLimit = connections.requests === 0 ? Infinity : Math.max(1, connections.requests * spread);
     this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
-    this.wire = Wire.plain(null, this, context);
-    const { socket } = this.wire;
-    socket.setNoDelay(true);
+    this.wire = Wire.connecting(target.address, target.port, this, context);
+    this.wire.socket.setNoDelay(true);
     this.keepAlive(target.doubted);
     target.connections.add(this);
-    socket.connect({ host: target.address, port: target.port, autoSelectFamily: false });
-    this.wire.socket.once('connect', () => this.#onConnect());
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
   }
 
@@ -212,7 +209,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     user?.onUpstreamClose(this, error);
   }
 
-  #onConnect(): void {
+  onConnect(): void {
     if (this.#phase !== 'connecting') return;
     const { turn, deadlines, now } = this.#context;
     this.#phase = 'busy';

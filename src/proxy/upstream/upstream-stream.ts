@@ -1,10 +1,10 @@
 // The upstream side of an exchange: one request and its answer at a target, whatever the protocol there.
 
-import type { Socket } from 'node:net';
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
+import type { WireSocket } from '../wire/wire.ts';
 import type { Target } from './target.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -36,7 +36,7 @@ export interface StreamDial extends Dial {
 /** One request at its target: an HTTP/1.1 connection while it is used, or one stream of an HTTP/2 connection. */
 export interface UpstreamStream {
   /** Whose path is looked at when an answer does not come. */
-  readonly socket: Socket;
+  readonly socket: WireSocket;
   /** The target takes less than it is sent; `StreamUser.onUpstreamDrain` tells when that is over. */
   readonly congested: boolean;
   sendHead(head: RequestHead, parts: RequestHeadParts): void;

@@ -6,8 +6,12 @@ import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
-import type { DirectWrites } from './direct-write.ts';
+import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
+import { type SocketUser, TcpSocket } from './tcp-socket.ts';
 import type { Turn } from './turn.ts';
+
+/** Plain sockets are the second where the binding can be had, `net`'s elsewhere. */
+export type WireSocket = net.Socket | TLSSocket | TcpSocket;
 
 /** What a session or an upstream connection does with its socket's events. */
 export interface WireOwner {
@@ -19,6 +23,8 @@ export interface WireOwner {
   onDrain(): void;
   /** The socket is gone; called exactly once. `error` is null after an orderly end. */
   onClose(error: NodeJS.ErrnoException | null): void;
+  /** A wire that was to connect has; only such a wire's owner needs it. */
+  onConnect?(): void;
 }
 
 /** What all wires of a worker share. */
@@ -27,7 +33,8 @@ export interface WireContext {
   readonly pool: BufferPool;
   readonly deadlines: Deadlines;
   readonly now: () => number;
-  readonly writes: DirectWrites;
+  /** Null where plain sockets have to be `net`'s. */
+  readonly tcp: TcpBinding | null;
   /** The one read buffer of the worker: an event loop reads one socket at a time. */
   readonly readBuffer: Buffer;
 }
@@ -43,10 +50,10 @@ const LINGER_MS = 1000;
 const STALLED_MS = 60_000;
 const LINGER_BYTES = 1024 * 1024;
 
-export class Wire implements Deadline {
+export class Wire implements SocketUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
-  readonly socket: net.Socket | TLSSocket;
+  readonly socket: WireSocket;
   /** True while the peer reads more slowly than we write. */
   congested = false;
   /** What the sender of a PROXY header has said of this connection; null where the socket's own ends count. */
@@ -61,11 +68,8 @@ export class Wire implements Deadline {
   #buffer: Buffer | null = null;
   #used = 0;
   readonly #inFlight: Buffer[] = [];
-  /** A plain TCP socket, whose handle takes text directly. */
-  #plain = false;
-  /** Written directly and not taken by the kernel yet: each write, and their sum. */
-  readonly #directWrites: number[] = [];
-  #directBytes = 0;
+  /** The socket, where it is one of ours. */
+  readonly #tcp: TcpSocket | null;
   #queued = false;
   #lingering = 0;
   /** While our last bytes leave: how many were left when that was last looked at, and when they were fewer than before. */
@@ -73,22 +77,46 @@ export class Wire implements Deadline {
   #progressAtMs = 0;
   #closed = false;
   #ending = false;
+  #destroysWhenSent = false;
+  /** Of a socket of `net`, which tells it before its end. */
   #error: NodeJS.ErrnoException | null = null;
 
-  private constructor(socket: net.Socket | TLSSocket, owner: WireOwner, context: WireContext) {
+  private constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
     this.socket = socket;
+    this.#tcp = socket instanceof TcpSocket ? socket : null;
     this.#owner = owner;
     this.#context = context;
   }
 
-  /**
-   * A plain TCP socket that reads into the shared buffer. `handle` is an accepted libuv handle, or null for a
-   * socket that will connect. Building the socket here instead of letting `net.Server` do it saves wrapping
-   * every accepted connection twice (docs/decisions/0003-accepting-connections.md).
-   */
-  static plain(handle: object | null, owner: WireOwner, context: WireContext): Wire {
+  /** An accepted plain connection, which reads into the shared buffer (docs/decisions/0003-accepting-connections.md). */
+  static accepted(handle: SocketHandle, owner: WireOwner, context: WireContext): Wire {
+    if (context.tcp === null) return Wire.#overNet({ handle }, owner, context);
+    const socket = new TcpSocket(handle, context.readBuffer, context.tcp);
+    const wire = new Wire(socket, owner, context);
+    socket.begin(wire, true);
+    return wire;
+  }
+
+  /** @param host an IP address, or a name, which `net` looks up */
+  static connecting(host: string, port: number, owner: WireOwner, context: WireContext): Wire {
+    if (context.tcp === null || net.isIP(host) === 0) {
+      const wire = Wire.#overNet({}, owner, context);
+      const socket = wire.socket as net.Socket;
+      socket.once('connect', () => wire.onSocketConnect());
+      socket.connect({ host, port, autoSelectFamily: false });
+      return wire;
+    }
+    const socket = new TcpSocket(null, context.readBuffer, context.tcp);
+    const wire = new Wire(socket, owner, context);
+    socket.begin(wire, false);
+    socket.connect(host, port);
+    return wire;
+  }
+
+  static #overNet(more: { readonly handle?: object }, owner: WireOwner, context: WireContext): Wire {
     let wire: Wire | null = null;
     const options = {
+      ...more,
       allowHalfOpen: true,
       writableHighWaterMark: HIGH_WATER_BYTES,
       onread: {
@@ -99,19 +127,16 @@ export class Wire implements Deadline {
         },
       },
     };
-    const socket = new net.Socket(
-      (handle === null ? options : { ...options, handle }) as net.SocketConstructorOpts,
-    );
+    const socket = new net.Socket(options as net.SocketConstructorOpts);
     wire = new Wire(socket, owner, context);
-    wire.#plain = true;
-    wire.#listen();
+    wire.#listen(socket);
     return wire;
   }
 
   /** A TLS socket after its handshake; whoever made it calls `receive` with what it reads. */
   static secure(socket: TLSSocket, owner: WireOwner, context: WireContext): Wire {
     const wire = new Wire(socket, owner, context);
-    wire.#listen();
+    wire.#listen(socket);
     return wire;
   }
 
@@ -125,7 +150,7 @@ export class Wire implements Deadline {
 
   /** Bytes handed over and not yet taken by the kernel. */
   get pendingBytes(): number {
-    return this.socket.writableLength + this.#directBytes + this.#text.length + this.#used;
+    return this.socket.writableLength + this.#text.length + this.#used;
   }
 
   receive(buffer: Buffer, length: number): void {
@@ -226,7 +251,7 @@ export class Wire implements Deadline {
   /** Closes after our end of stream has left; both sides have ended, so nothing else is waited for. */
   destroyWhenSent(): void {
     if (this.socket.writableFinished) return this.destroy();
-    this.socket.once('finish', () => this.destroy());
+    this.#destroysWhenSent = true;
     this.#watchLeaving();
   }
 
@@ -246,7 +271,7 @@ export class Wire implements Deadline {
   /** The last bytes get as long as the peer needs, as long as it takes some of them. */
   onDeadline(nowMs: number): void {
     const before = this.#left;
-    const left = this.socket.writableFinished ? 0 : this.socket.writableLength + this.#directBytes;
+    const left = this.socket.writableFinished ? 0 : this.socket.writableLength;
     this.#left = left;
     if (left < before) this.#progressAtMs = nowMs;
     // Bytes that took their time are lingered for once more: it begins when everything has left.
@@ -261,26 +286,36 @@ export class Wire implements Deadline {
     this.#context.deadlines.set(this, this.#progressAtMs + LINGER_MS);
   }
 
-  #listen(): void {
-    const { socket } = this;
-    const { turn } = this.#context;
-    socket.on('end', () => {
-      if (this.#lingering > 0) return this.destroyWhenSent();
-      turn.enter();
-      try {
-        this.#owner.onEnd();
-      } finally {
-        turn.leave();
-      }
-    });
-    socket.on('drain', () => this.#drained());
+  #listen(socket: net.Socket | TLSSocket): void {
+    socket.on('end', () => this.onSocketEnd());
+    socket.on('drain', () => this.onSocketDrain());
+    socket.on('finish', () => this.onSocketFinish());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#error = error;
     });
-    socket.on('close', () => this.#onClose());
+    socket.on('close', () => this.onSocketClose(this.#error));
   }
 
-  #drained(): void {
+  onSocketConnect(): void {
+    this.#owner.onConnect?.();
+  }
+
+  onSocketRead(length: number): void {
+    this.receive(this.#context.readBuffer, length);
+  }
+
+  onSocketEnd(): void {
+    if (this.#lingering > 0) return this.destroyWhenSent();
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#owner.onEnd();
+    } finally {
+      turn.leave();
+    }
+  }
+
+  onSocketDrain(): void {
     this.congested = false;
     const { turn } = this.#context;
     turn.enter();
@@ -291,7 +326,11 @@ export class Wire implements Deadline {
     }
   }
 
-  #onClose(): void {
+  onSocketFinish(): void {
+    if (this.#destroysWhenSent) this.destroy();
+  }
+
+  onSocketClose(error: NodeJS.ErrnoException | null): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#dropQueued();
@@ -299,7 +338,7 @@ export class Wire implements Deadline {
     const { turn } = this.#context;
     turn.enter();
     try {
-      this.#owner.onClose(this.#error);
+      this.#owner.onClose(error);
     } finally {
       turn.leave();
     }
@@ -321,43 +360,12 @@ export class Wire implements Deadline {
   #flushText(): void {
     const text = this.#text;
     this.#text = '';
-    if (this.socket.destroyed || this.socket.writableEnded) return;
+    const { socket } = this;
+    if (socket.destroyed || socket.writableEnded) return;
     this.bytesWritten += text.length;
-    if (this.#plain && this.socket.writableLength === 0 && !this.socket.connecting) this.#writeDirectly(text);
-    else if (!this.socket.write(text, 'latin1')) this.congested = true;
-  }
-
-  /**
-   * Most heads and small bodies leave at once; the writable stream would cost them a state machine and a tick of the
-   * event loop (docs/decisions/0008-direct-writes.md).
-   */
-  #writeDirectly(text: string): void {
-    const outcome = this.#context.writes.write(this.socket, text, this.#onDirectWritten);
-    if (outcome === 'done') return;
-    if (outcome === 'pending') {
-      this.#directWrites.push(text.length);
-      this.#directBytes += text.length;
-      if (this.#directBytes > HIGH_WATER_BYTES) this.congested = true;
-    } else if (outcome === 'unusable') {
-      if (!this.socket.write(text, 'latin1')) this.congested = true;
-    } else {
-      this.#failWrite(outcome);
-    }
-  }
-
-  /** Writes finish in order. */
-  readonly #onDirectWritten = (status: number): void => {
-    this.#directBytes -= this.#directWrites.shift() ?? 0;
-    if (status < 0) {
-      this.#failWrite(status);
-      return;
-    }
-    // Bytes behind these went through the stream, which says itself when they have left.
-    if (this.congested && this.#directBytes === 0 && !this.socket.writableNeedDrain) this.#drained();
-  };
-
-  #failWrite(status: number): void {
-    this.socket.destroy(Object.assign(new Error('write failed'), { errno: status, code: 'EPIPE' }));
+    const roomy =
+      this.#tcp !== null ? this.#tcp.writeText(text) : (socket as net.Socket).write(text, 'latin1');
+    if (!roomy) this.congested = true;
   }
 
   #flushBuffer(): void {
@@ -371,7 +379,12 @@ export class Wire implements Deadline {
     }
     this.bytesWritten += used;
     this.#inFlight.push(buffer);
-    if (!this.socket.write(buffer.subarray(0, used), this.#onWritten)) this.congested = true;
+    const bytes = buffer.subarray(0, used);
+    const roomy =
+      this.#tcp !== null
+        ? this.#tcp.writeBytes(bytes, this.#onWritten)
+        : (this.socket as net.Socket).write(bytes, this.#onWritten);
+    if (!roomy) this.congested = true;
   }
 
   /** Writes finish in order, so the oldest buffer is the one that came free; after an error none is reused. */

@@ -1,0 +1,107 @@
+// What Node's own `net` is built on, where it can be had: libuv's TCP handles without a stream around each.
+
+import process from 'node:process';
+
+/** A libuv TCP handle (Node 26). Numbers below 0 are libuv errors. */
+export interface SocketHandle {
+  /** Called with this handle for each read; what was read is in `state[0]`. */
+  onread: (this: SocketHandle) => void;
+  /** The note of `net` that it has called `readStart`. */
+  reading?: boolean;
+  readonly fd: number;
+  /** Bytes that wait in this process. */
+  readonly writeQueueSize: number;
+  readonly bytesRead: number;
+  /** All bytes that were handed over so far. */
+  readonly bytesWritten: number;
+  useUserBuffer(buffer: Buffer): void;
+  readStart(): number;
+  readStop(): number;
+  /** 0 or an error when it was done (or failed) at once, else the write that goes on. */
+  writeLatin1String(request: null, text: string): number | PendingWrite;
+  writeBuffer(request: null, bytes: Uint8Array): number | PendingWrite;
+  /** 1 when there was nothing to wait for. */
+  shutdown(request: object): number;
+  close(callback?: () => void): void;
+  reset(callback: () => void): number;
+  setNoDelay(on: boolean): number;
+  /** Without interval and count, the system's. */
+  setKeepAlive(on: boolean, delaySeconds: number, intervalSeconds?: number, count?: number): number;
+  connect(request: object, address: string, port: number): number;
+  connect6(request: object, address: string, port: number): number;
+  getsockname(out: SocketName): number;
+  getpeername(out: SocketName): number;
+  [OWNER]?: unknown;
+}
+
+export interface SocketName {
+  address?: string;
+  port?: number;
+}
+
+/** A write that the kernel could not take at once; libuv keeps what is left of a text, not of a buffer. */
+export interface PendingWrite {
+  oncomplete: (status: number) => void;
+  /** Set when it was done before `oncomplete` could be. */
+  writeStatus?: number | null;
+}
+
+/** Who is called for a handle. */
+export const OWNER: unique symbol = Symbol('owner');
+
+export interface TcpBinding {
+  /** `[bytes read or error]` of the read that is being told of. */
+  readonly state: Int32Array;
+  readonly createHandle: () => SocketHandle;
+  /** Called with a status. */
+  readonly createShutdown: (done: (status: number) => void) => object;
+  readonly createConnect: (done: (status: number) => void) => object;
+}
+
+interface Internals {
+  readonly stream_wrap: {
+    readonly streamBaseState: Int32Array;
+    readonly kReadBytesOrError: number;
+    readonly ShutdownWrap: new () => { oncomplete: (status: number) => void };
+  };
+  readonly tcp_wrap: {
+    readonly TCP: new (type: number) => SocketHandle;
+    readonly TCPConnectWrap: new () => { oncomplete: (status: number) => void };
+    readonly constants: { readonly SOCKET: number };
+  };
+}
+
+/** Since this version a write takes null for its request, and answers with its status. */
+const LEAST_MAJOR = 26;
+
+/**
+ * Null where it cannot be used: an older Node, or one that keeps its internals to itself (the permission model does).
+ * Then `net.Socket` is used, which costs more (docs/decisions/0011-sockets-on-handles.md).
+ */
+export function loadTcpBinding(): TcpBinding | null {
+  if (Number.parseInt(process.versions.node, 10) < LEAST_MAJOR) return null;
+  const { binding } = process as unknown as {
+    binding<K extends keyof Internals>(name: K): Internals[K];
+  };
+  try {
+    const { streamBaseState, kReadBytesOrError, ShutdownWrap } = binding('stream_wrap');
+    const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
+    if (kReadBytesOrError !== 0) return null;
+    return {
+      state: streamBaseState,
+      createHandle: () => new TCP(constants.SOCKET),
+      createShutdown: (done) => {
+        const request = new ShutdownWrap();
+        request.oncomplete = done;
+        return request;
+      },
+      createConnect: (done) => {
+        const request = new TCPConnectWrap();
+        request.oncomplete = done;
+        return request;
+      },
+    };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,279 @@
+// A plain TCP socket straight on libuv's handle: what a wire needs of `net.Socket`, without a stream for each direction.
+
+import { getSystemErrorName } from 'node:util';
+import { OWNER, type PendingWrite, type SocketHandle, type TcpBinding } from './tcp-binding.ts';
+
+/** Told of what happens to a socket, each from the event loop and never during a call. */
+export interface SocketUser {
+  onSocketConnect(): void;
+  /** Bytes lie in the shared buffer and are valid only during the call. */
+  onSocketRead(length: number): void;
+  /** The peer sends no more. */
+  onSocketEnd(): void;
+  /** Everything that was written has left, after `write` had said false. */
+  onSocketDrain(): void;
+  /** Our end has been taken by the kernel, and all that was written before it. */
+  onSocketFinish(): void;
+  /** Called exactly once, last. */
+  onSocketClose(error: NodeJS.ErrnoException | null): void;
+}
+
+/** `write` says false above it. */
+const HIGH_WATER_BYTES = 256 * 1024;
+/** libuv's end of file, and a socket that has lost its peer; the same numbers on every platform that has them. */
+const UV_EOF = -4095;
+
+/** Names and meanings are those of `net.Socket` with `allowHalfOpen`. */
+export class TcpSocket {
+  destroyed = false;
+  connecting = false;
+  writableEnded = false;
+  writableFinished = false;
+  readableEnded = false;
+  /** What `net` calls it; null once closed. */
+  _handle: SocketHandle | null;
+  #user: SocketUser | null = null;
+  readonly #binding: TcpBinding;
+  #paused = false;
+  #needsDrain = false;
+  /** Writes that libuv has not finished. */
+  #writes = 0;
+  #error: NodeJS.ErrnoException | null = null;
+
+  /** @param handle an accepted handle, or null for a socket that will connect */
+  constructor(handle: SocketHandle | null, readBuffer: Buffer, binding: TcpBinding) {
+    const own = handle ?? binding.createHandle();
+    this.#binding = binding;
+    this._handle = own;
+    own[OWNER] = this;
+    own.onread = onRead;
+    own.useUserBuffer(readBuffer);
+  }
+
+  /** Says who is called, and for an accepted socket starts to read. */
+  begin(user: SocketUser, accepted: boolean): void {
+    this.#user = user;
+    if (accepted) this.#read();
+  }
+
+  /** @param address an IP address */
+  connect(address: string, port: number): void {
+    const handle = this._handle!;
+    this.connecting = true;
+    const request = this.#binding.createConnect((status) => this.#connected(status));
+    const status = address.includes(':')
+      ? handle.connect6(request, address, port)
+      : handle.connect(request, address, port);
+    if (status !== 0) this.destroy(systemError(status, 'connect'));
+  }
+
+  get writableLength(): number {
+    return this.#writes === 0 ? 0 : (this._handle?.writeQueueSize ?? 0);
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#needsDrain;
+  }
+
+  get localPort(): number | undefined {
+    const name: { port?: number } = {};
+    this._handle?.getsockname(name);
+    return name.port;
+  }
+
+  get localAddress(): string | undefined {
+    const name: { address?: string } = {};
+    this._handle?.getsockname(name);
+    return name.address;
+  }
+
+  get remotePort(): number | undefined {
+    const name: { port?: number } = {};
+    this._handle?.getpeername(name);
+    return name.port;
+  }
+
+  get remoteAddress(): string | undefined {
+    const name: { address?: string } = {};
+    this._handle?.getpeername(name);
+    return name.address;
+  }
+
+  /** False when more waits than should; `onSocketDrain` tells when it has left. */
+  writeText(text: string): boolean {
+    return this.#written(this._handle!.writeLatin1String(null, text), null);
+  }
+
+  /** @param onWritten told when the bytes are no longer needed, with an error when they did not leave */
+  writeBytes(bytes: Uint8Array, onWritten: (error: Error | null) => void): boolean {
+    return this.#written(this._handle!.writeBuffer(null, bytes), onWritten);
+  }
+
+  end(): void {
+    if (this.writableEnded || this.destroyed) return;
+    this.writableEnded = true;
+    // libuv resets nothing whose end is on its way, and what waits may yet have to be cut short: the end comes last.
+    if (!this.connecting && this.#writes === 0) this.#shutdown();
+  }
+
+  destroy(error: NodeJS.ErrnoException | null = null): void {
+    const handle = this.#leave(error);
+    handle?.close(this.#onClosed);
+  }
+
+  /** Closes with a TCP reset. */
+  resetAndDestroy(): void {
+    const handle = this.#leave(null);
+    if (handle === null) return;
+    // libuv refuses it while our end is on its way.
+    if (handle.reset(this.#onClosed) !== 0) handle.close(this.#onClosed);
+  }
+
+  isPaused(): boolean {
+    return this.#paused;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this._handle?.readStop();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.connecting) this.#read();
+  }
+
+  setNoDelay(on: boolean): void {
+    this._handle?.setNoDelay(on);
+  }
+
+  setKeepAlive(on: boolean, delayMs: number, intervalMs: number, count: number): void {
+    this._handle?.setKeepAlive(on, Math.floor(delayMs / 1000), Math.floor(intervalMs / 1000), count);
+  }
+
+  /** One read, from the event loop. */
+  takeRead(result: number): void {
+    if (result > 0) this.#user!.onSocketRead(result);
+    else if (result === UV_EOF) this.#ended();
+    else if (result < 0) this.destroy(systemError(result, 'read'));
+  }
+
+  get state(): Int32Array {
+    return this.#binding.state;
+  }
+
+  #read(): void {
+    if (this.readableEnded || this._handle === null) return;
+    const status = this._handle.readStart();
+    if (status !== 0) this.destroy(systemError(status, 'read'));
+  }
+
+  #ended(): void {
+    this.readableEnded = true;
+    this.#user!.onSocketEnd();
+    this.#closeWhenBothEnded();
+  }
+
+  #connected(status: number): void {
+    if (this.destroyed) return;
+    this.connecting = false;
+    if (status !== 0) return this.destroy(systemError(status, 'connect'));
+    this.#user!.onSocketConnect();
+    if (this.destroyed) return;
+    if (this.writableEnded) this.#shutdown();
+    if (!this.#paused) this.#read();
+  }
+
+  #written(result: number | PendingWrite, onWritten: ((error: Error | null) => void) | null): boolean {
+    if (typeof result !== 'number') return this.#pending(result, onWritten);
+    const error = result === 0 ? null : systemError(result, 'write');
+    onWritten?.(error);
+    if (error !== null) this.destroy(error);
+    return true;
+  }
+
+  #pending(write: PendingWrite, onWritten: ((error: Error | null) => void) | null): boolean {
+    this.#writes += 1;
+    const done = (status: number): void => this.#wrote(status, onWritten);
+    write.oncomplete = done;
+    const status = write.writeStatus;
+    if (typeof status === 'number') {
+      write.writeStatus = null;
+      done(status);
+    }
+    if (this.writableLength >= HIGH_WATER_BYTES) this.#needsDrain = true;
+    return !this.#needsDrain;
+  }
+
+  #wrote(status: number, onWritten: ((error: Error | null) => void) | null): void {
+    this.#writes -= 1;
+    const error = status < 0 ? systemError(status, 'write') : null;
+    onWritten?.(error);
+    if (this.destroyed) return;
+    if (error !== null) this.destroy(error);
+    else if (this.#writes === 0) this.#drained();
+  }
+
+  #drained(): void {
+    if (this.writableEnded) this.#shutdown();
+    if (!this.#needsDrain) return;
+    this.#needsDrain = false;
+    this.#user!.onSocketDrain();
+  }
+
+  #shutdown(): void {
+    const status = this._handle!.shutdown(
+      this.#binding.createShutdown((result) => {
+        if (this.destroyed) return;
+        // The peer may have closed wholly by now; its reset shows where it is read.
+        if (result < 0 && getSystemErrorName(result) !== 'ENOTCONN')
+          this.destroy(systemError(result, 'shutdown'));
+        else this.#finished();
+      }),
+    );
+    if (status === 0) return;
+    if (status === 1 || getSystemErrorName(status) === 'ENOTCONN') queueMicrotask(() => this.#finished());
+    else this.destroy(systemError(status, 'shutdown'));
+  }
+
+  #finished(): void {
+    if (this.destroyed) return;
+    this.writableFinished = true;
+    this.#user!.onSocketFinish();
+    this.#closeWhenBothEnded();
+  }
+
+  /** Nothing can come or go any more. */
+  #closeWhenBothEnded(): void {
+    if (this.readableEnded && this.writableFinished) this.destroy();
+  }
+
+  #leave(error: NodeJS.ErrnoException | null): SocketHandle | null {
+    const handle = this._handle;
+    if (handle === null) return null;
+    this.destroyed = true;
+    this.connecting = false;
+    this.#error = error;
+    this._handle = null;
+    handle.onread = ignore;
+    return handle;
+  }
+
+  readonly #onClosed = (): void => {
+    this.#user?.onSocketClose(this.#error);
+    this.#user = null;
+  };
+}
+
+/** One function for all handles: which socket it is about, its handle tells. */
+function onRead(this: SocketHandle): void {
+  const socket = this[OWNER] as TcpSocket;
+  socket.takeRead(socket.state[0]!);
+}
+
+function ignore(): void {}
+
+function systemError(status: number, call: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`${call} ${code}`), { errno: status, code, syscall: call });
+}

@@ -1,0 +1,256 @@
+// A wire over real sockets, on libuv's handles and on `net`'s: both must show its owner the same.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, afterEach, describe, it } from 'node:test';
+import { Deadlines } from '../../../src/proxy/deadlines.ts';
+import type { TcpHandle } from '../../../src/proxy/listener.ts';
+import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
+import { Turn } from '../../../src/proxy/wire/turn.ts';
+import { Wire, type WireContext, type WireOwner } from '../../../src/proxy/wire/wire.ts';
+import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
+
+const binding = loadTcpBinding();
+
+type CreateServerHandle = (address: string, port: number, type: 4, fd: null, flags: number) => TcpHandle;
+const { _createServerHandle: createServerHandle } = net as unknown as {
+  readonly _createServerHandle: CreateServerHandle;
+};
+
+/** Keeps what a wire tells, in order. */
+class Owner implements WireOwner {
+  readonly told: string[] = [];
+  received = 0;
+  first = '';
+  error: NodeJS.ErrnoException | null = null;
+
+  onBytes(buffer: Buffer, length: number): void {
+    if (this.received === 0) this.first = buffer.latin1Slice(0, Math.min(length, 16));
+    this.received += length;
+  }
+
+  onConnect(): void {
+    this.told.push('connect');
+  }
+
+  onEnd(): void {
+    this.told.push('end');
+  }
+
+  onDrain(): void {
+    this.told.push('drain');
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    this.error = error;
+    this.told.push('close');
+  }
+}
+
+it('takes the handles of this Node, where the data plane is developed and measured', () => {
+  assert.ok(binding !== null || Number.parseInt(process.versions.node, 10) < 26);
+});
+
+for (const [kind, tcp] of [
+  ["libuv's handle", binding],
+  ['a socket of net', null],
+] as const) {
+  describe(`a wire on ${kind}`, () => {
+    const deadlines = new Deadlines(() => performance.now());
+    const context: WireContext = {
+      turn: new Turn(() => performance.now()),
+      pool: new BufferPool(),
+      deadlines,
+      now: () => performance.now(),
+      tcp,
+      readBuffer: Buffer.allocUnsafeSlow(65_536),
+    };
+    const opened: { destroy(): void }[] = [];
+    const servers: net.Server[] = [];
+
+    afterEach(async () => {
+      for (const one of opened.splice(0)) one.destroy();
+      for (const server of servers.splice(0)) {
+        server.close();
+        await once(server, 'close');
+      }
+    });
+    after(() => {
+      deadlines.close();
+      return assertNoSocketLeft();
+    });
+
+    async function listen(): Promise<{ server: net.Server; port: number }> {
+      const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, '127.0.0.1');
+      servers.push(server);
+      server.on('connection', (socket) => opened.push(socket));
+      await once(server, 'listening');
+      return { server, port: (server.address() as net.AddressInfo).port };
+    }
+
+    /** A wire that has connected, its owner, and the socket at the other end. */
+    async function connected(): Promise<{ wire: Wire; owner: Owner; peer: net.Socket }> {
+      const { server, port } = await listen();
+      const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+      const owner = new Owner();
+      const wire = Wire.connecting('127.0.0.1', port, owner, context);
+      const [peer] = await accepted;
+      peer.on('error', () => {});
+      opened.push(wire, peer);
+      await eventually('the connect', () => owner.told.length > 0);
+      assert.deepEqual(owner.told, ['connect']);
+      return { wire, owner, peer };
+    }
+
+    it('accepts a handle and reads what the peer has sent already', async () => {
+      const listening = createServerHandle('127.0.0.1', 0, 4, null, 0);
+      const accepted = new Promise<SocketHandle>((resolve) => {
+        listening.onconnection = (_status, client) => resolve(client);
+      });
+      listening.listen(1);
+      const bound: { port?: number } = {};
+      listening.getsockname(bound);
+      const peer = net.connect(bound.port!, '127.0.0.1');
+      opened.push(peer, { destroy: () => listening.close() });
+      peer.write('hello');
+      const handle = await accepted;
+      const owner = new Owner();
+      const wire = Wire.accepted(handle, owner, context);
+      opened.push(wire);
+      await eventually('the bytes', () => owner.received === 5);
+      assert.equal(owner.first, 'hello');
+      wire.text('answer');
+      const [bytes] = (await once(peer, 'data')) as [Buffer];
+      assert.equal(String(bytes), 'answer');
+    });
+
+    it('writes text and bytes in the order they were queued', async () => {
+      const { wire, peer } = await connected();
+      let got = '';
+      peer.setEncoding('latin1').on('data', (text: string) => {
+        got += text;
+      });
+      peer.resume();
+      const block = Buffer.alloc(300_000, 'b');
+      wire.text('a');
+      wire.bytes(block, 0, block.length);
+      wire.text('c\xff');
+      await eventually('all of it', () => got.length === block.length + 3);
+      assert.equal(got, `a${'b'.repeat(block.length)}c\xff`);
+    });
+
+    it('is congested while the peer does not read, and tells when it has', async () => {
+      const { wire, owner, peer } = await connected();
+      const block = Buffer.alloc(1 << 20, 'x');
+      let sent = 0;
+      while (!wire.congested) {
+        wire.bytes(block, 0, block.length);
+        sent += block.length;
+      }
+      assert.ok(wire.pendingBytes > 0);
+      let read = 0;
+      peer.on('data', (bytes: Buffer) => {
+        read += bytes.length;
+      });
+      peer.resume();
+      await eventually('the drain', () => owner.told.includes('drain'));
+      assert.equal(wire.congested, false);
+      await eventually('all of it', () => read === sent);
+      assert.equal(wire.pendingBytes, 0);
+    });
+
+    it('reads nothing while it is paused, not even the end', async () => {
+      const { wire, owner, peer } = await connected();
+      wire.pause();
+      peer.end('late');
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(owner.received, 0);
+      wire.resume();
+      await eventually('the end', () => owner.told.includes('end'));
+      assert.equal(owner.first, 'late');
+    });
+
+    it('writes on after the end of the peer, and closes when both sides have ended', async () => {
+      const { wire, owner, peer } = await connected();
+      peer.end();
+      await eventually('the end', () => owner.told.includes('end'));
+      let got = '';
+      peer.setEncoding('latin1').on('data', (text: string) => {
+        got += text;
+      });
+      peer.resume();
+      wire.text('last words');
+      wire.end();
+      await eventually('the close', () => owner.told.includes('close'));
+      assert.deepEqual([owner.told, owner.error], [['connect', 'end', 'close'], null]);
+      await eventually('the words', () => got === 'last words');
+    });
+
+    it('sends all that is queued before its end, however slowly the peer reads', async () => {
+      const { wire, peer } = await connected();
+      const block = Buffer.alloc(8 << 20, 'x');
+      wire.bytes(block, 0, block.length);
+      wire.end();
+      let got = 0;
+      peer.on('data', (bytes: Buffer) => {
+        got += bytes.length;
+      });
+      peer.resume();
+      await once(peer, 'end');
+      assert.equal(got, block.length);
+    });
+
+    it('resets: what is cut cannot pass for complete, even when an end was queued behind it', async () => {
+      const { wire, owner, peer } = await connected();
+      const block = Buffer.alloc(8 << 20, 'x');
+      wire.bytes(block, 0, block.length);
+      wire.end();
+      wire.reset();
+      const failed = once(peer, 'error') as Promise<[NodeJS.ErrnoException]>;
+      peer.resume();
+      const [error] = await failed;
+      assert.equal(error.code, 'ECONNRESET');
+      await eventually('the close', () => owner.told.includes('close'));
+    });
+
+    it('tells of a reset by the peer with its code, once', async () => {
+      const { owner, peer } = await connected();
+      peer.resetAndDestroy();
+      await eventually('the close', () => owner.told.includes('close'));
+      assert.equal(owner.error?.code, 'ECONNRESET');
+      assert.equal(owner.told.filter((what) => what === 'close').length, 1);
+    });
+
+    it('tells of a refused connect by its close', async () => {
+      const { server, port } = await listen();
+      server.close();
+      await once(server, 'close');
+      servers.length = 0;
+      const owner = new Owner();
+      opened.push(Wire.connecting('127.0.0.1', port, owner, context));
+      await eventually('the close', () => owner.told.length > 0);
+      assert.deepEqual(owner.told, ['close']);
+      assert.equal(owner.error?.code, 'ECONNREFUSED');
+    });
+
+    it('connects to a name', async () => {
+      const { server, port } = await listen();
+      const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+      const owner = new Owner();
+      opened.push(Wire.connecting('localhost', port, owner, context));
+      const [peer] = await accepted;
+      opened.push(peer);
+      await eventually('the connect', () => owner.told.includes('connect'));
+    });
+
+    it('lets go of a connect that nobody waits for', async () => {
+      const { port } = await listen();
+      const owner = new Owner();
+      Wire.connecting('127.0.0.1', port, owner, context).destroy();
+      await eventually('the close', () => owner.told.includes('close'));
+      assert.deepEqual(owner.told, ['close']);
+    });
+  });
+}
