@@ -50,6 +50,8 @@ export function buildPoolOptions(
       connectMs: timeouts.connect ?? defaults.timeouts.connectMs,
       responseHeaderMs: timeouts.responseHeader ?? defaults.timeouts.responseHeaderMs,
       streamIdleMs: timeouts.streamIdle ?? defaults.timeouts.streamIdleMs,
+      tunnelIdleMs: timeouts.tunnelIdle ?? defaults.timeouts.tunnelIdleMs,
+      tunnelLifetimeMs: timeouts.tunnelLifetime ?? defaults.timeouts.tunnelLifetimeMs,
       totalMs: timeouts.total ?? defaults.timeouts.totalMs,
     },
     connections: {

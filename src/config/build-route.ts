@@ -25,6 +25,8 @@ function buildRule(rule: WrittenRule, place: string, defaults: DefaultsConfig): 
     timeouts: {
       responseHeaderMs: rule.timeouts?.responseHeader ?? null,
       streamIdleMs: rule.timeouts?.streamIdle ?? null,
+      tunnelIdleMs: rule.timeouts?.tunnelIdle ?? null,
+      tunnelLifetimeMs: rule.timeouts?.tunnelLifetime ?? null,
       totalMs: rule.timeouts?.total ?? null,
     },
     retry: {

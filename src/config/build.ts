@@ -47,6 +47,8 @@ function buildDefaults({ timeouts, listenerTimeouts, retry, limits }: Written['d
       connectMs: timeouts.connect,
       responseHeaderMs: timeouts.responseHeader,
       streamIdleMs: timeouts.streamIdle,
+      tunnelIdleMs: timeouts.tunnelIdle,
+      tunnelLifetimeMs: timeouts.tunnelLifetime,
       totalMs: timeouts.total,
     },
     listenerTimeouts: { headerMs: listenerTimeouts.header, idleMs: listenerTimeouts.idle },

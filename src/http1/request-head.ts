@@ -42,6 +42,11 @@ export class RequestHead extends MessageHead {
   /** `:protocol` of an extended CONNECT (RFC 8441), which has a path like any other request; else ''. */
   connectProtocol = '';
 
+  /** Content belongs to the request. What follows an extended CONNECT (`UntilClose`) is none: it is for the tunnel. */
+  get hasContent(): boolean {
+    return this.framing === Framing.Length || this.framing === Framing.Chunked;
+  }
+
   override release(): void {
     super.release();
     this.method = '';

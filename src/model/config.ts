@@ -293,8 +293,12 @@ export interface PoolTimeouts {
   readonly connectMs: number;
   /** From the request's end to the response head. Default 60 s. */
   readonly responseHeaderMs: number;
-  /** No byte in either direction during a body or tunnel. Default 300 s. */
+  /** No byte in either direction during a body. Default 300 s. */
   readonly streamIdleMs: number;
+  /** The same for tunnels, server-sent events and gRPC calls, which are silent by nature. Default 1 h. */
+  readonly tunnelIdleMs: number;
+  /** A tunnel is ended after this; 0 is never. Default 0. */
+  readonly tunnelLifetimeMs: number;
   /** The whole exchange; 0 is none. Default 0. */
   readonly totalMs: number;
 }
@@ -407,6 +411,8 @@ export type FilterConfig =
 export interface RuleTimeouts {
   readonly responseHeaderMs: number | null;
   readonly streamIdleMs: number | null;
+  readonly tunnelIdleMs: number | null;
+  readonly tunnelLifetimeMs: number | null;
   readonly totalMs: number | null;
 }
 

@@ -86,6 +86,10 @@ export const FAILURES = {
   'upstream-incomplete': upstream(502, 'never', 'http_response_incomplete', 'The answer ended too early.'),
   'response-timeout': upstream(504, 'never', 'http_response_timeout', 'The target did not answer in time.'),
   'stream-idle': upstream(504, 'never', 'http_response_timeout', 'No byte arrived for too long.'),
+  'tunnel-expired': {
+    ...upstream(504, 'never', 'http_response_timeout', 'The tunnel lived for as long as it may.'),
+    level: 'info',
+  },
   'total-timeout': upstream(504, 'never', 'http_response_timeout', 'The exchange took too long.'),
   'upgrade-failed': upstream(502, 'never', 'http_upgrade_failed', 'The target answered the upgrade wrongly.'),
   'client-aborted': { ...refuse(499, 'The client left.'), level: 'debug' },

@@ -13,6 +13,7 @@ import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { TunnelLimits } from './tunnel.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { BufferPool } from './wire/buffer-pool.ts';
@@ -59,7 +60,7 @@ export interface ExchangeSession {
   becomeTunnel(
     head: ResponseHead,
     connection: UpstreamConnection,
-    idleMs: number,
+    limits: TunnelLimits,
     buffer: Buffer,
     start: number,
     end: number,

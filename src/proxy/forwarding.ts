@@ -7,10 +7,12 @@ import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
+import { hasMediaType } from './http/media-type.ts';
 import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
 import { rewritePath } from './router/filters.ts';
 import { render } from './router/template.ts';
+import type { TunnelLimits } from './tunnel.ts';
 import { Attempts, type Connect } from './upstream/attempts.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { WatchedStream } from './upstream/silence.ts';
@@ -24,6 +26,9 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** A request that may be repeated is looked after when its answer takes longer, in milliseconds, and again after. */
 const SILENT_AFTER_MS = 400;
 const SILENT_AGAIN_MS = 200;
+
+/** Server-sent events (HTML, section 9.2): the next one may take its time. */
+const EVENT_STREAM = 'text/event-stream';
 
 /** Which side has to act next: decides what a timeout means. */
 type Phase = 'idle' | 'connecting' | 'request' | 'response-head' | 'response-body';
@@ -55,6 +60,8 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   #phase: Phase = 'idle';
   #stream: UpstreamStream | null = null;
   #requestComplete = false;
+  /** Silent by nature, like a tunnel. */
+  #longLived = false;
   #attemptAtMs = 0;
   #sentAtMs = 0;
   #totalDueAtMs = NEVER;
@@ -80,6 +87,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#stream = null;
     this.#sent.reset();
     this.#requestComplete = false;
+    this.#longLived = false;
     this.#sentAtMs = 0;
     this.#totalDueAtMs = NEVER;
     this.#answerDueAtMs = NEVER;
@@ -88,7 +96,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   /** False while the body has to wait for its connection. */
   get wantsBody(): boolean {
     const stream = this.#stream;
-    if (this.#facts.view.head.framing === Framing.None) return true;
+    if (!this.#facts.view.head.hasContent) return true;
     if (this.#phase === 'connecting') return false;
     return stream === null || !stream.congested;
   }
@@ -144,7 +152,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     stream.sendHead(head, this.#headParts());
     const { body, trailers } = this.#sent;
     if (body !== '') stream.sendBody(Buffer.from(body, 'latin1'), 0, body.length);
-    if (head.framing === Framing.None) return this.#awaitResponse();
+    if (!head.hasContent) return this.#awaitResponse();
     if (this.#requestComplete) {
       stream.sendEnd(trailers);
       return this.#awaitResponse();
@@ -187,8 +195,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   onRequestEnd(trailers: string): void {
     this.#requestComplete = true;
     this.#sent.trailers = trailers;
-    if (this.#stream !== null && this.#facts.view.head.framing !== Framing.None)
-      this.#stream.sendEnd(trailers);
+    if (this.#stream !== null && this.#facts.view.head.hasContent) this.#stream.sendEnd(trailers);
     if (this.#phase === 'request') this.#awaitResponse();
   }
 
@@ -234,6 +241,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     facts.status = status;
     this.answered = true;
     this.#phase = 'response-body';
+    if (hasMediaType(head, EVENT_STREAM)) this.#longLived = true;
     this.#session.sendHead(head, facts);
     if (head.framing !== Framing.None) this.#setDeadline(nowMs + this.#streamIdleMs());
   }
@@ -242,7 +250,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     return (
       this.#attempts.count <= retry.attempts &&
       this.#sent.replayable &&
-      (this.#requestComplete || this.#facts.view.head.framing === Framing.None) &&
+      (this.#requestComplete || !this.#facts.view.head.hasContent) &&
       this.#facts.pool!.mayRetry(retry.budget)
     );
   }
@@ -285,7 +293,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.answered = true;
     this.#context.deadlines.clear(this);
     this.#stream = null;
-    this.#session.becomeTunnel(head, connection, this.#streamIdleMs(), buffer, start, end);
+    this.#session.becomeTunnel(head, connection, this.#tunnelLimits(head), buffer, start, end);
   }
 
   // Retry or fail ------------------------------------------------------------------------------------------------
@@ -385,8 +393,24 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   }
 
   #streamIdleMs(): number {
+    if (this.#longLived) return this.#tunnelIdleMs();
     const { match, pool } = this.#facts;
     return match.rule!.rule.timeouts.streamIdleMs ?? pool!.config.timeouts.streamIdleMs;
+  }
+
+  #tunnelIdleMs(): number {
+    const { match, pool } = this.#facts;
+    return match.rule!.rule.timeouts.tunnelIdleMs ?? pool!.config.timeouts.tunnelIdleMs;
+  }
+
+  #tunnelLimits(head: ResponseHead): TunnelLimits {
+    const { match, pool } = this.#facts;
+    const lifetimeMs = match.rule!.rule.timeouts.tunnelLifetimeMs ?? pool!.config.timeouts.tunnelLifetimeMs;
+    return {
+      idleMs: this.#tunnelIdleMs(),
+      lifetimeMs: lifetimeMs === 0 ? NEVER : lifetimeMs,
+      webSocket: head.upgrade.toLowerCase() === 'websocket',
+    };
   }
 
   #setDeadline(dueAtMs: number): void {

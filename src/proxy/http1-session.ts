@@ -24,7 +24,7 @@ import {
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import { TUNNEL_FAILURES, Tunnel } from './tunnel.ts';
+import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
@@ -303,18 +303,17 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   becomeTunnel(
     head: ResponseHead,
     connection: UpstreamConnection,
-    idleMs: number,
+    limits: TunnelLimits,
     buffer: Buffer,
     start: number,
     end: number,
   ): void {
     this.#wire.text(buildSwitchHead(head));
-    if (start < end) this.#wire.bytes(buffer, start, end);
     this.#phase = 'tunnel';
     const { deadlines, now } = this.#context;
     const read = this.#wire.bytesRead;
     const written = this.#wire.bytesWritten;
-    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) => {
+    this.#tunnel = new Tunnel(this.#wire, this, connection, limits, deadlines, now, (result) => {
       this.#exchange.onTunnelEnd(
         this.#wire.bytesRead - read,
         this.#wire.bytesWritten - written,
@@ -322,6 +321,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       );
       this.#ended();
     });
+    if (start < end) this.#tunnel.onUpstreamBytes(connection, buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.#tunnel.onBytes(held, held.length);
@@ -377,8 +377,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     }
   }
 
-  /** The next answer says close. */
-  drain(): void {}
+  /** The next answer says close; a tunnel is told what it can be told. */
+  drain(deadlineMs: number): void {
+    this.#tunnel?.drain(deadlineMs, this.#context.random);
+  }
 
   closeIfIdle(): void {
     if (this.#phase === 'idle') this.#close();

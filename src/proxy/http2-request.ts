@@ -25,7 +25,7 @@ import {
 } from './http/http2-heads.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import { TUNNEL_FAILURES, Tunnel, type TunnelSide } from './tunnel.ts';
+import { TUNNEL_FAILURES, Tunnel, type TunnelLimits, type TunnelSide } from './tunnel.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import { SendQueue } from './wire/send-queue.ts';
 import type { WireOwner } from './wire/wire.ts';
@@ -146,7 +146,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
   #becomeHandshake(head: RequestHead): void {
     head.method = 'GET';
     head.upgrade = WEB_SOCKET;
-    head.framing = Framing.None;
+    head.framing = Framing.UntilClose;
     this.webSocketKey = randomBytes(16).toString('base64');
     const given = head.findName('sec-websocket-key');
     if (given !== -1) head.ids[given] = FieldId.Dropped;
@@ -341,6 +341,10 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     this.#on.onRequestClosed(this, stream);
   }
 
+  drain(deadlineMs: number): void {
+    this.#tunnel?.drain(deadlineMs, this.#context.random);
+  }
+
   /** The connection ends: nothing of this request can be sent any more. */
   shutdown(): void {
     if (this.#tunnel !== null) this.#tunnel.shutdown();
@@ -353,7 +357,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
   becomeTunnel(
     head: ResponseHead,
     connection: UpstreamConnection,
-    idleMs: number,
+    limits: TunnelLimits,
     buffer: Buffer,
     start: number,
     end: number,
@@ -363,13 +367,13 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     writeConnectHead(codec.beginHead(this.#stream!), head);
     codec.endHead(false);
     this.webSocketKey = '';
-    if (start < end) this.bytes(buffer, start, end);
-    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, connection, idleMs, deadlines, now, (result) => {
+    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, connection, limits, deadlines, now, (result) => {
       this.#tunnel = null;
       this.#done = true;
       this.#exchange.onTunnelEnd(this.#tunnelIn, this.#tunnelOut, TUNNEL_FAILURES[result]);
       this.#on.onRequestDone();
     });
+    if (start < end) this.#tunnel.onUpstreamBytes(connection, buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.onData(held, 0, held.length);

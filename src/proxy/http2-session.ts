@@ -205,7 +205,8 @@ export class Http2Session
   }
 
   /** The listener takes no new connections: this one takes no new requests, but for those on their way. */
-  drain(): void {
+  drain(deadlineMs: number): void {
+    this.#streams.drain(deadlineMs);
     this.#within(() => this.#leave());
   }
 

@@ -90,6 +90,10 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
     for (const request of [...this.#open]) request.onGone();
   }
 
+  drain(deadlineMs: number): void {
+    for (const request of this.#open) request.drain(deadlineMs);
+  }
+
   shutdown(): void {
     for (const request of [...this.#open]) request.shutdown();
   }

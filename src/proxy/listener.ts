@@ -28,8 +28,8 @@ export interface TcpHandle {
 
 export interface ListenerSession {
   /** Closes a connection that waits for a request. */
-  /** The listener has stopped accepting: what can be told to a client is told. */
-  drain(): void;
+  /** The listener has stopped accepting, and ends in `deadlineMs` (Infinity: not by itself): clients are told. */
+  drain(deadlineMs: number): void;
   closeIfIdle(): void;
   shutdown(): void;
 }
@@ -120,7 +120,11 @@ export class Listener implements HandshakeOwner, OpeningOwner {
     this.draining = true;
     this.#handle.onconnection = null;
     this.#handle.close();
-    for (const session of this.#sessions) session.drain();
+    this.drain(Number.POSITIVE_INFINITY);
+  }
+
+  drain(deadlineMs: number): void {
+    for (const session of this.#sessions) session.drain(deadlineMs);
   }
 
   closeIdle(): void {

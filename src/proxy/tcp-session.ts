@@ -77,7 +77,8 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     const { idleMs } = this.#listener.config.timeouts;
     const rules = connection.pool.config.proxyProtocol;
     if (rules !== null) this.#sayClient(connection, rules);
-    this.#tunnel = new Tunnel(this.#wire, this, connection, idleMs, deadlines, now, (result) =>
+    const limits = { idleMs, lifetimeMs: Number.POSITIVE_INFINITY, webSocket: false };
+    this.#tunnel = new Tunnel(this.#wire, this, connection, limits, deadlines, now, (result) =>
       this.#done(result),
     );
     const early = this.#early;
@@ -124,6 +125,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
   /** A tunnel has no idle moment that its ends could know of. */
   closeIfIdle(): void {}
 
+  /** Bytes that are opaque cannot be told that the end is near. */
   drain(): void {}
 
   shutdown(): void {

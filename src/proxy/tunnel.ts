@@ -4,6 +4,7 @@ import type { FailureCode } from '../model/failures.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
 import { TARGET_LOST } from './upstream/target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import { closeFrame, WebSocketFrames } from './web-socket-frames.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** How a tunnel ended: `complete` when both sides ended in order. */
@@ -13,6 +14,7 @@ export type TunnelResult =
   | 'upstream-reset'
   | 'target-lost'
   | 'stream-idle'
+  | 'tunnel-expired'
   | 'shutdown';
 
 /** The client's side of a tunnel: a socket, or a stream of an HTTP/2 connection. */
@@ -40,8 +42,25 @@ export const TUNNEL_FAILURES: Readonly<Record<TunnelResult, FailureCode | null>>
   'upstream-reset': 'upstream-reset',
   'target-lost': 'target-lost',
   'stream-idle': 'stream-idle',
+  'tunnel-expired': 'tunnel-expired',
   shutdown: null,
 };
+
+/** How long a tunnel may be silent, and how long it may live at all. */
+export interface TunnelLimits {
+  readonly idleMs: number;
+  /** Infinity for tunnels that end by themselves. */
+  readonly lifetimeMs: number;
+  /** Both sides speak WebSocket: it can be ended with a code. */
+  readonly webSocket: boolean;
+}
+
+/** Peers that were told that this is the end get so long to end it themselves, in milliseconds. */
+const GRACE_MS = 5000;
+/** Of clients that are told to go, not all may come back at once: they are told over this time, in milliseconds. */
+const SPREAD_MS = 60_000;
+/** RFC 6455, section 7.4.1: the server goes down, or the client moves elsewhere. */
+const GOING_AWAY = closeFrame(1001);
 
 export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
@@ -49,20 +68,27 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   readonly #downstream: TunnelSide;
   readonly #session: WireOwner;
   readonly #connection: UpstreamConnection;
-  readonly #idleMs: number;
+  readonly #limits: TunnelLimits;
   readonly #deadlines: Deadlines;
   readonly #now: () => number;
   readonly #onDone: (result: TunnelResult) => void;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #done = false;
+  /** What comes from the target; null when it is not followed. */
+  readonly #frames: WebSocketFrames | null;
+  /** When the tunnel has to end whatever it does. */
+  #endsAtMs: number;
+  #endsAs: TunnelResult = 'tunnel-expired';
+  /** Our end is due, or said: from then on nothing of the target passes. */
+  #farewell: 'none' | 'due' | 'said' = 'none';
 
   /** @param session gets the wire back when the tunnel is over, and hears of its close in any case */
   constructor(
     downstream: TunnelSide,
     session: WireOwner,
     connection: UpstreamConnection,
-    idleMs: number,
+    limits: TunnelLimits,
     deadlines: Deadlines,
     now: () => number,
     onDone: (result: TunnelResult) => void,
@@ -70,7 +96,9 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#downstream = downstream;
     this.#session = session;
     this.#connection = connection;
-    this.#idleMs = idleMs;
+    this.#limits = limits;
+    this.#frames = limits.webSocket ? new WebSocketFrames() : null;
+    this.#endsAtMs = now() + limits.lifetimeMs;
     this.#deadlines = deadlines;
     this.#now = now;
     this.#onDone = onDone;
@@ -78,6 +106,20 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     connection.handOver(this);
     downstream.resume();
     connection.wire.resume();
+    this.#touch();
+  }
+
+  /**
+   * The process will end in `deadlineMs`: a WebSocket is told in time, at a random moment so that clients do not come
+   * back all at once. Other tunnels have no word for it.
+   */
+  drain(deadlineMs: number, random: () => number): void {
+    if (this.#frames === null || this.#done || this.#farewell !== 'none') return;
+    const spreadMs = Math.max(0, Math.min(SPREAD_MS, deadlineMs - GRACE_MS));
+    const endsAtMs = this.#now() + random() * spreadMs;
+    if (endsAtMs >= this.#endsAtMs) return;
+    this.#endsAtMs = endsAtMs;
+    this.#endsAs = 'shutdown';
     this.#touch();
   }
 
@@ -113,6 +155,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   }
 
   onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void {
+    if (this.#frames !== null) return this.#passFrames(this.#frames, connection, buffer, length);
     this.#downstream.bytes(buffer, 0, length);
     if (this.#downstream.congested) connection.wire.pause();
     this.#touch();
@@ -139,12 +182,36 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#finish(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
   }
 
-  onDeadline(): void {
-    this.#finish('stream-idle');
+  #passFrames(frames: WebSocketFrames, connection: UpstreamConnection, buffer: Buffer, length: number): void {
+    if (this.#farewell === 'said') return;
+    let position = 0;
+    while (position < length && (this.#farewell === 'none' || !frames.atBoundary)) {
+      position = frames.next(buffer, position, length);
+    }
+    if (position > 0) this.#downstream.bytes(buffer, 0, position);
+    if (this.#farewell === 'due' && frames.atBoundary) this.#sayFarewell();
+    if (this.#downstream.congested) connection.wire.pause();
+    this.#touch();
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.#farewell !== 'none') return this.#finish(this.#endsAs);
+    if (nowMs < this.#endsAtMs) return this.#finish('stream-idle');
+    if (this.#frames === null) return this.#finish(this.#endsAs);
+    this.#farewell = 'due';
+    this.#deadlines.set(this, nowMs + GRACE_MS);
+    if (this.#frames.atBoundary) this.#sayFarewell();
+  }
+
+  /** The client answers with a Close of its own, which ends the target's side too. */
+  #sayFarewell(): void {
+    this.#farewell = 'said';
+    this.#downstream.bytes(GOING_AWAY, 0, GOING_AWAY.length);
   }
 
   #touch(): void {
-    if (!this.#done) this.#deadlines.set(this, this.#now() + this.#idleMs);
+    if (this.#done || this.#farewell !== 'none') return;
+    this.#deadlines.set(this, Math.min(this.#now() + this.#limits.idleMs, this.#endsAtMs));
   }
 
   #finishWhenBothEnded(): void {

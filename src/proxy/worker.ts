@@ -191,10 +191,11 @@ export class Worker {
     const nowMs = this.#environment.now();
     this.#drainIdleAtMs = Math.min(this.#drainIdleAtMs, nowMs + idleMs);
     this.#drainDueAtMs = Math.min(this.#drainDueAtMs, nowMs + deadlineMs);
+    const listeners = [...this.#listeners.values(), ...this.#retired];
+    if (!this.#draining) for (const listener of this.#listeners.values()) listener.stopAccepting();
+    for (const listener of listeners) listener.drain(deadlineMs);
     if (this.#draining) return;
     this.#draining = true;
-    for (const listener of this.#listeners.values()) listener.stopAccepting();
-    const listeners = [...this.#listeners.values(), ...this.#retired];
     const leave = (): void => {
       for (const listener of listeners) listener.shutdown();
       void this.#leave();

@@ -28,6 +28,7 @@ export const FLAGS = {
   'upstream-incomplete': 'UC',
   'response-timeout': 'UT',
   'stream-idle': 'UT',
+  'tunnel-expired': 'UT',
   'total-timeout': 'UT',
   'upgrade-failed': 'UP',
   'client-aborted': 'DC',

@@ -5,7 +5,14 @@ import { test } from 'node:test';
 import type { Config } from '../../src/model/config.ts';
 import { MINIMAL, valid } from './support.ts';
 
-const POOL_TIMEOUTS = { connectMs: 1000, responseHeaderMs: 60_000, streamIdleMs: 300_000, totalMs: 0 };
+const POOL_TIMEOUTS = {
+  connectMs: 1000,
+  responseHeaderMs: 60_000,
+  streamIdleMs: 300_000,
+  tunnelIdleMs: 3_600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
 const LIMITS = {
   connections: 20_000,
   connectionsPerClient: 1000,
@@ -88,7 +95,13 @@ test('the least configuration carries every default', () => {
             matches: [],
             filters: [],
             action: { kind: 'pools', pools: [{ name: 'app', weight: 1 }] },
-            timeouts: { responseHeaderMs: null, streamIdleMs: null, totalMs: null },
+            timeouts: {
+              responseHeaderMs: null,
+              streamIdleMs: null,
+              tunnelIdleMs: null,
+              tunnelLifetimeMs: null,
+              totalMs: null,
+            },
             retry: RETRY,
           },
         ],
@@ -161,7 +174,13 @@ routes:
   assert.deepEqual(config.pools[0]?.timeouts, { ...POOL_TIMEOUTS, connectMs: 2000, totalMs: 300_000 });
   const [first, second] = config.routes[0]?.rules ?? [];
   assert.deepEqual(first?.retry, { attempts: 0, statuses: [503], budget: 0.2 });
-  assert.deepEqual(first?.timeouts, { responseHeaderMs: null, streamIdleMs: null, totalMs: 1000 });
+  assert.deepEqual(first?.timeouts, {
+    responseHeaderMs: null,
+    streamIdleMs: null,
+    tunnelIdleMs: null,
+    tunnelLifetimeMs: null,
+    totalMs: 1000,
+  });
   assert.ok(second?.action.kind === 'service');
   assert.equal(second.action.port, 80);
   assert.equal(second.action.template.name, 'all/1');
@@ -169,6 +188,8 @@ routes:
     connectMs: 200,
     responseHeaderMs: 1000,
     streamIdleMs: 300_000,
+    tunnelIdleMs: 3_600_000,
+    tunnelLifetimeMs: 0,
     totalMs: 300_000,
   });
 });

@@ -23,7 +23,14 @@ import {
 } from '../support/snapshots.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
-const PATIENT = { connectMs: 1000, responseHeaderMs: 600_000, streamIdleMs: 600_000, totalMs: 0 };
+const PATIENT = {
+  connectMs: 1000,
+  responseHeaderMs: 600_000,
+  streamIdleMs: 600_000,
+  tunnelIdleMs: 3_600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
 const EJECTION = { connectFailures: 1, gatewayErrors: 0, baseMs: 60_000, maxMs: 300_000, maxShare: 1 };
 
 const named = (name: string): ((peer: RawPeer) => void) =>

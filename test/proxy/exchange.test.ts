@@ -503,7 +503,14 @@ describe('exchange', () => {
         pools: [
           {
             targets: [server.at],
-            timeouts: { connectMs: 500, responseHeaderMs: 100, streamIdleMs: 1000, totalMs: 0 },
+            timeouts: {
+              connectMs: 500,
+              responseHeaderMs: 100,
+              streamIdleMs: 1000,
+              tunnelIdleMs: 3_600_000,
+              tunnelLifetimeMs: 0,
+              totalMs: 0,
+            },
           },
         ],
       }),
@@ -527,7 +534,14 @@ describe('exchange', () => {
         pools: [
           {
             targets: [server.at],
-            timeouts: { connectMs: 500, responseHeaderMs: 1000, streamIdleMs: 1000, totalMs: 200 },
+            timeouts: {
+              connectMs: 500,
+              responseHeaderMs: 1000,
+              streamIdleMs: 1000,
+              tunnelIdleMs: 3_600_000,
+              tunnelLifetimeMs: 0,
+              totalMs: 200,
+            },
           },
         ],
       }),

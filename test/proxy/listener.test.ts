@@ -19,7 +19,14 @@ import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 /** A target may take its time: these tests move the clock. */
-const PATIENT = { connectMs: 1000, responseHeaderMs: 600_000, streamIdleMs: 600_000, totalMs: 0 };
+const PATIENT = {
+  connectMs: 1000,
+  responseHeaderMs: 600_000,
+  streamIdleMs: 600_000,
+  tunnelIdleMs: 3_600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 describe('listener', () => {

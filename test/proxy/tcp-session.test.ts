@@ -295,7 +295,14 @@ describe('tcp session', () => {
         snapshot({
           targets: [hole.at, good.at],
           // The row of a hash policy begins with the same target for everyone; round robin begins with each in turn.
-          timeouts: { connectMs: 200, responseHeaderMs: 1000, streamIdleMs: 1000, totalMs: 0 },
+          timeouts: {
+            connectMs: 200,
+            responseHeaderMs: 1000,
+            streamIdleMs: 1000,
+            tunnelIdleMs: 3_600_000,
+            tunnelLifetimeMs: 0,
+            totalMs: 0,
+          },
         }),
       );
       for (let round = 0; round < 2; round += 1) {

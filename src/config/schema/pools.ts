@@ -138,7 +138,13 @@ const ejection = z
 const timeoutFields = {
   connect: duration({ min: 10 }).describe('Until a connection to a target stands.'),
   responseHeader: duration({ min: 10 }).describe("From the request's end to the response head."),
-  streamIdle: duration({ min: 10 }).describe('No byte in either direction during a body or tunnel.'),
+  streamIdle: duration({ min: 10 }).describe('No byte in either direction during a body.'),
+  tunnelIdle: duration({ min: 10 }).describe(
+    'No byte in either direction of a WebSocket or another tunnel, of server-sent events, or of a gRPC call.',
+  ),
+  tunnelLifetime: duration({ min: 0 }).describe(
+    'A WebSocket or another tunnel is ended after this, a WebSocket with code 1001; 0 is never.',
+  ),
   total: duration({ min: 0 }).describe('The whole exchange; 0 is none.'),
 };
 
@@ -147,6 +153,8 @@ export const defaultTimeouts = z.strictObject({
   connect: timeoutFields.connect.prefault('1s'),
   responseHeader: timeoutFields.responseHeader.prefault('60s'),
   streamIdle: timeoutFields.streamIdle.prefault('300s'),
+  tunnelIdle: timeoutFields.tunnelIdle.prefault('1h'),
+  tunnelLifetime: timeoutFields.tunnelLifetime.prefault('0s'),
   total: timeoutFields.total.prefault('0s'),
 });
 

@@ -73,7 +73,7 @@ export interface RequestHeadParts {
 
 /** The protocol that the request asks to switch to, or '': `h2c` never passes (RFC 9113, section 3.1). */
 export function upgradeOf(head: RequestHead): string {
-  if (head.upgrade === '' || head.framing !== Framing.None) return '';
+  if (head.upgrade === '' || head.hasContent) return '';
   return head.upgrade.toLowerCase().includes('h2c') ? '' : head.upgrade;
 }
 

@@ -44,7 +44,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
   sendHead(head: RequestHead, parts: RequestHeadParts): void {
     this.#parser.begin(head.method);
     this.#chunked = head.framing === Framing.Chunked;
-    this.#requestSent = head.framing === Framing.None;
+    this.#requestSent = !head.hasContent;
     const rules = this.#connection.pool.config.proxyProtocol;
     if (rules !== null) this.#sayClient(rules, parts);
     this.#connection.wire.text(buildRequestHead(head, parts));

@@ -56,7 +56,13 @@ export const rule = (sample: RuleSample): SnapshotRule => ({
   matches: (sample.matches ?? []).map(match),
   filters: sample.filters ?? [],
   action: sample.action ?? { kind: 'pools', pools: [{ pool: 0, weight: 1 }] },
-  timeouts: { responseHeaderMs: null, streamIdleMs: null, totalMs: null },
+  timeouts: {
+    responseHeaderMs: null,
+    streamIdleMs: null,
+    tunnelIdleMs: null,
+    tunnelLifetimeMs: null,
+    totalMs: null,
+  },
   retry: { attempts: 2, statuses: [], budget: 0.2 },
 });
 

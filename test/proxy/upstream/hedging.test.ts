@@ -10,7 +10,14 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
 const POST = 'POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi';
 /** Far below the connect timeout of the pool, which is 5 s in these tests. */
 const SOON_MS = 1000;
-const TIMEOUTS = { connectMs: 5000, responseHeaderMs: 5000, streamIdleMs: 5000, totalMs: 0 };
+const TIMEOUTS = {
+  connectMs: 5000,
+  responseHeaderMs: 5000,
+  streamIdleMs: 5000,
+  tunnelIdleMs: 3_600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
 
 describe('a second connection in time', () => {
   let plane: DataPlane;
