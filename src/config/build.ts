@@ -87,7 +87,8 @@ function buildListener(
 ): ListenerConfig {
   const { limits, timeouts } = listener;
   const common = defaults.limits;
-  const idleMs = listener.protocol === 'tcp' ? TCP_IDLE_MS : defaults.listenerTimeouts.idleMs;
+  const isOpaque = listener.protocol === 'tcp' || listener.protocol === 'tls-passthrough';
+  const idleMs = isOpaque ? TCP_IDLE_MS : defaults.listenerTimeouts.idleMs;
   return {
     name: listener.name,
     host: listener.bind.host,
@@ -95,6 +96,17 @@ function buildListener(
     protocol: listener.protocol,
     tls: listener.tls === undefined ? null : buildTls(listener.tls, absolute),
     pool: listener.pool ?? null,
+    tlsRoutes: listener.tlsRoutes ?? [],
+    mux:
+      listener.mux === undefined
+        ? null
+        : {
+            tls: listener.mux.tls ?? null,
+            http: listener.mux.http ?? null,
+            ssh: listener.mux.ssh ?? null,
+            default: listener.mux.default ?? null,
+            silenceMs: listener.mux.silence,
+          },
     proxyProtocol:
       listener.proxyProtocol === undefined
         ? null

@@ -36,6 +36,24 @@ export function parseHostPattern(written: string): HostPattern | Refusal {
   return host instanceof Refusal ? host : { kind: 'exact', text: host, host };
 }
 
+/** A pattern of server names (SNI): as for hosts, without captures and addresses. */
+export function parseServerName(written: string): Exclude<HostPattern, { kind: 'capture' }> | Refusal {
+  const pattern = parseHostPattern(written);
+  if (pattern instanceof Refusal) return pattern;
+  if (pattern.kind === 'capture') {
+    return new Refusal(
+      CODE,
+      `${quote(written)} has a capture, but a TLS connection has no rule to use it`,
+      FIX,
+    );
+  }
+  if (pattern.kind === 'exact' && isIP(pattern.host.replace(/[[\]]/g, '')) !== 0) {
+    const fix = 'Clients ask for names only: use a name, or * for connections without one.';
+    return new Refusal(CODE, `${quote(written)} is an address, which is never a server name`, fix);
+  }
+  return pattern;
+}
+
 /** A plain host name or IP address (IPv6 in brackets) without a port, in the form that routes compare. */
 export function parseHostName(written: string): string | Refusal {
   if (isIP(written) === 4) {

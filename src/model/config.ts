@@ -50,7 +50,7 @@ export interface KubeProxyConfig {
   readonly timeoutMs: number;
 }
 
-export type ListenerProtocol = 'http' | 'https' | 'tcp';
+export type ListenerProtocol = 'http' | 'https' | 'tcp' | 'tls-passthrough' | 'mux';
 
 export interface ListenerConfig {
   readonly name: string;
@@ -60,6 +60,10 @@ export interface ListenerConfig {
   readonly tls: ListenerTls | null;
   /** The pool of a `tcp` listener; null for the others. */
   readonly pool: string | null;
+  /** Of a `tls-passthrough` listener; empty for the others. */
+  readonly tlsRoutes: readonly TlsRouteConfig[];
+  /** Of a `mux` listener; null for the others. */
+  readonly mux: MuxConfig | null;
   /** Null where no client speaks through a sender of PROXY headers. */
   readonly proxyProtocol: ProxyProtocolIn | null;
   readonly limits: ListenerLimits;
@@ -96,6 +100,25 @@ export interface PathPolicy {
   readonly parameters: 'keep' | 'refuse';
   /** What targets are sent: the path that rules were matched against, or the one that came. Default normalised. */
   readonly forward: 'normalised' | 'received';
+}
+
+/** TLS connections that go to a pool unopened (Gateway API, TLSRoute). */
+export interface TlsRouteConfig {
+  readonly hosts: readonly Exclude<HostPattern, { readonly kind: 'capture' }>[];
+  /** Protocols of which the client must offer one; empty takes every client. */
+  readonly alpn: readonly string[];
+  readonly pools: readonly { readonly name: string; readonly weight: number }[];
+}
+
+/** Names of the listeners that take over what the first bytes of a connection show; null has none. */
+export interface MuxConfig {
+  readonly tls: string | null;
+  readonly http: string | null;
+  readonly ssh: string | null;
+  /** Whatever is none of these, or has no listener of its own. */
+  readonly default: string | null;
+  /** A client that has said nothing for this long waits for an SSH server's banner. Default 300 ms. */
+  readonly silenceMs: number;
 }
 
 /** Who may say in a PROXY header (HAProxy's proxy-protocol.txt) which client a connection is from. */

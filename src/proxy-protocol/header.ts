@@ -44,6 +44,9 @@ export interface ProxyHeader extends Facts {
 
 export const NO_FACTS: Facts = { alpn: '', authority: '', uniqueId: '', tls: null, networkNamespace: '' };
 
+/** Says nothing: the connection's own ends count. */
+export const NO_HEADER: ProxyHeader = { version: 2, source: null, destination: null, ...NO_FACTS };
+
 /** The twelve bytes that begin version 2: no text, and no valid start of any protocol that Portico knows. */
 export const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 /** The six bytes that begin version 1. */

@@ -7,7 +7,8 @@ import type { ProxyHeader } from './header.ts';
  * the rules; `oversize`: one that is longer than `HEADER_BYTES`; `checksum`: its CRC-32C is another.
  */
 export type Reading =
-  | { readonly kind: 'more' | 'absent' }
+  | { readonly kind: 'more' }
+  | { readonly kind: 'absent' }
   | { readonly kind: 'refused'; readonly why: 'malformed' | 'oversize' | 'checksum' }
   /** `length`: bytes of the header; what follows belongs to the protocol inside. */
   | { readonly kind: 'header'; readonly header: ProxyHeader; readonly length: number };

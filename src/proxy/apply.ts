@@ -92,7 +92,7 @@ export class Applier {
     const rules = compileRules(snapshot.routes);
     const routers = new Map<string, Router>();
     for (const listener of snapshot.listeners) {
-      if (listener.protocol === 'tcp') continue;
+      if (listener.protocol !== 'http' && listener.protocol !== 'https') continue;
       routers.set(listener.name, createRouter(snapshot.routes, listener.name, rules));
     }
     return { snapshot, routers, trustedProxies: new TrustedProxies(snapshot.trustedProxies) };

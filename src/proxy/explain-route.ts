@@ -36,7 +36,9 @@ export function explainRoute(
 
 /** The listener whose port the URL names; a URL without a port belongs to the first listener of its scheme. */
 function listenerFor(url: URL, runtime: Runtime, ports: ReadonlyMap<string, number>): string | null {
-  const speaking = runtime.snapshot.listeners.filter(({ protocol }) => protocol !== 'tcp');
+  const speaking = runtime.snapshot.listeners.filter(
+    ({ protocol }) => protocol === 'http' || protocol === 'https',
+  );
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
   const byPort = speaking.find(({ name }) => ports.get(name) === port);
   if (byPort !== undefined) return byPort.name;

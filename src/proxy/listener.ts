@@ -3,13 +3,19 @@
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/config.ts';
-import type { ProxyHeader } from '../proxy-protocol/header.ts';
+import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
+import { ClientCounts } from './client-counts.ts';
 import type { ExchangeContext } from './exchange-context.ts';
+import { HelloReader } from './first-bytes/hello-reader.ts';
+import { type FirstBytesReader, Opening } from './first-bytes/opening.ts';
+import { ProtocolReader } from './first-bytes/protocol-reader.ts';
+import { ProxyHeaderReader } from './first-bytes/proxy-header-reader.ts';
+import { TlsRoutes } from './first-bytes/tls-routes.ts';
+import { sayUnrecognizedName } from './first-bytes/unrecognized-name.ts';
 import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
-import { Opening, type OpeningFailure, type OpeningOwner } from './opening.ts';
 import { TcpSession } from './tcp-session.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
@@ -37,13 +43,15 @@ export interface ListenerSession {
 export interface ListenerContext {
   readonly wires: WireContext;
   readonly exchanges: ExchangeContext;
+  /** A listener of this worker: for connections that one hands to another. */
+  readonly listenerNamed: (name: string) => Listener | undefined;
   readonly log: Pick<Logger, 'warn' | 'debug'>;
 }
 
 const BACKLOG = 4096;
 const KEEP_ALIVE_SECONDS = 30;
 
-export class Listener implements HandshakeOwner, OpeningOwner {
+export class Listener implements HandshakeOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
@@ -54,11 +62,12 @@ export class Listener implements HandshakeOwner, OpeningOwner {
   readonly #openings = new Set<Opening>();
   /** Who may send PROXY headers. */
   #senders: TrustedProxies;
-  readonly #byClient = new Map<string, number>();
+  readonly #clients = new ClientCounts();
+  #tlsRoutes: TlsRoutes;
   readonly #handshakes = new Set<Handshake>();
   /** Of an https listener, from its first snapshot on; a connection keeps what it began with. */
   tls: ListenerTls | null = null;
-  #open = 0;
+  #opened = 0;
   #closed = false;
 
   constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
@@ -67,6 +76,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
     this.#context = context;
     this.meters = meters;
     this.#senders = sendersOf(config);
+    this.#tlsRoutes = new TlsRoutes(config.tlsRoutes);
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
@@ -82,6 +92,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
   /** Limits and timeouts of a reload; connections that are open keep their parser's bounds. */
   set config(config: ListenerConfig) {
     if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
+    this.#tlsRoutes = new TlsRoutes(config.tlsRoutes);
     this.#config = config;
   }
 
@@ -92,7 +103,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
 
   /** Connections that are open: those in their TLS handshake and those whose last bytes are leaving included. */
   get openConnections(): number {
-    return this.#open;
+    return this.#opened;
   }
 
   onSessionEnd(session: ListenerSession, client: string): void {
@@ -156,70 +167,151 @@ export class Listener implements HandshakeOwner, OpeningOwner {
       client.close();
       return;
     }
-    this.#open += 1;
+    this.#opened += 1;
     this.meters.opened();
     client.setNoDelay(true);
-    if (this.#config.protocol === 'tcp') client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
     if (isSender) {
-      this.#openings.add(new Opening(client, address, rules, this, this.#context.wires));
+      const reader = new ProxyHeaderReader(rules, address);
+      this.#open(client, reader, null, null, (early) => this.#onHeader(client, reader, early));
       return;
     }
-    this.#countClient(address);
+    this.#clients.add(address);
     this.#enter(client, address, null, null);
   }
 
-  /** The sender of a header is not a client: the limits of one hold for the client that it names. */
-  onOpened(opening: Opening, header: ProxyHeader | null, early: Buffer | null): void {
-    this.#openings.delete(opening);
-    const address = header?.source?.address ?? opening.peer;
-    const client = opening.handle;
-    if (this.#isOneTooMany(address)) {
-      this.meters.refused('client-limit');
+  /** A connection that has come through another listener: what there has been read of it says that it is one of ours. */
+  takeOver(client: SocketHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
+    const refusal = this.#limit(address);
+    if (refusal !== null) {
+      this.meters.refused(refusal);
       client.close();
-      this.#leave(null);
       return;
     }
-    this.#countClient(address);
+    this.#opened += 1;
+    this.meters.opened();
+    this.#clients.add(address);
     this.#enter(client, address, header, early);
   }
 
-  onOpeningFailed(opening: Opening, reason: OpeningFailure): void {
-    this.#openings.delete(opening);
-    this.meters.refused(reason);
-    const { name } = this.#config;
-    this.#context.log.debug({ code: reason, listener: name, peer: opening.peer }, 'connection refused');
-    this.#leave(null);
+  /** The sender of a header is not a client: the limits of one hold for the client that it names. */
+  #onHeader(client: SocketHandle, { header, peer }: ProxyHeaderReader, early: Buffer | null): void {
+    const address = header?.source?.address ?? peer;
+    if (this.#isOneTooMany(address)) return this.#refuse(client, null, 'client-limit');
+    this.#clients.add(address);
+    this.#enter(client, address, header, early);
+  }
+
+  /** Reads the first bytes of a connection before it goes on. */
+  #open(
+    client: SocketHandle,
+    reader: FirstBytesReader,
+    address: string | null,
+    early: Buffer | null,
+    goOn: (early: Buffer | null) => void,
+  ): void {
+    const opening = new Opening(
+      client,
+      reader,
+      {
+        onOpened: (rest) => {
+          this.#openings.delete(opening);
+          goOn(rest);
+        },
+        onOpeningFailed: (reason) => {
+          this.#openings.delete(opening);
+          this.#refused(address, reason);
+        },
+      },
+      this.#context.wires,
+    );
+    this.#openings.add(opening);
+    if (early !== null) opening.receive(early, early.length);
   }
 
   /** @param early bytes that have been read already */
   #enter(client: SocketHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
-    const { wires } = this.#context;
-    if (this.tls !== null) {
-      const handshake = new Handshake(client, address, this.tls, this, wires);
+    const { protocol, mux, timeouts } = this.#config;
+    if (protocol === 'mux' && mux !== null) {
+      const reader = new ProtocolReader(mux, timeouts.headerMs);
+      this.#open(client, reader, address, early, (rest) => {
+        this.#leave(address);
+        const other = this.#context.listenerNamed(reader.listener);
+        if (other !== undefined) return other.takeOver(client, address, header, rest);
+        this.meters.refused('closed');
+        client.close();
+      });
+    } else if (protocol === 'tls-passthrough') {
+      const reader = new HelloReader(timeouts.headerMs);
+      this.#open(client, reader, address, early, (hello) =>
+        this.#passOn(client, address, header, reader, hello),
+      );
+    } else if (this.tls !== null) {
+      const handshake = new Handshake(client, address, this.tls, this, this.#context.wires);
       handshake.proxied = header;
       this.#handshakes.add(handshake);
       if (early !== null) handshake.receive(early);
-      return;
+    } else {
+      this.#enterPlain(client, address, header, early, this.#config.pool);
     }
-    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), address, header, null);
+  }
+
+  /** A TLS connection whose ClientHello was read, and goes with everything else to a pool. */
+  #passOn(
+    client: SocketHandle,
+    address: string,
+    header: ProxyHeader | null,
+    { serverName, hello }: HelloReader,
+    early: Buffer | null,
+  ): void {
+    const pool = this.#tlsRoutes.choose(serverName, hello?.alpn ?? [], this.#context.exchanges.random());
+    if (pool === null) {
+      sayUnrecognizedName(client);
+      return this.#refused(address, 'hello-no-route');
+    }
+    const told = header ?? NO_HEADER;
+    this.#enterPlain(client, address, { ...told, authority: serverName }, early, pool);
+  }
+
+  #enterPlain(
+    client: SocketHandle,
+    address: string,
+    header: ProxyHeader | null,
+    early: Buffer | null,
+    pool: string | null,
+  ): void {
+    const { wires } = this.#context;
+    if (pool !== null) client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
+    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), address, header, null, pool);
     if (early !== null && !wire.closed) wire.receive(early, early.length);
+  }
+
+  #refuse(client: SocketHandle, address: string | null, reason: string): void {
+    client.close();
+    this.#refused(address, reason);
+  }
+
+  #refused(address: string | null, reason: string): void {
+    this.meters.refused(reason);
+    const { name } = this.#config;
+    this.#context.log.debug({ code: reason, listener: name, client: address }, 'connection refused');
+    this.#leave(address);
   }
 
   #refusal(address: string, isSender: boolean): string | null {
     if (this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null))
       return 'closed';
-    if (this.#open >= this.#config.limits.connections) return 'listener-limit';
-    if (isSender) return null;
+    if (isSender) return this.#opened >= this.#config.limits.connections ? 'listener-limit' : null;
     if (this.#config.proxyProtocol?.mode === 'required') return 'proxy-untrusted';
+    return this.#limit(address);
+  }
+
+  #limit(address: string): string | null {
+    if (this.#opened >= this.#config.limits.connections) return 'listener-limit';
     return this.#isOneTooMany(address) ? 'client-limit' : null;
   }
 
   #isOneTooMany(address: string): boolean {
-    return (this.#byClient.get(address) ?? 0) >= this.#config.limits.connectionsPerClient;
-  }
-
-  #countClient(address: string): void {
-    this.#byClient.set(address, (this.#byClient.get(address) ?? 0) + 1);
+    return this.#clients.count(address) >= this.#config.limits.connectionsPerClient;
   }
 
   #begin(
@@ -227,6 +319,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
     address: string,
     header: ProxyHeader | null,
     facts: TlsFacts | null,
+    pool: string | null,
   ): Wire {
     const { exchanges } = this.#context;
     let wire!: Wire;
@@ -240,8 +333,8 @@ export class Listener implements HandshakeOwner, OpeningOwner {
     turn.enter();
     try {
       const session =
-        this.#config.protocol === 'tcp'
-          ? new TcpSession(this, makeWire, address, exchanges)
+        pool !== null
+          ? new TcpSession(this, makeWire, address, pool, exchanges)
           : facts?.alpn === 'h2'
             ? new Http2Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges)
             : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
@@ -270,6 +363,7 @@ export class Listener implements HandshakeOwner, OpeningOwner {
       handshake.address,
       handshake.proxied,
       facts,
+      null,
     );
   }
 
@@ -286,12 +380,10 @@ export class Listener implements HandshakeOwner, OpeningOwner {
 
   /** @param address null while its client is not known yet */
   #leave(address: string | null): void {
-    this.#open -= 1;
+    this.#opened -= 1;
     this.meters.closed(0, 0);
     if (address === null) return;
-    const left = (this.#byClient.get(address) ?? 1) - 1;
-    if (left <= 0) this.#byClient.delete(address);
-    else this.#byClient.set(address, left);
+    this.#clients.remove(address);
   }
 }
 

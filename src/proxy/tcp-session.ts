@@ -42,6 +42,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     listener: Listener,
     makeWire: (owner: WireOwner) => Wire,
     client: string,
+    pool: string,
     context: ExchangeContext,
   ) {
     this.#listener = listener;
@@ -50,11 +51,11 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     this.#client = client;
     this.#startedAtMs = context.now();
     this.#wire = makeWire(this);
-    this.#start();
+    this.#start(pool);
   }
 
-  #start(): void {
-    const pool = this.#context.runtime().poolsByName.get(this.#listener.config.pool ?? '');
+  #start(name: string): void {
+    const pool = this.#context.runtime().poolsByName.get(name);
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
     pool.onRequest(this.#startedAtMs);

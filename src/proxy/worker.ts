@@ -122,6 +122,7 @@ export class Worker {
     this.#listenerContext = {
       wires,
       log,
+      listenerNamed: (name) => this.#listenerNamed(name),
       exchanges: {
         runtime: () => this.#runtime,
         now: turn.now,
@@ -313,6 +314,11 @@ export class Worker {
       for (const listener of opened.values()) listener.stopAccepting();
       throw error;
     }
+  }
+
+  #listenerNamed(name: string): Listener | undefined {
+    for (const listener of this.#listeners.values()) if (listener.config.name === name) return listener;
+    return undefined;
   }
 
   #applyListeners(snapshot: Snapshot, opened: ReadonlyMap<string, Listener>): void {

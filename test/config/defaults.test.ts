@@ -33,6 +33,8 @@ test('the least configuration carries every default', () => {
         protocol: 'http',
         tls: null,
         pool: null,
+        tlsRoutes: [],
+        mux: null,
         proxyProtocol: null,
         limits: LIMITS,
         timeouts: { headerMs: 10_000, idleMs: 60_000 },

@@ -39,6 +39,8 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
     protocol: 'http',
     tls: null,
     pool: null,
+    tlsRoutes: [],
+    mux: null,
     proxyProtocol: null,
     limits: {
       connections: 1000,

@@ -22,7 +22,9 @@ interface RouteClaims {
  */
 export function checkReachable(context: CheckContext): void {
   const { config, places } = context;
-  const httpListeners = config.listeners.filter(({ protocol }) => protocol !== 'tcp').map(({ name }) => name);
+  const httpListeners = config.listeners
+    .filter(({ protocol }) => protocol === 'http' || protocol === 'https')
+    .map(({ name }) => name);
   const byTerritory = new Map<string, RouteClaims[]>();
   const counts = countMatches(config.routes);
   for (const [index, route] of config.routes.entries()) {

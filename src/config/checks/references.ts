@@ -3,8 +3,9 @@
 import type { ListenerConfig, PoolConfig } from '../../model/config.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';
-import { nearest } from '../suggest.ts';
 import type { CheckContext } from './context.ts';
+import { exists } from './exists.ts';
+import { checkForwarding, checkMux, checkTlsRoutes } from './forwarding.ts';
 
 export function checkReferences(context: CheckContext): void {
   checkNamesOnce(context);
@@ -59,35 +60,9 @@ function checkListeners(context: CheckContext): void {
   for (const [index, listener] of config.listeners.entries()) {
     const place = places.at('listeners', index);
     checkTls(context, listener, place);
-    if (listener.protocol === 'tcp') {
-      if (listener.pool === null) {
-        problem(
-          place,
-          'pool-missing',
-          `the tcp listener ${quote(listener.name)} has no pool`,
-          'Add pool: NAME.',
-        );
-      } else if (exists(context, 'pools', listener.pool, [...place, 'pool'])) {
-        const pool = config.pools.find((candidate) => candidate.name === listener.pool);
-        const kind = pool?.policy.key?.kind;
-        if (kind !== undefined && kind !== 'source-ip') {
-          problem(
-            [...place, 'pool'],
-            'key-without-request',
-            `the pool ${quote(listener.pool)} hashes by ${kind}, which a tcp connection does not have`,
-            'Use key: source-ip in that pool, or another pool.',
-          );
-        }
-      }
-    } else if (listener.pool !== null) {
-      problem(
-        [...place, 'pool'],
-        'pool-unexpected',
-        `the ${listener.protocol} listener ${quote(listener.name)} names a pool, but routes choose the pool there`,
-        'Remove pool and add a route, or use protocol: tcp.',
-        'key',
-      );
-    }
+    checkForwarding(context, listener, place);
+    checkTlsRoutes(context, listener, place);
+    checkMux(context, listener, place);
   }
 }
 
@@ -171,11 +146,11 @@ function checkRoutes(context: CheckContext): void {
         problem(listenerPlace, 'duplicate', `the listener ${quote(name)} stands twice`, 'Remove one.');
       } else if (exists(context, 'listeners', name, listenerPlace)) {
         const listener = config.listeners.find((candidate) => candidate.name === name);
-        if (listener?.protocol === 'tcp') {
+        if (listener !== undefined && listener.protocol !== 'http' && listener.protocol !== 'https') {
           problem(
             listenerPlace,
             'listener-kind',
-            `the listener ${quote(name)} is tcp and takes no routes`,
+            `the listener ${quote(name)} is ${listener.protocol} and takes no routes`,
             'Name an http or https listener.',
           );
         }
@@ -192,28 +167,4 @@ function checkRoutes(context: CheckContext): void {
       }
     }
   }
-}
-
-function exists(
-  { names, problem }: CheckContext,
-  section: 'clusters' | 'listeners' | 'pools',
-  name: string,
-  place: Path,
-): boolean {
-  if (names[section].includes(name)) {
-    return true;
-  }
-  const what = section.slice(0, -1);
-  const guess = nearest(name, names[section]);
-  const fix =
-    names[section].length === 0
-      ? `Add a ${what} of that name: there is none yet.`
-      : `Use one of ${names[section].slice(0, 20).join(', ')}, or add it.`;
-  problem(
-    place,
-    `${what}-unknown`,
-    `there is no ${what} named ${quote(name)}${guess === null ? '' : `, did you mean ${quote(guess)}?`}`,
-    guess === null ? fix : `Write ${guess}, or add a ${what} named ${name.slice(0, 63)}.`,
-  );
-  return false;
 }

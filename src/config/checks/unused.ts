@@ -27,11 +27,11 @@ export function checkUnused(context: CheckContext): void {
       );
     }
   }
-  const http = config.listeners.filter(({ protocol }) => protocol !== 'tcp');
+  const http = config.listeners.filter(({ protocol }) => protocol === 'http' || protocol === 'https');
   const forAll = config.routes.some(({ listeners }) => listeners.length === 0);
   const named = new Set(config.routes.flatMap(({ listeners }) => listeners));
   for (const [index, listener] of config.listeners.entries()) {
-    if (listener.protocol !== 'tcp' && !forAll && !named.has(listener.name)) {
+    if (http.includes(listener) && !forAll && !named.has(listener.name)) {
       warning(
         [...places.at('listeners', index), 'name'],
         'listener-unused',
@@ -62,7 +62,12 @@ function used({ config }: CheckContext): {
   for (const { tls } of config.listeners) {
     for (const source of tls?.certificates ?? []) if (source.kind === 'secret') clusters.add(source.cluster);
   }
-  const pools = new Set(config.listeners.flatMap(({ pool }) => pool ?? []));
+  const pools = new Set(
+    config.listeners.flatMap(({ pool, tlsRoutes }) => [
+      ...(pool === null ? [] : [pool]),
+      ...tlsRoutes.flatMap(({ pools }) => pools.map(({ name }) => name)),
+    ]),
+  );
   for (const { action } of config.routes.flatMap(({ rules }) => rules)) {
     if (action.kind === 'service') {
       clusters.add(action.cluster);

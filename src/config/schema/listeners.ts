@@ -1,6 +1,7 @@
 // Schema of `listeners`, and the limits and timeouts that `defaults` shares with it.
 
 import { z } from 'zod';
+import { parseServerName } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { parseBind, parseCidr, parseSecretName } from '../values.ts';
 import { duration, exactlyOne, filePath, integer, name, reference, refuse, size, text } from './scalars.ts';
@@ -148,6 +149,43 @@ const http2 = z.strictObject({
     .describe('The same for all requests of a connection: what one connection can make a worker hold.'),
 });
 
+const tlsRoute = z.strictObject({
+  hosts: z
+    .array(text(parseServerName))
+    .min(1)
+    .max(1000)
+    .describe(
+      'Server names that clients ask for (SNI): exact, `*.example.com` (one or more labels), or `*` for all, those that ask for none too.',
+    ),
+  alpn: z
+    .array(z.string().min(1).max(255))
+    .max(20)
+    .prefault([])
+    .describe('Protocols of which the client must offer one, such as `h2`; empty takes every client.'),
+  pools: z
+    .array(
+      z.strictObject({
+        name: reference().describe('Pool.'),
+        weight: integer(0, 1_000_000).default(1).describe('Share of the connections.'),
+      }),
+    )
+    .min(1)
+    .max(100)
+    .describe('Where the connections go.'),
+});
+
+const mux = z.strictObject({
+  tls: reference().optional().describe('Listener for TLS: `https` or `tls-passthrough`.'),
+  http: reference().optional().describe('`http` listener for requests in clear text, HTTP/1.1 or HTTP/2.'),
+  ssh: reference().optional().describe('`tcp` listener for SSH, and for clients that wait for its banner.'),
+  default: reference()
+    .optional()
+    .describe('Listener for everything else; without it such connections are closed.'),
+  silence: duration({ min: 10, max: 60_000 })
+    .prefault('300ms')
+    .describe('A client that has said nothing for this long is taken for one that waits for an SSH banner.'),
+});
+
 const proxyProtocol = z.strictObject({
   from: z
     .array(text(parseCidr))
@@ -170,9 +208,22 @@ export const listenerSchema = z.strictObject({
   bind: text(parseBind).describe(
     '`:PORT` (0.0.0.0, every IPv4 address), `[::]:PORT` (every address), `ADDRESS:PORT` or `[IPv6]:PORT`; port 0 takes any free one.',
   ),
-  protocol: z.enum(['http', 'https', 'tcp']).describe('What is spoken on it.'),
+  protocol: z.enum(['http', 'https', 'tcp', 'tls-passthrough', 'mux']).describe('What is spoken on it.'),
   tls: tls.optional().describe('Certificates; required for `https`, refused for the others.'),
   pool: reference().optional().describe('Pool of a `tcp` listener; required there, refused for the others.'),
+  tlsRoutes: z
+    .array(tlsRoute)
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe(
+      'Of a `tls-passthrough` listener, required there: where TLS connections go, unopened. The most specific name wins.',
+    ),
+  mux: mux
+    .optional()
+    .describe(
+      'Of a `mux` listener, required there: listeners that take over, by the first bytes of a connection.',
+    ),
   proxyProtocol: proxyProtocol
     .optional()
     .describe('PROXY headers, version 1 or 2, that say which client a connection is from; without it, none.'),

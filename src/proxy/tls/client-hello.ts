@@ -8,6 +8,8 @@ const HANDSHAKE_HEADER = 4;
 const RECORD_LIMIT = 16_384;
 /** Bytes of the message; post-quantum key shares make about 2 KiB of it, OpenSSL takes about 128 KiB. */
 export const CLIENT_HELLO_LIMIT = 65_536;
+/** Records that it may be spread over: all of them are looked at again with each packet. */
+const RECORDS_LIMIT = 4096;
 
 const SERVER_NAME = 0;
 const STATUS_REQUEST = 5;
@@ -46,22 +48,26 @@ export function readClientHello(bytes: Buffer): ClientHello | 'more' | null {
 function handshakeMessage(bytes: Buffer): Buffer | 'more' | null {
   const fragments: Buffer[] = [];
   let have = 0;
+  let wanted = HANDSHAKE_HEADER;
   let position = 0;
   for (;;) {
     if (bytes.length > position && bytes[position] !== HANDSHAKE_RECORD) return null;
     if (bytes.length - position < RECORD_HEADER) return 'more';
     const length = bytes.readUInt16BE(position + 3);
     if (bytes[position + 1] !== 3 || length === 0 || length > RECORD_LIMIT) return null;
+    if (fragments.length === RECORDS_LIMIT) return null;
     const start = position + RECORD_HEADER;
     const fragment = bytes.subarray(start, Math.min(start + length, bytes.length));
+    if (have === 0 && fragment.length > 0 && fragment[0] !== CLIENT_HELLO) return null;
     fragments.push(fragment);
+    const before = have;
     have += fragment.length;
-    const first = fragments.length === 1 ? fragment : Buffer.concat(fragments);
-    if (first.length > 0 && first[0] !== CLIENT_HELLO) return null;
-    if (have >= HANDSHAKE_HEADER) {
-      const wanted = HANDSHAKE_HEADER + first.readUIntBE(1, 3);
+    if (before < HANDSHAKE_HEADER && have >= HANDSHAKE_HEADER) {
+      wanted += Buffer.concat(fragments).readUIntBE(1, 3);
       if (wanted > CLIENT_HELLO_LIMIT) return null;
-      if (have >= wanted) return first.subarray(HANDSHAKE_HEADER, wanted);
+    }
+    if (have >= HANDSHAKE_HEADER && have >= wanted) {
+      return Buffer.concat(fragments, have).subarray(HANDSHAKE_HEADER, wanted);
     }
     if (fragment.length < length) return 'more';
     position = start + length;
@@ -79,8 +85,12 @@ function parse(hello: Reader): ClientHello {
   let offersTls13 = false;
   let wantsStatus = false;
   const extensions = hello.empty ? hello : hello.vector(2);
+  const seen = new Set<number>();
   while (!extensions.empty) {
     const type = extensions.number(2);
+    // Two readers might take different ones (RFC 8446, section 4.2).
+    if (seen.has(type)) throw new RangeError('an extension comes twice');
+    seen.add(type);
     const data = extensions.vector(2);
     if (type === SERVER_NAME) serverName = hostName(data.vector(2));
     else if (type === STATUS_REQUEST) wantsStatus = data.number(1) === 1;

@@ -1,0 +1,150 @@
+// The first bytes of an accepted connection, read before it is known what its session will be.
+
+import net from 'node:net';
+import { PartialBytes } from '../../http1/partial-bytes.ts';
+import type { Deadline } from '../deadlines.ts';
+import type { SocketHandle } from '../wire/tcp-binding.ts';
+import type { WireContext } from '../wire/wire.ts';
+
+/** Why a connection came to nothing before its session: labels of the refusal counter, explained in docs/tcp.md. */
+export type OpeningFailure =
+  | 'proxy-missing'
+  | 'proxy-malformed'
+  | 'proxy-oversize'
+  | 'proxy-checksum'
+  | 'proxy-incomplete'
+  | 'proxy-timeout'
+  | 'hello-missing'
+  | 'hello-malformed'
+  | 'hello-oversize'
+  | 'hello-incomplete'
+  | 'hello-timeout'
+  | 'hello-no-route'
+  | 'first-bytes-unknown'
+  | 'first-bytes-incomplete'
+  | 'first-bytes-timeout'
+  | 'closed';
+
+/** How many of the bytes are used up, why the connection is refused, or that more bytes are needed to tell. */
+export type FirstBytesVerdict = number | OpeningFailure | 'more';
+
+/** Reads the first bytes of one connection, and keeps what it finds in them. */
+export interface FirstBytesReader {
+  /** From the first look at the connection until `late` is asked. */
+  readonly timeoutMs: number;
+  /** Why a connection is refused whose client ends its side too early. */
+  readonly incomplete: OpeningFailure;
+  /** Looks at `bytes[0, length)`, all that has come so far. */
+  read(bytes: Buffer, length: number): FirstBytesVerdict;
+  /** The time is over, and `length` bytes have come. `more` gives it `timeoutMs` again. */
+  late(length: number): FirstBytesVerdict;
+}
+
+export interface OpeningOwner {
+  /**
+   * The caller takes the handle, which is not reading.
+   * @param early what came behind the bytes that were used up
+   */
+  onOpened(early: Buffer | null): void;
+  /** The connection is closed; called once, and never after `onOpened`. */
+  onOpeningFailed(reason: OpeningFailure): void;
+}
+
+export class Opening implements Deadline {
+  dueAtMs = Number.POSITIVE_INFINITY;
+  filedTick = -1;
+  readonly #handle: SocketHandle;
+  readonly #reader: FirstBytesReader;
+  readonly #owner: OpeningOwner;
+  readonly #context: WireContext;
+  readonly #received = new PartialBytes();
+  readonly #socket: net.Socket;
+  #ended = false;
+
+  constructor(handle: SocketHandle, reader: FirstBytesReader, owner: OpeningOwner, context: WireContext) {
+    this.#handle = handle;
+    this.#reader = reader;
+    this.#owner = owner;
+    this.#context = context;
+    this.#socket = this.#listen();
+    this.#setDeadline();
+  }
+
+  /** Bytes from the socket, or those that another reader has left. */
+  receive(buffer: Buffer, length: number): void {
+    if (this.#ended) return;
+    this.#received.append(buffer, 0, length);
+    this.#follow(this.#reader.read(this.#received.bytes, this.#received.length));
+  }
+
+  onDeadline(): void {
+    const verdict = this.#reader.late(this.#received.length);
+    if (verdict === 'more') this.#setDeadline();
+    else this.#follow(verdict);
+  }
+
+  /** Ends it now: the listener is shut down. */
+  close(): void {
+    this.#fail('closed');
+  }
+
+  #setDeadline(): void {
+    this.#context.deadlines.set(this, this.#context.now() + this.#reader.timeoutMs);
+  }
+
+  #follow(verdict: FirstBytesVerdict): void {
+    if (typeof verdict === 'number') this.#open(verdict);
+    else if (verdict !== 'more') this.#fail(verdict);
+  }
+
+  #listen(): net.Socket {
+    const options: unknown = {
+      handle: this.#handle,
+      allowHalfOpen: true,
+      onread: {
+        buffer: this.#context.readBuffer,
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          this.receive(buffer as Buffer, length);
+          return true;
+        },
+      },
+    };
+    const socket = new net.Socket(options as net.SocketConstructorOpts);
+    socket.on('error', () => {});
+    socket.on('end', () => this.#fail(this.#reader.incomplete));
+    socket.on('close', () => this.#fail(this.#reader.incomplete));
+    return socket;
+  }
+
+  #open(used: number): void {
+    if (this.#ended) return;
+    this.#finish();
+    const { bytes, length } = this.#received;
+    const early = length > used ? Buffer.from(bytes.subarray(used, length)) : null;
+    this.#received.release();
+    // The socket has only been the handle's reader: without the handle it is garbage.
+    this.#handle.readStop();
+    this.#handle.reading = false;
+    (this.#socket as unknown as { _handle: SocketHandle | null })._handle = null;
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#owner.onOpened(early);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #fail(reason: OpeningFailure): void {
+    if (this.#ended) return;
+    this.#finish();
+    this.#received.release();
+    this.#socket.destroy();
+    this.#owner.onOpeningFailed(reason);
+  }
+
+  #finish(): void {
+    this.#ended = true;
+    this.#context.deadlines.clear(this);
+  }
+}
