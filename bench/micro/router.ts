@@ -43,7 +43,14 @@ const fresh = (text: string): string => Buffer.from(text, 'latin1').toString('la
 function measure(bench: Case, count: number): number {
   const routes = Array.from({ length: count }, (_, n) => {
     const [hostText, path] = bench.route(n);
-    return { name: `r${n}`, listeners: [], hosts: [host(hostText)], rules: [rule({ matches: [{ path }] })] };
+    return {
+      name: `r${n}`,
+      listeners: [],
+      hosts: [host(hostText)],
+      redirectToHttps: null,
+      hsts: null,
+      rules: [rule({ matches: [{ path }] })],
+    };
   });
   const router = createRouter(routes, 'web');
   const requests = Array.from({ length: Math.min(count, 64) }, (_, i) => {

@@ -1,14 +1,16 @@
 // What was written for pools becomes the model's pools, with `defaults` merged in.
 
-import type { DefaultsConfig, PoolConfig, SourceConfig } from '../model/config.ts';
+import type { DefaultsConfig, PoolConfig, PoolTls, SourceConfig } from '../model/config.ts';
 import type { Written } from './schema/root.ts';
 
 type WrittenPool = Written['pools'][number];
 type WrittenSource = WrittenPool['sources'][number];
+/** A path of the configuration as an absolute one. */
+export type Absolute = (path: string) => string;
 export type WrittenPoolOptions = Omit<WrittenPool, 'name' | 'sources'>;
 
-export function buildPool(pool: WrittenPool, defaults: DefaultsConfig): PoolConfig {
-  return buildPoolOptions(pool.name, pool.sources.map(buildSource), pool, defaults);
+export function buildPool(pool: WrittenPool, defaults: DefaultsConfig, absolute: Absolute): PoolConfig {
+  return buildPoolOptions(pool.name, pool.sources.map(buildSource), pool, defaults, absolute);
 }
 
 /** A pool from its parts: also the template of a rule's `service`, which has no sources. */
@@ -17,6 +19,7 @@ export function buildPoolOptions(
   sources: readonly SourceConfig[],
   options: WrittenPoolOptions,
   defaults: DefaultsConfig,
+  absolute: Absolute,
 ): PoolConfig {
   const { health, ejection, timeouts, connections } = options;
   return {
@@ -62,6 +65,21 @@ export function buildPoolOptions(
       perTarget: connections.perTarget,
     },
     proxyProtocol: options.proxyProtocol,
+    tls: options.tls === undefined || options.tls === null ? null : buildTls(options.tls, absolute),
+  };
+}
+
+function buildTls(tls: NonNullable<WrittenPoolOptions['tls']>, absolute: Absolute): PoolTls {
+  const { verify, ca, serverName, serverNameFromHost, cert, key } = tls;
+  return {
+    verify,
+    ca: ca === undefined ? null : absolute(ca),
+    serverName: serverName ?? null,
+    serverNameFromHost,
+    certificate:
+      cert === undefined || key === undefined
+        ? null
+        : { kind: 'files', cert: absolute(cert), key: absolute(key), ocsp: null },
   };
 }
 

@@ -1,27 +1,34 @@
 // What was written for routes becomes the model's routes, with `defaults` merged in.
 
 import type { ActionConfig, DefaultsConfig, RouteConfig, RuleConfig } from '../model/config.ts';
-import { buildPoolOptions } from './build-pool.ts';
+import { type Absolute, buildPoolOptions } from './build-pool.ts';
 import type { Written } from './schema/root.ts';
 
 type WrittenRoute = Written['routes'][number];
 type WrittenRule = WrittenRoute['rules'][number];
 
-export function buildRoute(route: WrittenRoute, defaults: DefaultsConfig): RouteConfig {
+export function buildRoute(route: WrittenRoute, defaults: DefaultsConfig, absolute: Absolute): RouteConfig {
   return {
     name: route.name,
     listeners: route.listeners,
     hosts: route.hosts,
-    rules: route.rules.map((rule, index) => buildRule(rule, `${route.name}/${index}`, defaults)),
+    redirectToHttps: route.redirectToHttps ?? null,
+    hsts: route.hsts ?? null,
+    rules: route.rules.map((rule, index) => buildRule(rule, `${route.name}/${index}`, defaults, absolute)),
   };
 }
 
-function buildRule(rule: WrittenRule, place: string, defaults: DefaultsConfig): RuleConfig {
+function buildRule(
+  rule: WrittenRule,
+  place: string,
+  defaults: DefaultsConfig,
+  absolute: Absolute,
+): RuleConfig {
   return {
     name: rule.name ?? null,
     matches: rule.matches,
     filters: rule.filters,
-    action: buildAction(rule, place, defaults),
+    action: buildAction(rule, place, defaults, absolute),
     timeouts: {
       responseHeaderMs: rule.timeouts?.responseHeader ?? null,
       streamIdleMs: rule.timeouts?.streamIdle ?? null,
@@ -37,10 +44,15 @@ function buildRule(rule: WrittenRule, place: string, defaults: DefaultsConfig): 
   };
 }
 
-function buildAction(rule: WrittenRule, place: string, defaults: DefaultsConfig): ActionConfig {
+function buildAction(
+  rule: WrittenRule,
+  place: string,
+  defaults: DefaultsConfig,
+  absolute: Absolute,
+): ActionConfig {
   const { service, redirect, respond } = rule;
   if (service !== undefined) {
-    const template = buildPoolOptions(place, [], service, defaults);
+    const template = buildPoolOptions(place, [], service, defaults, absolute);
     return { kind: 'service', cluster: service.cluster, service: service.name, port: service.port, template };
   }
   if (redirect !== undefined) {

@@ -24,8 +24,8 @@ export function buildConfig(written: Written, baseDirectory: string): Config {
   return {
     clusters: written.clusters.map((cluster) => buildCluster(cluster, absolute)),
     listeners: written.listeners.map((listener) => buildListener(listener, defaults, absolute)),
-    pools: written.pools.map((pool) => buildPool(pool, defaults)),
-    routes: written.routes.map((route) => buildRoute(route, defaults)),
+    pools: written.pools.map((pool) => buildPool(pool, defaults, absolute)),
+    routes: written.routes.map((route) => buildRoute(route, defaults, absolute)),
     admin: buildAdmin(written.admin, absolute),
     defaults,
     trustedProxies: written.trustedProxies,
@@ -130,6 +130,8 @@ function buildListener(
     underscores: listener.underscores,
     http2: listener.http2,
     forwarded: listener.forwarded,
+    redirectToHttps: listener.redirectToHttps ?? null,
+    hsts: listener.hsts ?? null,
   };
 }
 

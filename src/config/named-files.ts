@@ -3,7 +3,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import type { ClientAuthConfig, Config } from '../model/config.ts';
+import type { ClientAuthConfig, Config, PoolTls } from '../model/config.ts';
 import { EXPIRY_WARNING_MS, factsOf } from './certificate-pair.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
@@ -36,6 +36,11 @@ export async function checkNamedFiles(config: Config, places: Places, nowMs: num
       );
     }
   }
+  for (const { tls, place } of upstreamTls(config, places)) {
+    if (tls.ca !== null)
+      problems.push(...(await checkPem(tls.ca, [...place, 'ca'], 'CERTIFICATE', 'authority')));
+    if (tls.certificate !== null) problems.push(...(await checkPair(tls.certificate, place)));
+  }
   const { tokenFile } = config.admin;
   if (tokenFile !== null) {
     const token = await readText(tokenFile, ['admin', 'tokenFile'], 'token');
@@ -53,6 +58,24 @@ export async function checkNamedFiles(config: Config, places: Places, nowMs: num
     }
   }
   return { problems, warnings };
+}
+
+/** TLS to the targets of pools, and of the pools that a rule's `service` makes. */
+function upstreamTls(
+  config: Config,
+  places: Places,
+): readonly { readonly tls: PoolTls; readonly place: Path }[] {
+  const found: { tls: PoolTls; place: Path }[] = [];
+  for (const [index, { tls }] of config.pools.entries()) {
+    if (tls !== null) found.push({ tls, place: [...places.at('pools', index), 'tls'] });
+  }
+  for (const [route, { rules }] of config.routes.entries()) {
+    for (const [index, { action }] of rules.entries()) {
+      const tls = action.kind === 'service' ? action.template.tls : null;
+      if (tls !== null) found.push({ tls, place: [...places.rule(route, index), 'service', 'tls'] });
+    }
+  }
+  return found;
 }
 
 async function checkPair(

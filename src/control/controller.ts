@@ -29,6 +29,7 @@ import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts
 import type { Drain } from './targets/drains.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
 import { Material } from './tls/material.ts';
+import { ProbeTls } from './tls/probe-tls.ts';
 import { type KeptTicketKeys, TicketRotation } from './tls/ticket-rotation.ts';
 
 export interface ControllerOptions {
@@ -84,6 +85,7 @@ export class Controller {
   #loaded: Loaded | null = null;
   readonly #tickets: TicketRotation;
   readonly #material: Material;
+  readonly #probeTls = new ProbeTls(() => this.#material.secrets);
   #cancelRotation: () => void = () => {};
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
@@ -124,7 +126,11 @@ export class Controller {
       random: Math.random,
       defer: setImmediate,
       log: this.#log,
-      prober: createProber({ clock: this.#clock, monotonic }),
+      prober: createProber({
+        clock: this.#clock,
+        monotonic,
+        tlsOptions: (tls, host, hostHeader) => this.#probeTls.options(tls, host, hostHeader),
+      }),
       firstVersion: start.version + 1,
       // Workers serve what an earlier controller published: nothing empty may replace it.
       ...(start.version > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
@@ -192,7 +198,10 @@ export class Controller {
       {
         clock: this.#clock,
         log: this.#log,
-        onChange: () => this.#publishSecrets(),
+        onChange: () => {
+          this.#probeTls.changed();
+          this.#publishSecrets();
+        },
         onResult: (certificate, result) => this.#meters.certificateChanged(certificate, result),
       },
       kept?.secrets ?? null,
@@ -270,6 +279,7 @@ export class Controller {
     const { config } = loaded;
     this.#loaded = loaded;
     this.#material.setConfig(config, loaded.secrets);
+    this.#probeTls.changed();
     this.#takeSecrets();
     this.#keep();
     this.#options.setLogLevel(config.log.level);

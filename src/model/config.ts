@@ -74,6 +74,10 @@ export interface ListenerConfig {
   readonly http2: Http2Config;
   /** Add a `Forwarded` field (RFC 7239) beside `X-Forwarded-*`. Default false. */
   readonly forwarded: boolean;
+  /** `http` only: every request is redirected; null routes them. */
+  readonly redirectToHttps: HttpsRedirect | null;
+  /** `https` only: value of Strict-Transport-Security on answers of its routes; null sends none. */
+  readonly hsts: string | null;
 }
 
 /** HTTP/2 on a listener: by ALPN over TLS, by its preface without. */
@@ -119,6 +123,12 @@ export interface MuxConfig {
   readonly default: string | null;
   /** A client that has said nothing for this long waits for an SSH server's banner. Default 300 ms. */
   readonly silenceMs: number;
+}
+
+export interface HttpsRedirect {
+  /** Null is 443. */
+  readonly port: number | null;
+  readonly status: 301 | 302 | 307 | 308;
 }
 
 /** Who may say in a PROXY header (HAProxy's proxy-protocol.txt) which client a connection is from. */
@@ -309,6 +319,22 @@ export interface PoolConfig {
   readonly connections: UpstreamLimits;
   /** Null sends none. */
   readonly proxyProtocol: ProxyProtocolOut | null;
+  /** Null speaks without TLS. */
+  readonly tls: PoolTls | null;
+}
+
+/** TLS to the targets of a pool. */
+export interface PoolTls {
+  /** The target's certificate must be good, and for the name or address. Default true. */
+  readonly verify: boolean;
+  /** PEM file of the authorities whose certificates are good; null takes those that come with Node. Absolute. */
+  readonly ca: string | null;
+  /** The name asked for (SNI) and verified; null takes the target's own name, or its address without SNI. */
+  readonly serverName: string | null;
+  /** The host of the request as it is sent takes the place of `serverName`. Default false. */
+  readonly serverNameFromHost: boolean;
+  /** Shown to targets that ask for a certificate; null shows none. */
+  readonly certificate: Extract<CertificateSource, { readonly kind: 'files' }> | null;
 }
 
 export interface PoolTimeouts {
@@ -344,6 +370,10 @@ export interface RouteConfig {
   /** Listener names; empty means every http and https listener. */
   readonly listeners: readonly string[];
   readonly hosts: readonly HostPattern[];
+  /** On http listeners its requests are redirected; null routes them. */
+  readonly redirectToHttps: HttpsRedirect | null;
+  /** Value of Strict-Transport-Security on https listeners; null takes the listener's. */
+  readonly hsts: string | null;
   readonly rules: readonly RuleConfig[];
 }
 

@@ -64,6 +64,18 @@ export const FAILURES = {
     'The target did not accept a connection in time.',
   ),
   'connect-failed': upstream(502, 'always', 'destination_ip_unroutable', 'The target could not be reached.'),
+  'tls-handshake-failed': upstream(
+    502,
+    'always',
+    'tls_protocol_error',
+    'The TLS handshake with the target failed.',
+  ),
+  'certificate-invalid': upstream(
+    502,
+    'always',
+    'tls_certificate_error',
+    'The certificate of the target is not acceptable.',
+  ),
   'upstream-reset': upstream(
     502,
     'replayable',

@@ -6,11 +6,13 @@ import type {
   FilterConfig,
   HeaderValue,
   HostPattern,
+  HttpsRedirect,
   ListenerConfig,
   MatchConfig,
   PathRewrite,
   PolicyConfig,
   PoolTimeouts,
+  PoolTls,
   ProxyProtocolOut,
   RetryConfig,
   RuleTimeouts,
@@ -84,12 +86,15 @@ export interface SnapshotPool {
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
   readonly proxyProtocol: ProxyProtocolOut | null;
+  readonly tls: PoolTls | null;
 }
 
 export interface SnapshotRoute {
   readonly name: string;
   readonly listeners: readonly string[];
   readonly hosts: readonly HostPattern[];
+  readonly redirectToHttps: HttpsRedirect | null;
+  readonly hsts: string | null;
   readonly rules: readonly SnapshotRule[];
 }
 

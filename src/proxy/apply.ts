@@ -3,12 +3,15 @@
 import { checkPolicy } from '../balance/check-policy.ts';
 import { HashTables } from '../balance/hash-tables.ts';
 import { createPoolPicker } from '../balance/pool-picker.ts';
+import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
 import type { Snapshot, SnapshotPool } from '../model/snapshot.ts';
 import type { Deadlines } from './deadlines.ts';
 import { TrustedProxies } from './http/forwarded.ts';
+import { routesOn } from './router/https.ts';
 import { createRouter, type Router } from './router/router.ts';
 import { compileRules } from './router/rules.ts';
 import type { Runtime } from './runtime.ts';
+import { UpstreamTls } from './tls/upstream-tls.ts';
 import { membersOf } from './upstream/members.ts';
 import { type BuiltPool, Pool, type PoolContext } from './upstream/pool.ts';
 import type { PoolLife } from './upstream/pool-life.ts';
@@ -33,6 +36,8 @@ export class Applier {
   readonly #context: ApplyContext;
   /** Hash tables outlive snapshots: a change of health moves no row. */
   readonly #tables = new HashTables();
+  /** Of the runtime in force. */
+  #secrets: Secrets = NO_SECRETS;
   #frame: Frame | null = null;
   #pools: ReadonlyMap<string, Pool> = new Map();
   /** Of pools that are not configured any more, with flows on their targets. */
@@ -49,10 +54,11 @@ export class Applier {
    * honoured. What did not change is taken over, and members and pickers are made when a pool is used: what could
    * go wrong with them is looked at here.
    */
-  apply(snapshot: Snapshot): Runtime {
+  apply(snapshot: Snapshot, secrets: Secrets): Runtime {
     const frame = this.#frameOf(snapshot);
-    const pools = snapshot.pools.map((config) => this.#poolOf(config, snapshot));
+    const pools = snapshot.pools.map((config) => this.#poolOf(config, snapshot, secrets));
     const poolsByName = new Map(pools.map((pool) => [pool.name, pool]));
+    this.#secrets = secrets;
     this.#frame = frame;
     this.#commit(poolsByName);
     const { routers, trustedProxies } = frame;
@@ -93,14 +99,17 @@ export class Applier {
     const routers = new Map<string, Router>();
     for (const listener of snapshot.listeners) {
       if (listener.protocol !== 'http' && listener.protocol !== 'https') continue;
-      routers.set(listener.name, createRouter(snapshot.routes, listener.name, rules));
+      const routes = routesOn(listener, snapshot.routes);
+      const own = routes === snapshot.routes ? rules : compileRules(routes);
+      routers.set(listener.name, createRouter(routes, listener.name, own));
     }
     return { snapshot, routers, trustedProxies: new TrustedProxies(snapshot.trustedProxies) };
   }
 
-  #poolOf(config: SnapshotPool, snapshot: Snapshot): Pool {
+  #poolOf(config: SnapshotPool, snapshot: Snapshot, secrets: Secrets): Pool {
     const before = this.#pools.get(config.name);
-    if (before !== undefined && before.config.checksum === config.checksum) return before;
+    const upstreamTls = this.#upstreamTlsOf(config, before, secrets);
+    if (before?.config.checksum === config.checksum && before.tls === upstreamTls) return before;
     const sets = config.groups.map(({ hostSet }) => {
       const set = snapshot.hostSets[hostSet];
       if (set === undefined) throw new RangeError(`pool ${config.name} has no host set ${hostSet}`);
@@ -108,7 +117,19 @@ export class Applier {
     });
     if (before?.config.settings !== config.settings) checkPolicy(config.policy);
     const { pools, deadlines } = this.#context;
-    return new Pool(config, sets, before?.life ?? null, this.#build, pools, deadlines);
+    return new Pool(config, sets, before?.life ?? null, this.#build, upstreamTls, pools, deadlines);
+  }
+
+  /** The one before where nothing of it changed: sessions and connections that were made with it stay good. */
+  #upstreamTlsOf(
+    { tls, settings }: SnapshotPool,
+    before: Pool | undefined,
+    secrets: Secrets,
+  ): UpstreamTls | null {
+    if (tls === null) return null;
+    const known = before?.tls ?? null;
+    if (known !== null && secrets === this.#secrets && before?.config.settings === settings) return known;
+    return known?.key === UpstreamTls.keyOf(tls, secrets) ? known : new UpstreamTls(tls, secrets);
   }
 
   readonly #build = (pool: Pool): BuiltPool => {

@@ -13,7 +13,7 @@ import { SentRequest } from './http/sent-request.ts';
 import { rewritePath } from './router/filters.ts';
 import { render } from './router/template.ts';
 import type { TunnelLimits } from './tunnel.ts';
-import { Attempts, type Connect } from './upstream/attempts.ts';
+import { Attempts } from './upstream/attempts.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
@@ -42,8 +42,6 @@ export interface ForwardingOwner {
   /** An answer has begun and cannot be completed. */
   onCut(code: FailureCode): void;
 }
-
-const connectStream: Connect<StreamDial> = (pool, target, user, reuse) => pool.connect(target, user, reuse);
 
 /** Reused for every request of an exchange. */
 export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
@@ -77,7 +75,9 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#session = session;
     this.#context = context;
     this.#facts = facts;
-    this.#attempts = new Attempts(context, connectStream);
+    this.#attempts = new Attempts<StreamDial>(context, (pool, target, user, reuse) =>
+      pool.connect(target, user, reuse, pool.tls === null ? '' : this.#sentHost()),
+    );
   }
 
   /** Forgets the request before. */
@@ -181,6 +181,14 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
       edits: filters.request,
       captures,
     };
+  }
+
+  /** The host that the target is told, lower case, without port and final dot. */
+  #sentHost(): string {
+    const { match, view } = this.#facts;
+    const { host } = match.rule!.filters;
+    const sent = host === null ? view.head.host : render(host, match.captures).toLowerCase();
+    return sent.replace(/(:\d*)?$/, '').replace(/\.$/, '');
   }
 
   onRequestBody(buffer: Buffer, start: number, end: number): void {

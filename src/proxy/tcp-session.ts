@@ -181,7 +181,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
 }
 
 const connectBytes: Connect<UpstreamConnection> = (pool, target, user, reuse) =>
-  pool.connect(target, user, reuse);
+  pool.connect(target, user, reuse, '');
 
 /** A tcp flow has nothing but its client's address to hash. */
 function flowOf(clientAddress: string): FlowFacts {

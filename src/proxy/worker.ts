@@ -77,6 +77,8 @@ export class Worker {
   /** The last snapshot that came, which the next difference begins from, also when it could not be honoured. */
   #decoded: Snapshot | null = null;
   #secrets: Secrets = NO_SECRETS;
+  /** Those that the TLS in force was built with. */
+  #tlsSecrets: Secrets = NO_SECRETS;
   #accessLog: AccessLog | null = null;
   #accessLogKey = '';
   #reportTimer: NodeJS.Timeout | null = null;
@@ -242,12 +244,13 @@ export class Worker {
       const tls = this.#buildTls(snapshot);
       const opened = this.#draining ? NO_LISTENERS : this.#openListeners(snapshot);
       try {
-        this.#runtime = this.#applier.apply(snapshot);
+        this.#runtime = this.#applier.apply(snapshot, this.#secrets);
       } catch (error) {
         for (const listener of opened.values()) listener.stopAccepting();
         throw error;
       }
       this.#tls = tls;
+      this.#tlsSecrets = this.#secrets;
       this.#ticketKeys.set(this.#secrets.ticketKeys);
       this.#applyAccessLog(snapshot);
       if (!this.#draining) this.#applyListeners(snapshot, opened);
@@ -276,11 +279,13 @@ export class Worker {
     for (const config of snapshot.listeners) {
       if (config.tls === null) continue;
       const before = this.#tls.get(config.name);
+      // Most snapshots are about targets: then both are the objects that they were, and nothing is hashed.
+      const isSame =
+        (secrets === this.#tlsSecrets && before?.config === config) ||
+        before?.key === ListenerTls.keyOf(config, secrets);
       built.set(
         config.name,
-        before?.key === ListenerTls.keyOf(config, secrets)
-          ? before
-          : new ListenerTls(config, secrets, this.#ticketKeys),
+        before !== undefined && isSame ? before : new ListenerTls(config, secrets, this.#ticketKeys),
       );
     }
     return built;

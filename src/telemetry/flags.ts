@@ -21,6 +21,8 @@ export const FLAGS = {
   'connect-refused': 'UF',
   'connect-timeout': 'UF',
   'connect-failed': 'UF',
+  'tls-handshake-failed': 'UF',
+  'certificate-invalid': 'UF',
   'upstream-reset': 'UC',
   'target-lost': 'UC',
   'upstream-protocol': 'UP',

@@ -48,6 +48,8 @@ test('the least configuration carries every default', () => {
         underscores: 'drop',
         http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
         forwarded: false,
+        redirectToHttps: null,
+        hsts: null,
       },
     ],
     pools: [
@@ -84,6 +86,7 @@ test('the least configuration carries every default', () => {
         timeouts: POOL_TIMEOUTS,
         connections: { idlePerTarget: 64, idleMs: 55_000, requests: 10_000, ageMs: 600_000, perTarget: 4096 },
         proxyProtocol: null,
+        tls: null,
       },
     ],
     routes: [
@@ -91,6 +94,8 @@ test('the least configuration carries every default', () => {
         name: 'all',
         listeners: [],
         hosts: [{ kind: 'any', text: '*' }],
+        redirectToHttps: null,
+        hsts: null,
         rules: [
           {
             name: null,

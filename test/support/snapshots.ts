@@ -54,6 +54,8 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
     underscores: 'drop',
     http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
     forwarded: false,
+    redirectToHttps: null,
+    hsts: null,
     ...over,
   };
 }
@@ -115,6 +117,7 @@ export function snapshotOf(shape: {
       },
       connections: { idlePerTarget: 64, idleMs: 55_000, requests: 0, ageMs: 0, perTarget: 4096 },
       proxyProtocol: null,
+      tls: null,
       ...over,
     };
   });
@@ -132,7 +135,15 @@ export function snapshotOf(shape: {
 }
 
 export function route(rules: readonly SnapshotRule[], over: Partial<SnapshotRoute> = {}): SnapshotRoute {
-  return { name: 'route', listeners: [], hosts: [{ kind: 'any', text: '*' }], rules, ...over };
+  return {
+    name: 'route',
+    listeners: [],
+    hosts: [{ kind: 'any', text: '*' }],
+    redirectToHttps: null,
+    hsts: null,
+    rules,
+    ...over,
+  };
 }
 
 export function rule(

@@ -79,6 +79,20 @@ function checkTls(context: CheckContext, listener: ListenerConfig, place: Path):
       'cluster',
     ]);
   }
+  if (listener.redirectToHttps !== null && listener.protocol !== 'http') {
+    const message = `the ${listener.protocol} listener ${quote(listener.name)} cannot redirect to https`;
+    problem(
+      [...place, 'redirectToHttps'],
+      'redirect-unexpected',
+      message,
+      'Remove it, or use protocol: http.',
+      'key',
+    );
+  }
+  if (listener.hsts !== null && listener.protocol !== 'https') {
+    const message = `the ${listener.protocol} listener ${quote(listener.name)} cannot send Strict-Transport-Security`;
+    problem([...place, 'hsts'], 'hsts-unexpected', message, 'Set it on the https listener.', 'key');
+  }
   if (listener.protocol === 'https' && listener.tls === null) {
     problem(
       place,
@@ -121,6 +135,46 @@ function checkPools(context: CheckContext): void {
       }
     }
     checkSourceWeights(context, pool, place);
+    checkUpstreamTls(context, pool, place);
+  }
+}
+
+function checkUpstreamTls(
+  { problem, warning }: CheckContext,
+  { name, tls, sources, proxyProtocol }: PoolConfig,
+  place: Path,
+): void {
+  if (tls === null) {
+    return;
+  }
+  if (proxyProtocol !== null) {
+    problem(
+      [...place, 'tls'],
+      'tls-proxy-protocol',
+      `the pool ${quote(name)} has tls and proxyProtocol: no PROXY header can be sent before TLS yet`,
+      'Keep one of them.',
+      'key',
+    );
+  }
+  if (!tls.verify) {
+    warning(
+      [...place, 'tls', 'verify'],
+      'tls-unverified',
+      `the targets of the pool ${quote(name)} are not verified: anybody in between can read and answer`,
+      'Remove verify, and name their authority with ca.',
+    );
+  } else if (
+    tls.serverName === null &&
+    !tls.serverNameFromHost &&
+    sources.some(({ kind }) => kind === 'service')
+  ) {
+    warning(
+      [...place, 'tls'],
+      'tls-address',
+      `the certificates of the pool ${quote(name)} must be good for the addresses of nodes`,
+      'Set serverName to a name that they have, or serverNameFromHost.',
+      'key',
+    );
   }
 }
 

@@ -31,7 +31,12 @@ export function checkUnused(context: CheckContext): void {
   const forAll = config.routes.some(({ listeners }) => listeners.length === 0);
   const named = new Set(config.routes.flatMap(({ listeners }) => listeners));
   for (const [index, listener] of config.listeners.entries()) {
-    if (http.includes(listener) && !forAll && !named.has(listener.name)) {
+    if (
+      http.includes(listener) &&
+      listener.redirectToHttps === null &&
+      !forAll &&
+      !named.has(listener.name)
+    ) {
       warning(
         [...places.at('listeners', index), 'name'],
         'listener-unused',

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseServerName } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { parseBind, parseCidr, parseSecretName } from '../values.ts';
+import { hsts, redirectToHttps } from './https.ts';
 import { duration, exactlyOne, filePath, integer, name, reference, refuse, size, text } from './scalars.ts';
 
 const limitFields = {
@@ -210,6 +211,14 @@ export const listenerSchema = z.strictObject({
   ),
   protocol: z.enum(['http', 'https', 'tcp', 'tls-passthrough', 'mux']).describe('What is spoken on it.'),
   tls: tls.optional().describe('Certificates; required for `https`, refused for the others.'),
+  redirectToHttps: redirectToHttps
+    .optional()
+    .describe('`http` only: every request is sent to https. `true`, or a map with its options.'),
+  hsts: hsts
+    .optional()
+    .describe(
+      '`https` only: answers of its routes carry `Strict-Transport-Security`. `true`, or a map with its options.',
+    ),
   pool: reference().optional().describe('Pool of a `tcp` listener; required there, refused for the others.'),
   tlsRoutes: z
     .array(tlsRoute)

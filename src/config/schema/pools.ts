@@ -8,6 +8,7 @@ import { policySchema } from './policy.ts';
 import {
   duration,
   exactlyOne,
+  filePath,
   hostName,
   integer,
   name,
@@ -212,6 +213,46 @@ const proxyProtocol = z
       typeof written === 'string' ? { version: written, send: [], checksum: false } : written;
     return { version: version === 'v1' ? 1 : 2, facts: send, checksum };
   });
+const tlsMap = z
+  .strictObject({
+    verify: z
+      .boolean()
+      .default(true)
+      .describe("Whether the target's certificate must be good, and for its name or address."),
+    ca: filePath()
+      .optional()
+      .describe(
+        'PEM file: the authorities whose certificates are good; without it, those that come with Node.',
+      ),
+    serverName: hostName()
+      .optional()
+      .describe(
+        "Name that is asked for (SNI) and verified; without it, the target's own name, or its address without SNI.",
+      ),
+    serverNameFromHost: z
+      .boolean()
+      .default(false)
+      .describe('Ask for the host of each request, as it is sent on, in place of `serverName`.'),
+    cert: filePath()
+      .optional()
+      .describe('PEM file: a certificate for targets that ask for one, then its chain.'),
+    key: filePath().optional().describe('PEM file: the private key of that certificate.'),
+  })
+  .superRefine((written, ctx) => {
+    for (const [one, other] of [
+      ['cert', 'key'],
+      ['key', 'cert'],
+    ] as const) {
+      if (written[one] !== undefined && written[other] === undefined) {
+        refuse(ctx, new Refusal('missing', `${one} needs ${other}`, `Add ${other}: FILE.`), [one]);
+      }
+    }
+  });
+
+const poolTls = z.union([z.boolean(), tlsMap]).transform((written): z.output<typeof tlsMap> | null => {
+  if (written === false) return null;
+  return written === true ? { verify: true, serverNameFromHost: false } : written;
+});
 
 /** What a pool has beside its name and sources; a rule's `service` takes the same. */
 export const poolOptions = {
@@ -244,6 +285,11 @@ export const poolOptions = {
   proxyProtocol: proxyProtocol
     .prefault('off')
     .describe('PROXY header that begins each connection to a target, or a map with its options.'),
+  tls: poolTls
+    .optional()
+    .describe(
+      'TLS to the targets, HTTP probes included: `true`, or a map with its options; without it, none.',
+    ),
 };
 
 export const poolSchema = z.strictObject({

@@ -6,6 +6,7 @@ import { parseHostPattern } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { parseMethod, parseServiceName } from '../values.ts';
 import { filterSchema, headerMap, pathRewrite } from './filters.ts';
+import { hsts, redirectToHttps } from './https.ts';
 import { poolOptions, ruleTimeouts } from './pools.ts';
 import {
   exactlyOne,
@@ -248,6 +249,14 @@ export const routeSchema = z.strictObject({
     .max(1000)
     .describe(
       'Exact names, `*.example.com` (one or more labels), `{capture}.example.com` (one label), or `*`.',
+    ),
+  redirectToHttps: redirectToHttps
+    .optional()
+    .describe('On http listeners its requests are sent to https. `true`, or a map with its options.'),
+  hsts: hsts
+    .optional()
+    .describe(
+      'On https listeners its answers carry `Strict-Transport-Security`. `true`, or a map with its options; without it, as the listener says.',
     ),
   rules: z.array(rule).min(1).max(1000).describe("In HTTPRoute's precedence, then in order."),
 });

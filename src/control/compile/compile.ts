@@ -118,10 +118,8 @@ function compileRoutes(
     if (found === undefined) throw new RangeError(`no pool is named ${name}`);
     return found;
   };
-  const routes = config.routes.map(({ name, listeners, hosts, rules }) => ({
-    name,
-    listeners,
-    hosts,
+  const routes = config.routes.map(({ rules, ...route }) => ({
+    ...route,
     rules: rules.map(({ action, ...rule }) => ({
       ...rule,
       action: compileAction(action, services, indexOf),
@@ -203,6 +201,7 @@ function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
     timeouts,
     connections,
     proxyProtocol,
+    tls,
   } = config;
   const settings = {
     policy,
@@ -214,6 +213,7 @@ function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
     timeouts,
     connections,
     proxyProtocol,
+    tls,
   };
   const text = createHash('sha256')
     .update(JSON.stringify([config.name, settings]))

@@ -3,6 +3,8 @@
 /** Version of the PROXY header that comes first and says that the connection is our own; null sends none. */
 export type ProbeHeader = 1 | 2 | null;
 
+import type { PoolTls } from '../../model/config.ts';
+
 /** What is probed and how. `host` is an address or a DNS name, never in brackets. */
 export type ProbeTarget =
   | {
@@ -15,6 +17,8 @@ export type ProbeTarget =
       /** Inclusive ranges that count as success. */
       readonly statuses: readonly (readonly [number, number])[];
       readonly proxyProtocol?: ProbeHeader;
+      /** TLS of the pool; null asks without. */
+      readonly tls: PoolTls | null;
     }
   /** `tcp`: connect. `ssh`: identification line of RFC 4253, section 4.2. `kube-proxy`: `/healthz`. */
   | {

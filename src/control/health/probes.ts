@@ -1,7 +1,10 @@
 // Owns the single probe: one connection, one question, one verdict within a deadline, and nothing left open.
 
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+import type { PoolTls } from '../../model/config.ts';
 import { NO_FACTS } from '../../proxy-protocol/header.ts';
 import { writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
@@ -16,7 +19,11 @@ export interface ProberOptions {
   readonly clock: Clock;
   /** Monotonic milliseconds, for durations. */
   readonly monotonic: () => number;
+  /** TLS of a pool's connections; see `ProbeTls.options`. */
+  readonly tlsOptions: TlsOptions;
 }
+
+export type TlsOptions = (tls: PoolTls, host: string, hostHeader: string | null) => ConnectionOptions;
 
 /**
  * Runs one probe. `onResult` is called exactly once, as soon as the verdict is in; the promise never rejects and
@@ -32,7 +39,7 @@ export type Prober = (
 ) => Promise<void>;
 
 /** Builds the prober over real sockets: a new connection for each probe, so that kube-proxy chooses anew as for a client. */
-export function createProber({ clock, monotonic }: ProberOptions): Prober {
+export function createProber({ clock, monotonic, tlsOptions }: ProberOptions): Prober {
   return (target, timeoutMs, signal, onResult) =>
     new Promise((resolve) => {
       const startedMs = monotonic();
@@ -61,7 +68,7 @@ export function createProber({ clock, monotonic }: ProberOptions): Prober {
         resolve();
       };
       try {
-        cut = start(target, { settle, closed });
+        cut = start(target, { settle, closed }, tlsOptions);
       } catch (error) {
         // A path or a host field that HTTP does not allow: reported as the result, as any other failure.
         settle(failed('nonsense', error instanceof Error ? error.message : 'not a request'));
@@ -76,22 +83,22 @@ export function createProber({ clock, monotonic }: ProberOptions): Prober {
 /** Ends a probe's socket at once. */
 type Cut = () => void;
 
-function start(target: ProbeTarget, end: ProbeEnd): Cut {
+function start(target: ProbeTarget, end: ProbeEnd, tlsOptions: TlsOptions): Cut {
   switch (target.kind) {
     case 'tcp':
       return tcpProbe(target, end);
     case 'ssh':
       return identificationProbe(target.host, target.port, localHeader(target.proxyProtocol), end);
     case 'http':
-      return httpProbe(target, target.path, target.hostHeader, end, (status) =>
+      return httpProbe(target, target.path, target.hostHeader, end, tlsOptions, (status) =>
         target.statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status),
       );
     case 'kube-proxy':
-      return httpProbe(target, '/healthz', null, end, (status) =>
+      return httpProbe(target, '/healthz', null, end, tlsOptions, (status) =>
         status === 200 ? passed() : answered(status),
       );
     case 'health-check-node-port':
-      return httpProbe(target, '/', null, end, judgeHealthCheckNodePort);
+      return httpProbe(target, '/', null, end, tlsOptions, judgeHealthCheckNodePort);
   }
 }
 
@@ -131,22 +138,24 @@ function after(header: Buffer): (options: http.ClientRequestArgs) => net.Socket 
 type Judge = (status: number, headers: http.IncomingHttpHeaders, body: string) => Verdict;
 
 function httpProbe(
-  {
-    host,
-    port,
-    proxyProtocol,
-  }: { readonly host: string; readonly port: number; readonly proxyProtocol?: ProbeHeader },
+  target: ProbeTarget,
   path: string,
   hostHeader: string | null,
   end: ProbeEnd,
+  tlsOptions: TlsOptions,
   judge: Judge,
 ): Cut {
   const needsBody = judge === judgeHealthCheckNodePort;
   const headers: Record<string, string> = { 'user-agent': 'portico-probe', connection: 'close' };
   if (hostHeader !== null) headers['host'] = hostHeader;
+  const { host, port } = target;
+  const { proxyProtocol = null, tls = null } = target.kind === 'http' ? target : {};
   const header = localHeader(proxyProtocol);
   const options = { host, port, path, headers, agent: false, maxHeaderSize: 16 * 1024 } as const;
-  const request = http.request(header === null ? options : { ...options, createConnection: after(header) });
+  const request =
+    tls !== null
+      ? https.request({ ...tlsOptions(tls, host, hostHeader), ...options })
+      : http.request(header === null ? options : { ...options, createConnection: after(header) });
   request.once('error', (error) => {
     end.settle(fromError(error));
   });

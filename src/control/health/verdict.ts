@@ -36,12 +36,15 @@ const UNREACHABLE = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+/** OpenSSL's handshake errors and verification codes, and Node's own. */
+const TLS_CODE = /^EPROTO$|^ERR_(?:SSL|TLS)_|CERT|UNABLE_TO_|CRL|INVALID_CA|INVALID_PURPOSE/;
+
 /** Sorts a socket or parser error into a failure. */
 export function fromError(error: Error): Verdict {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   if (code === 'ECONNREFUSED') return failed('refused', code);
   if (code === 'ETIMEDOUT') return failed('timeout', code);
   if (UNREACHABLE.has(code)) return failed('unreachable', code);
-  if (code.startsWith('HPE_')) return failed('nonsense', code);
+  if (code.startsWith('HPE_') || TLS_CODE.test(code)) return failed('nonsense', code);
   return failed('closed', code);
 }

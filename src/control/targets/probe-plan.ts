@@ -1,6 +1,6 @@
 // Owns which probes the targets need: keys made from content, so that equal probes are run once.
 
-import type { HealthConfig, KubeProxyConfig, ProbeConfig } from '../../model/config.ts';
+import type { HealthConfig, KubeProxyConfig, PoolConfig, ProbeConfig } from '../../model/config.ts';
 import type { ProbeHeader, ProbeTarget } from '../health/probe-result.ts';
 import type { ProbeSpec } from '../health/scheduler.ts';
 import { type Candidate, identityOf } from './derive.ts';
@@ -18,7 +18,7 @@ export interface ProbeKeys {
   readonly healthCheckNodePort: string;
 }
 
-/** @param healthText `JSON.stringify` of the pool's health configuration */
+/** @param healthText `JSON.stringify` of the pool's health configuration and TLS */
 export function probeKeys(
   identity: string,
   candidate: Candidate,
@@ -80,13 +80,18 @@ export function planShared(
   return specs;
 }
 
-export interface PoolProbing {
+/** What is spoken to the pool's targets before HTTP. */
+interface Spoken {
+  readonly proxyProtocol: ProbeHeader;
+  readonly tls: PoolConfig['tls'];
+}
+
+export interface PoolProbing extends Spoken {
   readonly health: HealthConfig | null;
   readonly healthText: string;
   readonly unknown: 'serve' | 'hold';
   readonly healthCheckNodePort: number;
   readonly kubeProxy: KubeProxyConfig | null;
-  readonly proxyProtocol: ProbeHeader;
 }
 
 /** The probes of a table of its own: the pool's, proofs for what waits or is held, and healthCheckNodePort. */
@@ -94,8 +99,7 @@ export function planTargets(table: TargetTable, probing: PoolProbing): readonly 
   const specs = planKubeProxy(table, probing.kubeProxy);
   for (const entry of table.entries.values()) {
     const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
-    if (probing.health !== null)
-      specs.push(poolSpec(keys.pool, entry, probing.health, probing.proxyProtocol));
+    if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health, probing));
     else if (needsProof(entry, probing.unknown))
       specs.push(proofSpec(keys.proof, entry.candidate.address, entry.port, probing.proxyProtocol));
     if (probing.healthCheckNodePort !== 0) {
@@ -110,22 +114,18 @@ function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
   return waits || entry.hold !== null;
 }
 
-function poolSpec(
-  key: string,
-  entry: TargetEntry,
-  health: HealthConfig,
-  proxyProtocol: ProbeHeader,
-): ProbeSpec {
+function poolSpec(key: string, entry: TargetEntry, health: HealthConfig, spoken: Spoken): ProbeSpec {
   const { intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall } = health;
-  const target = poolTarget(health.probe, entry.candidate.address, entry.port, proxyProtocol);
+  const target = poolTarget(health.probe, entry.candidate.address, entry.port, spoken);
   const urgent = entry.state === 'filling';
   return { key, target, intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall, urgent };
 }
 
-function poolTarget(probe: ProbeConfig, host: string, port: number, proxyProtocol: ProbeHeader): ProbeTarget {
+function poolTarget(probe: ProbeConfig, host: string, port: number, spoken: Spoken): ProbeTarget {
+  const { proxyProtocol, tls } = spoken;
   if (probe.kind !== 'http') return { kind: probe.kind, host, port, proxyProtocol };
   const { path, host: hostHeader, statuses } = probe;
-  return { kind: 'http', host, port, path, hostHeader, statuses, proxyProtocol };
+  return { kind: 'http', host, port, path, hostHeader, statuses, proxyProtocol, tls };
 }
 
 function proofSpec(key: string, host: string, port: number, proxyProtocol: ProbeHeader): ProbeSpec {

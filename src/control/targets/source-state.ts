@@ -62,8 +62,8 @@ function nodesOnlyIn(one: TargetTable, other: TargetTable): readonly string[] {
 }
 
 /** Two pools with equal texts share the probes of equal targets. */
-function probedText({ health, proxyProtocol }: PoolConfig): string {
-  return JSON.stringify([health, proxyProtocol?.version ?? null]);
+function probedText({ health, proxyProtocol, tls }: PoolConfig): string {
+  return JSON.stringify([health, proxyProtocol?.version ?? null, tls]);
 }
 
 /** One source of one pool. The engine owns and changes it. */

@@ -253,7 +253,15 @@ export class TargetBook {
     state.planned = [table, config, kubeProxy, healthCheckNodePort];
     const { health, unknown } = config;
     const proxyProtocol = config.proxyProtocol?.version ?? null;
-    const probing = { health, healthText, unknown, healthCheckNodePort, kubeProxy, proxyProtocol };
+    const probing = {
+      tls: config.tls,
+      health,
+      healthText,
+      unknown,
+      healthCheckNodePort,
+      kubeProxy,
+      proxyProtocol,
+    };
     this.#options.setProbes(state.id, planTargets(table, probing));
   }
 

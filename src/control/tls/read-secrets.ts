@@ -1,7 +1,7 @@
 // Certificates, keys, authorities and revocation lists that a configuration names, read beside it and never printed.
 
 import { readFile } from 'node:fs/promises';
-import type { CertificateSource, Config } from '../../model/config.ts';
+import type { CertificateSource, Config, PoolTls } from '../../model/config.ts';
 import { type CertificatePair, certificateKey, type NamedSecrets } from '../../model/secrets.ts';
 
 type FileSource = Extract<CertificateSource, { readonly kind: 'files' }>;
@@ -23,21 +23,32 @@ export async function readSecrets(config: Config): Promise<NamedSecrets> {
 /** Every certificate that is named, once, by `certificateKey`. */
 export function certificateSources(config: Config): ReadonlyMap<string, CertificateSource> {
   const sources = new Map<string, CertificateSource>();
-  for (const { tls } of config.listeners) {
-    for (const source of tls?.certificates ?? []) sources.set(certificateKey(source), source);
-  }
+  const add = (source: CertificateSource): void => void sources.set(certificateKey(source), source);
+  for (const { tls } of config.listeners) tls?.certificates.forEach(add);
+  for (const { certificate } of upstreamTls(config)) if (certificate !== null) add(certificate);
   return sources;
 }
 
 /** Files of authorities and revocation lists. */
 export function authorityPaths(config: Config): ReadonlySet<string> {
   const paths = new Set<string>();
+  const add = (path: string | null): void => {
+    if (path !== null) paths.add(path);
+  };
   for (const { tls } of config.listeners) {
-    if (tls === null || tls.clientAuth === null) continue;
-    paths.add(tls.clientAuth.ca);
-    if (tls.clientAuth.crl !== null) paths.add(tls.clientAuth.crl);
+    add(tls?.clientAuth?.ca ?? null);
+    add(tls?.clientAuth?.crl ?? null);
   }
+  for (const { ca } of upstreamTls(config)) add(ca);
   return paths;
+}
+
+/** TLS of the pools, those included that a rule's `service` makes. */
+function upstreamTls({ pools, routes }: Config): readonly PoolTls[] {
+  const templates = routes.flatMap(({ rules }) =>
+    rules.flatMap(({ action }) => (action.kind === 'service' ? [action.template] : [])),
+  );
+  return [...pools, ...templates].flatMap(({ tls }) => tls ?? []);
 }
 
 export async function readPair({ cert, key, ocsp }: FileSource): Promise<CertificatePair> {

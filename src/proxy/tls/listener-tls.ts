@@ -23,6 +23,7 @@ export interface TlsChoice {
 }
 
 export class ListenerTls {
+  readonly config: ListenerConfig;
   readonly clientAuth: ClientAuthConfig | null;
   /** Protocols that are spoken, most wanted first (RFC 7301); a session is started by the one agreed on. */
   readonly alpn: readonly string[];
@@ -35,6 +36,7 @@ export class ListenerTls {
   /** Throws when a certificate, key or authority cannot be used. */
   constructor(config: ListenerConfig, secrets: Secrets, ticketKeys: TicketKeys) {
     const { certificates, unknownNames, clientAuth } = config.tls!;
+    this.config = config;
     this.key = keyOf(config, secrets);
     this.clientAuth = clientAuth;
     this.alpn = config.http2.enabled ? HTTP_2 : HTTP_1;

@@ -133,6 +133,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   /** The dials have been silent for a while: one more, to the next target. */
   onDeadline(nowMs: number): void {
     const { deadlines, turn } = this.#context;
+    if (this.#dials.every(({ reached }) => reached === true)) return;
     for (const dial of this.#dials) dial.target.suspect(nowMs + SUSPECT_MS);
     if (this.#dials.length >= OPEN_DIALS || !this.#pool.mayHedge()) return;
     let connection = this.#next(nowMs);

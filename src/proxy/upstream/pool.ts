@@ -9,6 +9,7 @@ import type { HostSet, SnapshotPool } from '../../model/snapshot.ts';
 import type { MetricsBoard } from '../../telemetry/metrics-board.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { PoolMeters } from '../meters.ts';
+import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import { PoolLife, type PoolVersion } from './pool-life.ts';
@@ -42,6 +43,9 @@ function heardLately({ idle }: Target, nowMs: number): boolean {
   return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
 }
 
+/** How often failing TLS of a pool is logged; all of it is counted. */
+const TLS_LOG_MS = 10_000;
+
 /** What is derived from a version of a pool when it is first used. */
 export interface BuiltPool {
   readonly members: readonly Member[];
@@ -57,22 +61,27 @@ export class Pool implements PoolVersion {
   readonly life: PoolLife;
   /** Of each group. */
   readonly sets: readonly HostSet[];
+  /** Null speaks without TLS. */
+  readonly tls: UpstreamTls | null;
   readonly #context: PoolContext;
   readonly #build: (pool: Pool) => BuiltPool;
   #hasher: FlowHasher | null = null;
   #built: BuiltPool | null = null;
+  #tlsLogDueAtMs = 0;
 
   constructor(
     config: SnapshotPool,
     sets: readonly HostSet[],
     life: PoolLife | null,
     build: (pool: Pool) => BuiltPool,
+    upstreamTls: UpstreamTls | null,
     context: PoolContext,
     deadlines: Deadlines,
   ) {
     this.config = config;
     this.sets = sets;
     this.#build = build;
+    this.tls = upstreamTls;
     this.#context = context;
     this.life = life ?? new PoolLife(this, context, deadlines);
   }
@@ -119,13 +128,20 @@ export class Pool implements PoolVersion {
   /**
    * An idle connection to the target, ready at once, or a new one that will call its user back.
    * Undefined when the target is at its bound of open connections.
+   * @param host of the request as it is sent on, without port; '' for a tcp connection
    */
-  connect(target: Target, user: DialUser<UpstreamConnection>, reuse: Reuse): UpstreamConnection | undefined {
+  connect(
+    target: Target,
+    user: DialUser<UpstreamConnection>,
+    reuse: Reuse,
+    host: string,
+  ): UpstreamConnection | undefined {
     const { wires, limits, random } = this.#context;
     const nowMs = wires.now();
+    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
     if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
-      for (let idle = target.idle.pop(); idle !== undefined; idle = target.idle.pop()) {
-        if (idle.isUsable(nowMs)) {
+      for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
+        if (idle.tls === this.tls && idle.isUsable(nowMs)) {
           idle.use();
           return idle;
         }
@@ -133,7 +149,7 @@ export class Pool implements PoolVersion {
       }
     }
     if (target.connections.size >= this.config.connections.perTarget) return undefined;
-    return new UpstreamConnection(this, target, user, wires, limits, random());
+    return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
   }
 
   onConnected(target: Target, tookMs: number, first: boolean): void {
@@ -141,8 +157,17 @@ export class Pool implements PoolVersion {
     if (first) this.#context.onProven(this.name, target.identity);
   }
 
-  onConnectFailed(code: FailureCode): void {
+  onConnectFailed(code: FailureCode, target: Target, detail: string): void {
     this.meters.connectFailed(code);
+    if (code !== 'certificate-invalid' && code !== 'tls-handshake-failed') return;
+    // Every connection would say the same until somebody acts.
+    const nowMs = this.#context.wires.now();
+    if (nowMs < this.#tlsLogDueAtMs) return;
+    this.#tlsLogDueAtMs = nowMs + TLS_LOG_MS;
+    this.#context.log.warn(
+      { code, pool: this.name, target: target.identity, detail },
+      'TLS to a target failed',
+    );
   }
 
   /** See `PoolLife`. */

@@ -166,6 +166,14 @@ export class Target implements TargetLive, Deadline {
     this.#deadlines.clear(this);
   }
 
+  /** The idle connection that was used last, of those that asked for this name. */
+  takeIdle(serverName: string): UpstreamConnection | undefined {
+    const last = this.idle.at(-1);
+    if (last === undefined || last.serverName === serverName) return this.idle.pop();
+    const index = this.idle.findLastIndex((connection) => connection.serverName === serverName);
+    return index === -1 ? undefined : this.idle.splice(index, 1)[0];
+  }
+
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
     for (const connection of this.spare) connection.close();

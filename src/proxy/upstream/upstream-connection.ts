@@ -1,8 +1,10 @@
 // One connection to one target: connecting, in use by one request or tunnel, or idle until it is reused or ages out.
 
+import type { TLSSocket } from 'node:tls';
 import type { HeadLimits } from '../../http1/limits.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
+import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
 import { Wire, type WireContext, type WireOwner } from '../wire/wire.ts';
 import { Http1Stream } from './http1-stream.ts';
 import type { Pool } from './pool.ts';
@@ -26,6 +28,13 @@ const DOUBT_MS = 1000;
 const QUESTIONS = 10;
 const QUESTIONS_IN_DOUBT = 4;
 
+/** The target itself has spoken: nobody in between is to blame. */
+const ANSWERED: ReadonlySet<FailureCode> = new Set<FailureCode>([
+  'connect-refused',
+  'tls-handshake-failed',
+  'certificate-invalid',
+]);
+
 type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
 
 export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
@@ -34,9 +43,14 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   readonly pool: Pool;
   readonly target: Target;
   readonly wire: Wire;
+  /** What it was made with; another one than the pool's now, and it is not used again. */
+  readonly tls: UpstreamTls | null;
+  /** The name that the target was asked for; '' without TLS or without a name. */
+  readonly serverName: string;
   /** Made on first use: a tcp tunnel never needs it. */
   #stream: Http1Stream | null = null;
   reused = false;
+  reached = false;
   connectMs = 0;
   #phase: Phase = 'connecting';
   /** Until it is connected. */
@@ -58,6 +72,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     context: WireContext,
     limits: HeadLimits,
     jitter: number,
+    serverName: string,
   ) {
     this.pool = pool;
     this.target = target;
@@ -70,11 +85,37 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const spread = 0.9 + 0.2 * jitter;
     this.#requestLimit = connections.requests === 0 ? Infinity : Math.max(1, connections.requests * spread);
     this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
-    this.wire = Wire.connecting(target.address, target.port, this, context);
+    this.tls = pool.tls;
+    this.serverName = serverName;
+    this.wire = pool.tls === null ? this.#dialPlain() : this.#dialSecure(pool.tls);
     this.wire.socket.setNoDelay(true);
     this.keepAlive(target.doubted);
     target.connections.add(this);
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
+  }
+
+  #dialPlain(): Wire {
+    const { address, port } = this.target;
+    return Wire.connecting(address, port, this, this.#context);
+  }
+
+  #dialSecure(upstreamTls: UpstreamTls): Wire {
+    const { address, port } = this.target;
+    const options = upstreamTls.options(this.target, this.serverName);
+    const wire = Wire.secureTo({ host: address, port }, options, this, this.#context);
+    const socket = wire.socket as TLSSocket;
+    upstreamTls.keepSessionsOf(socket, this.target, this.serverName);
+    socket.once('connect', () => {
+      this.reached = true;
+    });
+    socket.once('secureConnect', () => this.onConnect());
+    return wire;
+  }
+
+  /** The protocol that the target has agreed to by ALPN; '' without TLS, or when it agreed to none. */
+  get alpn(): string {
+    const { alpnProtocol } = this.wire.socket as Partial<TLSSocket>;
+    return typeof alpnProtocol === 'string' ? alpnProtocol : '';
   }
 
   /** Takes a connected connection into use for one request. */
@@ -187,6 +228,9 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   }
 
   onEnd(): void {
+    // Only TLS has something to read before it is connected.
+    if (this.#phase === 'connecting')
+      return this.#failConnect('tls-handshake-failed', 'closed in the handshake');
     if (this.#user === null) this.#dropIdle();
     else this.#user.onUpstreamEnd(this);
   }
@@ -199,7 +243,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const phase = this.#phase;
     if (phase === 'closed') return;
     if (phase === 'connecting') {
-      this.#failConnect(error === null ? 'connect-failed' : connectFailure(error));
+      this.#failConnect(this.#connectFailure(error), error?.message ?? '');
       return;
     }
     if (phase === 'idle') this.#unlist();
@@ -235,13 +279,19 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     }
   }
 
-  #failConnect(code: FailureCode): void {
+  /** Once the TCP connection stands, it is TLS that fails, also where the target just hangs up. */
+  #connectFailure(error: NodeJS.ErrnoException | null): FailureCode {
+    if (this.reached) return error === null ? 'tls-handshake-failed' : handshakeFailure(error);
+    return error === null ? 'connect-failed' : connectFailure(error);
+  }
+
+  #failConnect(code: FailureCode, detail = ''): void {
     const dialler = this.#dialler;
     this.#dialler = null;
     this.#closed();
     this.wire.destroy();
-    this.target.onConnectFailed(this.#context.now(), code === 'connect-refused' ? 'refused' : 'silent');
-    this.pool.onConnectFailed(code);
+    this.target.onConnectFailed(this.#context.now(), ANSWERED.has(code) ? 'refused' : 'silent');
+    this.pool.onConnectFailed(code, this.target, detail);
     const { turn } = this.#context;
     turn.enter();
     try {

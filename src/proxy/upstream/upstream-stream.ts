@@ -12,6 +12,8 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 export interface Dial {
   readonly target: Target;
   readonly connected: boolean;
+  /** The target has accepted: what is waited for is its TLS handshake, which another dial would not make faster. */
+  readonly reached?: boolean;
   /** True when this use is not the connection's first: such a connection may die of its server's idle timeout. */
   readonly reused: boolean;
   readonly connectMs: number;

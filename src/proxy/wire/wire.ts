@@ -1,7 +1,7 @@
 // One socket, plain or TLS, as the sessions see it: bytes in by reference, text and bytes out in one write a turn.
 
 import net from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
@@ -128,6 +128,34 @@ export class Wire implements SocketUser, Deadline {
       },
     };
     const socket = new net.Socket(options as net.SocketConstructorOpts);
+    wire = new Wire(socket, owner, context);
+    wire.#listen(socket);
+    return wire;
+  }
+
+  /** A TLS connection to a target, which connects at once; `secureConnect` comes when its handshake is over. */
+  static secureTo(
+    address: { readonly host: string; readonly port: number },
+    options: ConnectionOptions,
+    owner: WireOwner,
+    context: WireContext,
+  ): Wire {
+    let wire: Wire | null = null;
+    const given: unknown = {
+      ...options,
+      ...address,
+      autoSelectFamily: false,
+      allowHalfOpen: true,
+      highWaterMark: HIGH_WATER_BYTES,
+      onread: {
+        buffer: context.readBuffer,
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          wire?.receive(buffer as Buffer, length);
+          return true;
+        },
+      },
+    };
+    const socket = connect(given as ConnectionOptions);
     wire = new Wire(socket, owner, context);
     wire.#listen(socket);
     return wire;

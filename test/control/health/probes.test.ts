@@ -1,13 +1,24 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { after, describe, test } from 'node:test';
 import { createSystemClock } from '../../../src/control/discovery/clock.ts';
 import type { ProbeResult, ProbeTarget } from '../../../src/control/health/probe-result.ts';
 import { createProber } from '../../../src/control/health/probes.ts';
+import { ProbeTls } from '../../../src/control/tls/probe-tls.ts';
+import type { PoolTls } from '../../../src/model/config.ts';
+import { certificateKey, type NamedSecrets } from '../../../src/model/secrets.ts';
+import { Authority } from '../../support/authority.ts';
 
-const prober = createProber({ clock: createSystemClock(), monotonic: () => performance.now() });
+const secrets: { pairs: NamedSecrets['pairs']; files: Record<string, string> } = { pairs: {}, files: {} };
+const probeTls = new ProbeTls(() => secrets);
+const prober = createProber({
+  clock: createSystemClock(),
+  monotonic: () => performance.now(),
+  tlsOptions: (tls, host, hostHeader) => probeTls.options(tls, host, hostHeader),
+});
 const servers: net.Server[] = [];
 const sockets = new Set<net.Socket>();
 
@@ -64,6 +75,7 @@ const httpTarget = (
   path: '/_ping?deep=1',
   hostHeader: null,
   statuses: [[200, 299]],
+  tls: null,
   ...changes,
 });
 
@@ -296,4 +308,79 @@ test('a probe that is cancelled says so and closes its socket', async () => {
   abort.abort();
   assert.equal((await running).failure, 'cancelled');
   assert.equal((await probe(httpTarget(port), 5000, AbortSignal.abort())).failure, 'cancelled');
+});
+
+describe('http over TLS', () => {
+  const TLS: PoolTls = {
+    verify: true,
+    ca: '/ca',
+    serverName: null,
+    serverNameFromHost: false,
+    certificate: null,
+  };
+
+  test('the certificate is verified for the name that is asked for, the address by default', async () => {
+    const authority = await Authority.create();
+    try {
+      const { cert, key } = await authority.issue({ names: ['app.example.com'] });
+      const byAddress = await authority.issue({ names: ['IP:127.0.0.1'] });
+      const names: (string | false)[] = [];
+      const serve = (pair: { cert: string; key: string }): Promise<number> =>
+        listen(
+          https.createServer(
+            {
+              ...pair,
+              SNICallback: (name, done) => {
+                names.push(name);
+                done(null);
+              },
+            },
+            (_q, answer) => answer.end(),
+          ),
+        );
+      const named = await serve({ cert, key });
+      const plain = await serve(byAddress);
+      secrets.files['/ca'] = authority.cert;
+      const ask = async (
+        port: number,
+        tls: PoolTls,
+        hostHeader: string | null = null,
+      ): Promise<string | null> => {
+        const { failure, detail } = await probe(httpTarget(port, { tls, hostHeader }));
+        return failure === null ? null : `${failure} ${detail}`;
+      };
+      assert.equal(await ask(plain, TLS), null);
+      assert.equal(await ask(named, TLS), 'nonsense ERR_TLS_CERT_ALTNAME_INVALID');
+      assert.equal(await ask(named, { ...TLS, serverName: 'app.example.com' }), null);
+      assert.equal(await ask(named, { ...TLS, serverNameFromHost: true }, 'app.example.com'), null);
+      assert.equal(
+        await ask(named, { ...TLS, ca: null, serverName: 'app.example.com' }),
+        'nonsense UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      );
+      assert.equal(await ask(named, { ...TLS, ca: null, verify: false }), null);
+      assert.deepEqual(names, ['app.example.com', 'app.example.com', 'app.example.com']);
+      const answer = await probe(httpTarget(await listen(raw('HTTP/1.1 200 OK\r\n\r\n')), { tls: TLS }));
+      assert.equal(answer.failure, 'nonsense', 'a target that speaks no TLS');
+    } finally {
+      await authority.close();
+    }
+  });
+
+  test('a client certificate is shown to a target that asks for one', async () => {
+    const authority = await Authority.create();
+    try {
+      const pair = await authority.issue({ names: ['IP:127.0.0.1'] });
+      const client = await authority.issue({ subject: '/CN=portico' });
+      const options = { cert: pair.cert, key: pair.key, ca: authority.cert, requestCert: true };
+      const port = await listen(https.createServer(options, (_request, answer) => answer.end()));
+      secrets.files['/ca'] = authority.cert;
+      probeTls.changed();
+      const certificate = { kind: 'files' as const, cert: '/c', key: '/k', ocsp: null };
+      assert.notEqual((await probe(httpTarget(port, { tls: TLS }))).failure, null);
+      secrets.pairs = { [certificateKey(certificate)]: { ...client, staple: null } };
+      assert.equal((await probe(httpTarget(port, { tls: { ...TLS, certificate } }))).failure, null);
+    } finally {
+      await authority.close();
+    }
+  });
 });

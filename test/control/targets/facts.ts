@@ -152,6 +152,7 @@ export function poolConfig(name: string, changes: Partial<PoolConfig> = {}): Poo
     },
     connections: { idlePerTarget: 64, idleMs: 55000, requests: 10000, ageMs: 600000, perTarget: 4096 },
     proxyProtocol: null,
+    tls: null,
     ...changes,
   };
 }
@@ -161,6 +162,8 @@ export function poolRoute(pool: string, changes: Partial<RouteConfig> = {}): Rou
     name: `to-${pool}`,
     listeners: [],
     hosts: [{ kind: 'any', text: '*' }],
+    redirectToHttps: null,
+    hsts: null,
     rules: [
       {
         name: null,
@@ -187,6 +190,8 @@ export function serviceRoute(name: string, service: string, changes: Partial<Poo
   return {
     name,
     listeners: [],
+    redirectToHttps: null,
+    hsts: null,
     hosts: [
       {
         kind: 'capture',

@@ -17,7 +17,11 @@ import { recordLog } from '../discovery/world.ts';
 /** Only what material looks at. */
 function configOf(certificates: readonly CertificateSource[], ca: string | null = null): Config {
   const clientAuth = ca === null ? null : { mode: 'optional' as const, ca, crl: null };
-  return { listeners: [httpsListener(0, { certificates, clientAuth })] } as unknown as Config;
+  return {
+    listeners: [httpsListener(0, { certificates, clientAuth })],
+    pools: [],
+    routes: [],
+  } as unknown as Config;
 }
 
 describe('material', () => {

@@ -70,7 +70,14 @@ export const route = (
   hosts: readonly string[],
   rules: readonly RuleSample[],
   listeners: readonly string[] = [],
-): SnapshotRoute => ({ name: hosts.join(), listeners, hosts: hosts.map(host), rules: rules.map(rule) });
+): SnapshotRoute => ({
+  name: hosts.join(),
+  listeners,
+  hosts: hosts.map(host),
+  redirectToHttps: null,
+  hsts: null,
+  rules: rules.map(rule),
+});
 
 export interface RequestSample {
   readonly method?: string;

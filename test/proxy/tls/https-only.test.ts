@@ -1,0 +1,111 @@
+// Redirects to https and Strict-Transport-Security, of listeners and of routes.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, afterEach, before, describe, it } from 'node:test';
+import tls from 'node:tls';
+import type { FilterConfig, ListenerConfig } from '../../../src/model/config.ts';
+import type { SnapshotRoute } from '../../../src/model/snapshot.ts';
+import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
+import { answering, RawPeer, Stage } from '../../support/data-plane.ts';
+import { listenerConfig, route, rule, snapshotOf } from '../../support/snapshots.ts';
+import { httpsListener, secretsOf } from '../../support/tls.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\n\r\nok';
+const VALUE = 'max-age=63072000';
+
+describe('https only', () => {
+  const stage = new Stage();
+  let pair: CertificatePair;
+  let target = '';
+
+  before(async () => {
+    pair = await certificateFor('*.example.com');
+  });
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  async function apply(
+    over: { web?: Partial<ListenerConfig>; tls?: Partial<ListenerConfig> },
+    routes: readonly Partial<SnapshotRoute>[],
+  ): Promise<void> {
+    target = (await stage.backend(answering(OK))).at;
+    const toPool = rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] });
+    stage.plane.apply(
+      snapshotOf({
+        listeners: [listenerConfig(over.web), httpsListener(1, {}, over.tls)],
+        pools: [{ targets: [target] }],
+        routes: routes.map((parts) => route([toPool], parts)),
+      }),
+      secretsOf([pair]),
+    );
+  }
+
+  const exact = (host: string): SnapshotRoute['hosts'] => [{ kind: 'exact', text: host, host }];
+
+  async function ask(secure: boolean, host: string, path = '/a%20b?c=d', method = 'GET'): Promise<string> {
+    let peer: RawPeer;
+    if (secure) {
+      const options = { host: '127.0.0.1', port: stage.plane.port('tls'), rejectUnauthorized: false };
+      const socket = tls.connect({ ...options, servername: host });
+      await once(socket, 'secureConnect');
+      peer = new RawPeer(socket);
+      stage.clients.push(peer);
+    } else {
+      peer = await stage.client();
+    }
+    peer.send(
+      `${method} ${path} HTTP/1.1\r\nHost: ${host}${secure ? '' : ':8080'}\r\nConnection: close\r\n\r\n`,
+    );
+    return await peer.all();
+  }
+
+  const field = (answer: string, name: string): readonly string[] =>
+    [...answer.matchAll(new RegExp(`^${name}: (.*)\\r$`, 'gim'))].map(([, value]) => value!);
+
+  it('sends every request of a redirecting listener to https, method and query kept', async () => {
+    await apply({ web: { redirectToHttps: { port: null, status: 308 } } }, [{}]);
+    const answer = await ask(false, 'a.example.com', '/a%20b?c=d', 'POST');
+    assert.match(answer, /^HTTP\/1\.1 308 /);
+    assert.deepEqual(field(answer, 'location'), ['https://a.example.com/a%20b?c=d']);
+    assert.deepEqual(field(answer, 'strict-transport-security'), [], 'not over cleartext');
+    assert.match(await ask(true, 'a.example.com'), /^HTTP\/1\.1 200 /);
+    await apply({ web: { redirectToHttps: { port: 8443, status: 301 } } }, []);
+    const other = await ask(false, 'unknown.example.net');
+    assert.match(other, /^HTTP\/1\.1 301 /);
+    assert.deepEqual(field(other, 'location'), ['https://unknown.example.net:8443/a%20b?c=d']);
+  });
+
+  it('redirects the requests of one route, and leaves the others', async () => {
+    await apply({}, [
+      { name: 'secure', hosts: exact('a.example.com'), redirectToHttps: { port: null, status: 308 } },
+      { name: 'both', hosts: exact('b.example.com') },
+    ]);
+    assert.match(await ask(false, 'a.example.com'), /^HTTP\/1\.1 308 /);
+    assert.match(await ask(false, 'b.example.com'), /^HTTP\/1\.1 200 /);
+    assert.match(await ask(true, 'a.example.com'), /^HTTP\/1\.1 200 /);
+  });
+
+  it('sets Strict-Transport-Security once, over TLS only: a route before the listener, a filter before both', async () => {
+    const own: FilterConfig = {
+      kind: 'response-headers',
+      set: [{ name: 'strict-transport-security', value: 'max-age=5' }],
+      add: [],
+      remove: [],
+    };
+    const respond = { kind: 'respond' as const, status: 200, body: 'ok', headers: [] };
+    await apply({ tls: { hsts: VALUE } }, [
+      { name: 'a', hosts: exact('a.example.com') },
+      { name: 'b', hosts: exact('b.example.com'), hsts: 'max-age=7' },
+      { name: 'c', hosts: exact('c.example.com'), rules: [rule(respond, { filters: [own] })] },
+      { name: 'd', hosts: exact('d.example.com'), rules: [rule(respond)] },
+    ]);
+    const sent = async (host: string): Promise<readonly string[]> =>
+      field(await ask(true, host), 'strict-transport-security');
+    assert.deepEqual(await sent('a.example.com'), [VALUE], "in place of the target's");
+    assert.deepEqual(await sent('b.example.com'), ['max-age=7']);
+    assert.deepEqual(await sent('c.example.com'), ['max-age=5']);
+    assert.deepEqual(await sent('d.example.com'), [VALUE]);
+    assert.deepEqual(field(await ask(false, 'd.example.com'), 'strict-transport-security'), []);
+  });
+});
