@@ -18,6 +18,8 @@ export interface Issue {
   readonly key?: 'ec' | 'rsa';
   /** Default 1. */
   readonly days?: number;
+  /** Lines of openssl's x509v3_config for the certificate. */
+  readonly extensions?: readonly string[];
 }
 
 export interface Issued extends CertificatePair {
@@ -77,14 +79,21 @@ export class Authority {
           '-days',
           '2',
         ],
-        ...['-subj', subject, '-out', 'ca.pem', '-keyout', 'ca.key'],
+        ...['-subj', subject, '-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
+        ...['-out', 'ca.pem', '-keyout', 'ca.key'],
       ],
       { cwd: directory },
     );
     return new Authority(directory, await readFile(path.join(directory, 'ca.pem'), 'utf8'));
   }
 
-  async issue({ names = [], subject = '/CN=portico test', key = 'ec', days = 1 }: Issue): Promise<Issued> {
+  async issue({
+    names = [],
+    subject = '/CN=portico test',
+    key = 'ec',
+    days = 1,
+    extensions = [],
+  }: Issue): Promise<Issued> {
     this.#count += 1;
     const [certPath, keyPath, csr] = ['pem', 'key', 'csr'].map((end) => this.path(`${this.#count}.${end}`));
     const kind = key === 'rsa' ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
@@ -106,9 +115,12 @@ export class Authority {
       ],
       ...(names.length === 0 ? [] : ['-addext', `subjectAltName=${alternatives}`]),
     );
+    const extfile = this.path(`${this.#count}.ext`);
+    await writeFile(extfile, `[leaf]\n${extensions.join('\n')}\n`);
     await this.#openssl(
       ...['ca', '-batch', '-utf8', '-config', 'ca.cnf', '-in', csr!, '-out', certPath!, '-notext'],
       ...['-days', String(days)],
+      ...(extensions.length === 0 ? [] : ['-extfile', extfile, '-extensions', 'leaf']),
     );
     return {
       cert: await readFile(certPath!, 'utf8'),

@@ -1,10 +1,11 @@
 // Finds the real programs that tests run against (sshd, ssh, git, curl, haproxy, nginx, promtool) and installs what is missing.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 export const PEERS = [
   'sshd',
@@ -21,6 +22,7 @@ export const PEERS = [
   'nsenter',
   'setpriv',
   'pip3',
+  'testssl',
 ] as const;
 export type PeerName = (typeof PEERS)[number];
 
@@ -81,6 +83,11 @@ export function peerVersion(name: PeerName, program: string): string {
   const [firstLine = name] = `${result.stdout}${result.stderr}`.trim().split('\n');
   // What curl was linked with fills a line of its own.
   return firstLine.split(' (')[0] ?? name;
+}
+
+/** Runs a peer while this process goes on serving it; rejects with its stderr when it fails. */
+export async function runPeerSoon(program: string, parameters: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(program, [...parameters])).stdout;
 }
 
 /** Runs a peer to its end and returns what it printed; throws with its stderr when it fails. */

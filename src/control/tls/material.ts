@@ -119,7 +119,6 @@ export class Material {
         : [],
     );
     this.watching = this.#watch.setPaths([...paths, ...authorityPaths(config)]);
-    for (const state of this.certificates) this.#warn(state);
   }
 
   /**
@@ -181,8 +180,9 @@ export class Material {
         },
         'certificate changed',
       );
-      this.#warn({ certificate: label, ...facts });
     }
+    // Of files that are read with a configuration, its own warnings tell.
+    if (before !== undefined || source.kind === 'secret') this.#warn({ certificate: label, ...facts });
     return true;
   }
 

@@ -7,6 +7,7 @@ import type { ClientAuthConfig } from '../../../src/model/config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';
+import { requirePeers, runPeerSoon } from '../../support/peers.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../../support/tls.ts';
 
@@ -136,6 +137,28 @@ describe('client certificates', () => {
     assert.deepEqual(told('x-client-cert-verify'), ['none', 'success']);
     assert.deepEqual(told('x-client-cert-subject'), ['CN=known,O=Gr\\C3\\BCn\\, Blau,C=DE']);
     assert.doesNotMatch(seen, /admin|AAAA/);
+  });
+
+  it('tells it of requests over HTTP/2 too, which can forge no more, and keeps them to the host of the connection', async () => {
+    await serve({ mode: 'optional', ca: '/ca', crl: null });
+    const { curl } = requirePeers(['curl']);
+    const port = stage.plane.port('tls');
+    const ask = (...parameters: string[]): Promise<string> =>
+      runPeerSoon(curl, [
+        ...['-sS', '--http2', '--max-time', '10', '--cacert', authority.path('ca.pem')],
+        ...['--resolve', `a.example.com:${port}:127.0.0.1`, '-w', ' %{http_version} %{response_code}'],
+        ...parameters,
+        `https://a.example.com:${port}/`,
+      ]);
+    const forged = FORGED.split('\r\n').filter((line) => line !== '' && !line.startsWith('Connection'));
+    const fields = forged.flatMap((line) => ['-H', line]);
+    assert.equal(await ask('--cert', known.certPath, '--key', known.keyPath, ...fields), 'answer 2 200');
+    assert.deepEqual(told('x-client-cert-verify'), ['success']);
+    assert.deepEqual(told('x-client-cert-subject'), ['CN=known,O=Gr\\C3\\BCn\\, Blau,C=DE']);
+    assert.equal(await ask(...fields), 'answer 2 200');
+    assert.deepEqual(told('x-client-cert-verify'), ['success', 'none']);
+    assert.doesNotMatch(seen, /admin|AAAA/);
+    assert.match(await ask('-H', 'Host: other.example.org'), / 2 421$/);
   });
 
   it('says nothing, and lets nothing be said, where no certificate is asked for, with and without TLS', async () => {

@@ -6,6 +6,7 @@ import type { ListenerTls } from '../../../src/model/config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';
+import { requirePeers, runPeerSoon } from '../../support/peers.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../../support/tls.ts';
 
@@ -107,6 +108,26 @@ describe('TLS negotiation', () => {
     const port = await serve();
     assert.equal((await openssl(port, ['-alpn', 'spdy/3'])).alert, NO_APPLICATION_PROTOCOL);
     assert.match((await openssl(port, ['-alpn', 'spdy/3,http/1.1'])).output, /ALPN protocol: http\/1\.1/);
+  });
+
+  it('is believed by curl, which verifies name and authority', async () => {
+    const port = await serve();
+    const { curl } = requirePeers(['curl']);
+    const ask = (host: string): Promise<string> =>
+      runPeerSoon(curl, [
+        ...[
+          '-sS',
+          '--max-time',
+          '10',
+          '--cacert',
+          authority.path('ca.pem'),
+          '--resolve',
+          `${host}:${port}:127.0.0.1`,
+        ],
+        ...['-w', ' %{http_version} %{ssl_verify_result}', `https://${host}:${port}/`],
+      ]);
+    assert.equal(await ask('both.example.com'), 'ok 2 0');
+    await assert.rejects(ask('other.example.org'), /SSL/);
   });
 
   it('does not renegotiate', async () => {
