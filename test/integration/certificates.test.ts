@@ -154,6 +154,9 @@ describe('certificates of a running Portico', () => {
 
   it('goes on with a Secret after the controller died while the API server is away; keys are nowhere to be seen', async () => {
     await everywhere('secret', 'secret 1');
+    const session = file('kept.pem');
+    const name = ['-servername', 'file.example.com'];
+    await openssl(portico.port('tls'), [...name, '-sess_out', session], GET, /HTTP\/1\.1 200/);
     await api.close();
     const controller = await portico.controller();
     process.kill(controller, 'SIGKILL');
@@ -163,6 +166,9 @@ describe('certificates of a running Portico', () => {
     );
     await portico.untilServing();
     await everywhere('secret', 'secret 1');
+
+    const again = await openssl(portico.port('tls'), [...name, '-sess_in', session]);
+    assert.deepEqual(again.sessions, ['Reused'], 'the ticket keys are those of the controller before');
 
     const { body } = await portico.admin('/snapshot');
     const { body: metrics } = await portico.admin('/metrics');

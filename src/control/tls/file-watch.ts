@@ -24,6 +24,8 @@ export class FileWatch {
   readonly #watchers = new Map<string, FSWatcher>();
   /** What each path was when it was looked at last. */
   #known = new Map<string, string>();
+  /** Directories that cannot be watched; each is told of once. */
+  readonly #unwatched = new Set<string>();
   #cancelSettle: (() => void) | null = null;
   #cancelSweep: () => void = () => {};
   #looking: Promise<void> = Promise.resolve();
@@ -105,6 +107,8 @@ export class FileWatch {
       this.#watchers.set(directory, watcher);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
+      if (this.#unwatched.has(directory)) return;
+      this.#unwatched.add(directory);
       log.warn({ code: 'file-watch-failed', directory, error: code }, 'files are looked at every 30 s only');
     }
   }

@@ -38,7 +38,13 @@ function redirectRule({ port, status }: HttpsRedirect): SnapshotRule {
     matches: [],
     filters: [],
     action: { kind: 'redirect', scheme: 'https', host: null, port, path: null, status },
-    timeouts: { responseHeaderMs: null, streamIdleMs: null, totalMs: null },
+    timeouts: {
+      responseHeaderMs: null,
+      streamIdleMs: null,
+      totalMs: null,
+      tunnelIdleMs: null,
+      tunnelLifetimeMs: null,
+    },
     retry: { attempts: 0, statuses: [], budget: 0 },
   };
 }

@@ -6,10 +6,10 @@ const RECORD_HEADER = 5;
 const HANDSHAKE_HEADER = 4;
 /** RFC 8446, section 5.1. */
 const RECORD_LIMIT = 16_384;
-/** Bytes of the message; post-quantum key shares make about 2 KiB of it, OpenSSL takes about 128 KiB. */
-export const CLIENT_HELLO_LIMIT = 65_536;
-/** Records that it may be spread over: all of them are looked at again with each packet. */
-const RECORDS_LIMIT = 4096;
+/** Bytes of the message: with post-quantum key shares and tickets it has 2 to 4 KiB. */
+export const CLIENT_HELLO_LIMIT = 16_384;
+/** Records that it may be spread over: clients that cut it up use a few, and all are looked at again with each packet. */
+const RECORDS_LIMIT = 64;
 
 const SERVER_NAME = 0;
 const STATUS_REQUEST = 5;

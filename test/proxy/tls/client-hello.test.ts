@@ -87,7 +87,8 @@ describe('readClientHello', () => {
     for (let length = 0; length < hello.length; length += 1) {
       assert.equal(readClientHello(hello.subarray(0, length)), 'more', `after ${length} bytes`);
     }
-    for (const size of [1, 2, 3, 4, 5, 37, 512])
+    const least = Math.ceil(hello.length / 60);
+    for (const size of [least, least + 1, 37, 100, 512])
       assert.deepEqual(readClientHello(inRecords(hello, size)), whole);
     const cut = inRecords(hello, 37);
     for (let length = 0; length < cut.length; length += 1) {
@@ -97,6 +98,13 @@ describe('readClientHello', () => {
         `after ${length} bytes of small records`,
       );
     }
+  });
+
+  it('reads no more than 64 records and 16 KiB: the rest is for OpenSSL to refuse', () => {
+    assert.equal(readClientHello(inRecords(hello, 1)), null);
+    const drip = inRecords(hello, 1).subarray(0, 63 * 6);
+    assert.equal(readClientHello(drip), 'more');
+    assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 4, 1, 0, 0x40, 0x00])), null);
   });
 
   it('takes what follows the message for no part of it', () => {

@@ -1,7 +1,9 @@
 // What openssl, a client that is not ours, gets from an https listener: versions, ciphers, certificates, staples, alerts.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
+import tls from 'node:tls';
 import type { ListenerTls } from '../../../src/model/config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, eventually, Stage } from '../../support/data-plane.ts';
@@ -80,6 +82,18 @@ describe('TLS negotiation', () => {
     assert.equal((await openssl(port, [...name, ...chacha])).cipher, 'TLS_CHACHA20_POLY1305_SHA256');
     assert.equal((await openssl(port, name)).protocol, 'TLSv1.3');
     assert.ok(refusals('tls-handshake') >= 4);
+  });
+
+  it('agrees on the post-quantum group, and on the classic ones with clients that have no other', async () => {
+    const port = await serve();
+    for (const group of ['X25519MLKEM768', 'X25519', 'P-256', 'P-384']) {
+      const socket = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ecdhCurve: group });
+      await once(socket, 'secureConnect');
+      socket.destroy();
+    }
+    const socket = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ecdhCurve: 'P-521' });
+    const [error] = (await once(socket, 'error')) as [Error];
+    assert.match(error.message, /handshake failure/);
   });
 
   it('speaks TLS 1.3 alone with the profile modern', async () => {
