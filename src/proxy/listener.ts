@@ -357,6 +357,7 @@ export class Listener implements HandshakeOwner {
 
   onSecure(handshake: Handshake, facts: TlsFacts): void {
     this.#handshakes.delete(handshake);
+    this.meters.handshaken(facts.version, facts.resumed);
     const { wires } = this.#context;
     this.#begin(
       (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),

@@ -64,6 +64,11 @@ export class ListenerMeters {
     this.#add(this.#board.counter('portico_connections_refused_total', { listener: this.#listener, reason }));
   }
 
+  handshaken(version: string, resumed: boolean): void {
+    const labels = { listener: this.#listener, version, resumed: String(resumed) };
+    this.#add(this.#board.counter('portico_tls_handshakes_total', labels));
+  }
+
   failed(reason: FailureCode): void {
     this.#add(this.#board.counter('portico_failures_total', { listener: this.#listener, reason }));
   }

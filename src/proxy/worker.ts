@@ -285,7 +285,9 @@ export class Worker {
         before?.key === ListenerTls.keyOf(config, secrets);
       built.set(
         config.name,
-        before !== undefined && isSame ? before : new ListenerTls(config, secrets, this.#ticketKeys),
+        before !== undefined && isSame
+          ? before
+          : new ListenerTls(config, secrets, this.#ticketKeys, this.#environment.wallClock),
       );
     }
     return built;

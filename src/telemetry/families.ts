@@ -71,6 +71,11 @@ export const FAMILIES = {
     ['listener', 'reason'],
     'Downstream connections closed right after the accept, by the limit that refused them',
   ),
+  portico_tls_handshakes_total: counter(
+    'worker',
+    ['listener', 'version', 'resumed'],
+    'Finished TLS handshakes of clients, by version and by whether a session was resumed',
+  ),
   portico_protocol_requests_total: counter(
     'worker',
     ['listener', 'protocol'],

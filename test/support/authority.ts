@@ -140,12 +140,12 @@ export class Authority {
     return await readFile(this.path('crl.pem'), 'utf8');
   }
 
-  /** The OCSP response about a certificate, DER. */
-  async ocsp({ certPath }: Issued): Promise<Buffer> {
+  /** The OCSP response about a certificate, DER. @param validity openssl's options for when the next one is to be had */
+  async ocsp({ certPath }: Issued, validity: readonly string[] = ['-ndays', '1']): Promise<Buffer> {
     await this.#openssl('ocsp', '-issuer', 'ca.pem', '-cert', certPath, '-reqout', 'ocsp.req', '-no_nonce');
     await this.#openssl(
       ...['ocsp', '-index', 'index.txt', '-CA', 'ca.pem', '-rsigner', 'ca.pem', '-rkey', 'ca.key'],
-      ...['-reqin', 'ocsp.req', '-respout', 'ocsp.der', '-ndays', '1'],
+      ...['-reqin', 'ocsp.req', '-respout', 'ocsp.der', ...validity],
     );
     return await readFile(this.path('ocsp.der'));
   }

@@ -4,6 +4,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { CertificatePair } from '../../model/secrets.ts';
 import type { ClientHello } from './client-hello.ts';
+import { nextUpdateMs } from './ocsp.ts';
 import { keyTypeByCipher } from './profile.ts';
 
 type KeyType = 'ec' | 'rsa' | 'other';
@@ -14,7 +15,13 @@ interface Certificate {
   readonly keyType: KeyType;
   /** Signature scheme of TLS 1.3 that an EC key can make: there a curve stands for its hash (RFC 8446, section 4.2.3). */
   readonly scheme: number;
-  readonly staple: Buffer | null;
+  readonly staple: Staple | null;
+}
+
+interface Staple {
+  readonly response: Buffer;
+  /** Epoch milliseconds. */
+  readonly untilMs: number;
 }
 
 /** DNS names and addresses that a certificate is good for. */
@@ -51,11 +58,16 @@ export class Identity {
     return this.#certificates.every(({ names }) => names.cover(host));
   }
 
-  /** The OCSP response for the certificate that OpenSSL is going to choose for this client. */
-  stapleFor(hello: ClientHello): Buffer | null {
+  /**
+   * The OCSP response for the certificate that OpenSSL is going to choose for this client, while it holds.
+   * @param nowMs epoch milliseconds
+   */
+  stapleFor(hello: ClientHello, nowMs: number): Buffer | null {
     const [first] = this.#certificates;
-    if (this.#certificates.length === 1) return first!.staple;
-    return this.#chosenFor(hello)?.staple ?? null;
+    const chosen = this.#certificates.length === 1 ? first : this.#chosenFor(hello);
+    const staple = chosen?.staple ?? null;
+    // Clients take an old response for a reason to distrust the certificate, and none for no news.
+    return staple === null || staple.untilMs <= nowMs ? null : staple.response;
   }
 
   #chosenFor({ offersTls13, signatureAlgorithms, ciphers }: ClientHello): Certificate | undefined {
@@ -159,9 +171,11 @@ function readCertificate(pair: CertificatePair): Certificate {
     names: new CertificateNames(namesOf(pair.cert)),
     keyType,
     scheme: SCHEME_OF_CURVE[asymmetricKeyDetails?.namedCurve ?? ''] ?? 0,
-    staple: pair.staple === null ? null : Buffer.from(pair.staple, 'base64'),
+    staple: pair.staple === null ? null : stapleOf(Buffer.from(pair.staple, 'base64')),
   };
 }
+
+const stapleOf = (response: Buffer): Staple => ({ response, untilMs: nextUpdateMs(response) });
 
 /** DNS names of the subjectAltName; the common name does not count when there is one (RFC 9525, section 2). */
 function namesOf(cert: string): readonly string[] {

@@ -149,8 +149,8 @@ export class Handshake implements Deadline {
       onBytes: (buffer, length) => this.#wire?.receive(buffer, length),
     });
     this.#socket = socket;
-    const staple = this.#hello?.wantsStatus === true ? this.#identity?.stapleFor(this.#hello) : null;
-    if (staple !== null && staple !== undefined) socket._handle.setOCSPResponse(staple);
+    const staple = this.#tls.stapleFor(this.#identity, this.#hello);
+    if (staple !== null) socket._handle.setOCSPResponse(staple);
     socket.once('secure', () => this.#onSecure(socket));
     socket.once('_tlsError', (error: Error) => this.#fail('tls-handshake', error.message));
     socket.on('error', () => {});

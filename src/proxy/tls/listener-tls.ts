@@ -32,11 +32,16 @@ export class ListenerTls {
   readonly #certificates: Certificates;
   readonly #refusesUnknown: boolean;
   readonly #bare: SecureContext;
+  readonly #wallClock: () => number;
 
-  /** Throws when a certificate, key or authority cannot be used. */
-  constructor(config: ListenerConfig, secrets: Secrets, ticketKeys: TicketKeys) {
+  /**
+   * Throws when a certificate, key or authority cannot be used.
+   * @param wallClock epoch milliseconds
+   */
+  constructor(config: ListenerConfig, secrets: Secrets, ticketKeys: TicketKeys, wallClock: () => number) {
     const { certificates, unknownNames, clientAuth } = config.tls!;
     this.config = config;
+    this.#wallClock = wallClock;
     this.key = keyOf(config, secrets);
     this.clientAuth = clientAuth;
     this.alpn = config.http2.enabled ? HTTP_2 : HTTP_1;
@@ -59,6 +64,12 @@ export class ListenerTls {
     }
     const { fallback } = this.#certificates;
     return { context: fallback?.context ?? this.#bare, identity: fallback };
+  }
+
+  /** What is stapled for this client; null when it asks for nothing or there is nothing that holds. */
+  stapleFor(identity: Identity | null, hello: ClientHello | null): Buffer | null {
+    if (hello === null || !hello.wantsStatus) return null;
+    return identity?.stapleFor(hello, this.#wallClock()) ?? null;
   }
 
   static keyOf(config: ListenerConfig, secrets: Secrets): string {

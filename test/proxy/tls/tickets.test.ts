@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { ListenerTls } from '../../../src/model/config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
-import { answering, DataPlane, Stage } from '../../support/data-plane.ts';
+import { answering, DataPlane, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../../support/tls.ts';
@@ -87,6 +87,11 @@ describe('session tickets', () => {
     const parameters = ['-servername', 'a.example.com', '-tls1_2', '-reconnect'];
     const seen = await openssl(stage.plane.port('tls'), parameters);
     assert.deepEqual(seen.sessions, ['New', ...Array<string>(5).fill('Reused')]);
+    const handshakes = (resumed: boolean): number =>
+      stage.plane.metric(
+        `portico_tls_handshakes_total{listener="tls",version="TLSv1.2",resumed="${resumed}"}`,
+      );
+    await eventually('the count', () => handshakes(true) === 5 && handshakes(false) === 1);
   });
 
   it('reads the tickets of keys that encrypt no more, until they are gone', async () => {
