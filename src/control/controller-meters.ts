@@ -14,6 +14,7 @@ export class ControllerMeters {
   readonly #eventToApply: number;
   /** Gauges set at the last scrape: a series that is not set again goes to zero. */
   #gauges = new Set<number>();
+  readonly #expiries = new Set<number>();
 
   constructor(board: MetricsBoard, build: { readonly version: string; readonly node: string }) {
     this.#board = board;
@@ -70,10 +71,7 @@ export class ControllerMeters {
     const before = this.#gauges;
     this.#gauges = new Set();
     for (const counts of pools) this.#describePool(counts);
-    for (const { certificate, notAfterMs } of certificates) {
-      const slot = this.#board.gauge('portico_tls_certificate_not_after_timestamp_seconds', { certificate });
-      this.#set(slot, notAfterMs / 1000);
-    }
+    this.#describeCertificates(certificates);
     for (const { cluster, kinds, syncedAtMs } of clusters) {
       for (const kind of RESOURCES) {
         const status = kinds[kind];
@@ -92,6 +90,17 @@ export class ControllerMeters {
       }
     }
     for (const slot of before) if (!this.#gauges.has(slot)) this.#board.values[slot] = 0;
+  }
+
+  /** One that is gone has no time at which it expires: zero would be a certificate that expired long ago. */
+  #describeCertificates(certificates: readonly CertificateState[]): void {
+    const { values } = this.#board;
+    for (const slot of this.#expiries) values[slot] = Number.NaN;
+    for (const { certificate, notAfterMs } of certificates) {
+      const slot = this.#board.gauge('portico_tls_certificate_not_after_timestamp_seconds', { certificate });
+      this.#board.values[slot] = notAfterMs / 1000;
+      this.#expiries.add(slot);
+    }
   }
 
   #describePool({ pool, states, health, reasons }: PoolCounts): void {

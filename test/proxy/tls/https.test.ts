@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Duplex } from 'node:stream';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import tls, { type TLSSocket } from 'node:tls';
 import type { Secrets } from '../../../src/model/secrets.ts';
 import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
@@ -111,6 +113,30 @@ describe('https listener', () => {
       assert.equal(socket.alpnProtocol, offered.at(-1));
       stage.clients.push(new RawPeer(socket));
     }
+  });
+
+  it('finishes handshakes whose bytes come one by one', async () => {
+    await serve();
+    const raw = await stage.client('tls');
+    raw.socket.setNoDelay(true);
+    const dripping = new Duplex({
+      read() {},
+      async write(chunk: Buffer, _encoding, done) {
+        for (const byte of chunk) {
+          raw.socket.write(Buffer.from([byte]));
+          await nextTurn();
+        }
+        done();
+      },
+    });
+    raw.socket.on('data', (chunk: Buffer) => dripping.push(chunk));
+    const socket = tls.connect({ socket: dripping, servername: 'a.example.com', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    assert.equal(socket.getPeerCertificate().subjectaltname, 'DNS:a.example.com, DNS:b.example.com');
+    const peer = new RawPeer(socket);
+    peer.send(GET);
+    await peer.expect('\r\n\r\nok');
+    peer.destroy();
   });
 
   it('becomes a tunnel on an upgrade', async () => {
