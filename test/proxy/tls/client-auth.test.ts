@@ -139,6 +139,29 @@ describe('client certificates', () => {
     assert.doesNotMatch(seen, /admin|AAAA/);
   });
 
+  for (const version of ['-tls1_2', '-tls1_3']) {
+    it(`tells the same when a session is resumed (${version})`, async () => {
+      await serve(REQUIRED);
+      const file = authority.path('client-session.pem');
+      const shared = [
+        '-servername',
+        'a.example.com',
+        version,
+        '-cert',
+        known.certPath,
+        '-key',
+        known.keyPath,
+      ];
+      const port = stage.plane.port('tls');
+      const first = await openssl(port, [...shared, '-sess_out', file], request(), /answer/);
+      const again = await openssl(port, [...shared, '-sess_in', file], request(), /answer/);
+      assert.deepEqual([...first.sessions, ...again.sessions], ['New', 'Reused']);
+      assert.deepEqual(told('x-client-cert-verify'), ['success', 'success']);
+      assert.equal(new Set(told('x-client-cert-fingerprint')).size, 1);
+      assert.equal(told('x-client-cert-fingerprint').length, 2);
+    });
+  }
+
   it('tells it of requests over HTTP/2 too, which can forge no more, and keeps them to the host of the connection', async () => {
     await serve({ mode: 'optional', ca: '/ca', crl: null });
     const { curl } = requirePeers(['curl']);
