@@ -218,8 +218,8 @@ describe('listeners that read the first bytes', () => {
     );
     const hello = await helloOf('a.example.com');
     const small: Buffer[] = [];
-    for (let at = 5; at < hello.length; at += 7) {
-      const part = hello.subarray(at, at + 7);
+    for (let at = 5; at < hello.length; at += 40) {
+      const part = hello.subarray(at, at + 40);
       small.push(Buffer.from([0x16, 3, 1, 0, part.length]), part);
     }
     for (const [index, bytes] of [hello, Buffer.concat(small)].entries()) {
