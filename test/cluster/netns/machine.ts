@@ -128,6 +128,13 @@ export class Machine {
     this.#proxy = null;
   }
 
+  /** It is switched on again: its kube-proxy begins anew and is not behind the API. */
+  async boot(): Promise<void> {
+    await this.stopProxy();
+    await this.#context.network.setCable(this.place, true);
+    await this.startProxy();
+  }
+
   /** The same machine and network, registered under another name by a kubelet and kube-proxy that were set up anew. */
   async rename(name: string): Promise<Machine> {
     await this.stopProxy();

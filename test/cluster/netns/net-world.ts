@@ -262,13 +262,18 @@ export class NetWorld {
   }
 
   /** Connections that were begun to a machine's node ports in a time, health checks included: by Portico and by each peer. */
-  connectionsTo(node: string, fromMs: number, untilMs: number): number {
+  connectionsTo(
+    node: string,
+    fromMs: number,
+    untilMs: number,
+  ): { readonly count: number; readonly byPort: string } {
     const { address } = this.machine(node).place;
     const ports = (['unicorn', 'api', 'ssh'] as const).flatMap(portsOf);
-    const count = (mark: number): number =>
-      this.options.syns.between(address, ports, fromMs, untilMs, mark).length;
+    const count = (mark: number, wanted = ports): number =>
+      this.options.syns.between(address, wanted, fromMs, untilMs, mark).length;
     this.#peersSaw = this.peers === null ? [] : PEERS.map(({ uid }) => `${count(uid)} connections`);
-    return count(0);
+    const byPort = ports.map((port) => `${port}: ${count(0, [port])}`).join(', ');
+    return { count: count(0), byPort };
   }
 
   /** The same question about the peers' durations as about Portico's. */

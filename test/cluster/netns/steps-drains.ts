@@ -67,8 +67,7 @@ async function drainNode(world: NetWorld): Promise<void> {
   await world.options.kubelet.network.setCable(machine.place, false);
   await delay(4000);
   await world.promise(`${event}, then switched off`, '0 failed of every kind', () => world.servedSince(mark));
-  await world.options.kubelet.network.setCable(machine.place, true);
-  await delay(1000);
+  await machine.boot();
   await world.promise('the machine is back, drained', 'takes nothing until it is undrained', async () => {
     const backAtMs = performance.now();
     return await world.left('unicorn', 'node-2', backAtMs, 2000);

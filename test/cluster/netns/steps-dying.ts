@@ -26,7 +26,7 @@ export const DYING_STEPS: readonly NetStep[] = [
       await delay(8000);
       await diedWell(world, 'entry node dies', 'node-3', mark, (client) => !isLocal(client));
       const back = world.mark();
-      await world.options.kubelet.network.setCable(machine.place, true);
+      await machine.boot();
       await world.settled();
       await world.promise('entry node is back', 'used again, no failed request', async () => {
         await world.used('unicorn', 'node-3', 15_000);
@@ -74,7 +74,7 @@ export const DYING_STEPS: readonly NetStep[] = [
         world.servedSince(found, isIdempotent),
       );
       const back = world.mark();
-      await network.setCable(machine.place, true);
+      await machine.boot();
       await machine.setReady('True');
       await Promise.all(lost.map((pod) => pod.setReady()));
       await world.settled();
@@ -125,7 +125,7 @@ async function loseTunnels(world: NetWorld): Promise<void> {
   } finally {
     tunnels.close();
   }
-  await network.setCable(machine.place, true);
+  await machine.boot();
   await world.settled();
 }
 
@@ -148,11 +148,11 @@ async function diedWell(
   await world.promise(event, `from ${AVOID_LIMIT_MS} ms on no connection to it but probes`, () => {
     const fromMs = mark.atMs + AVOID_LIMIT_MS;
     const untilMs = mark.atMs + SEEN_MS;
-    const count = world.connectionsTo(node, fromMs, untilMs);
-    // One a second for each of the three node ports, and one more for the edges of the time.
-    const probes = 3 * (Math.ceil((untilMs - fromMs) / 1000) + 1);
+    const { count, byPort } = world.connectionsTo(node, fromMs, untilMs);
+    // A failing probe is repeated twice a second, at each of the three node ports.
+    const probes = 3 * ((untilMs - fromMs) / 500 + 1);
     const text = `${count} connections in ${(untilMs - fromMs) / 1000} s`;
-    if (count > probes) throw new Error(`${text}, more than ${probes} probes`);
+    if (count > probes) throw new Error(`${text} (${byPort}), more than ${probes} probes`);
     return text;
   });
 }
