@@ -20,6 +20,7 @@ import { createSystemClock } from './discovery/clock.ts';
 import { createDiscovery, type Discovery } from './discovery/discovery.ts';
 import { createInventoryStore } from './discovery/inventory-store.ts';
 import { DrainDesk } from './drain-desk.ts';
+import { DrainKeeper } from './drain-keeper.ts';
 import { DrainStore } from './drain-store.ts';
 import { createProber } from './health/probes.ts';
 import { Publisher } from './publisher.ts';
@@ -71,9 +72,9 @@ export class Controller {
   readonly #questions: Questions;
   readonly #configuration: Configuration;
   readonly #engine: TargetEngine;
+  readonly #drains: DrainKeeper;
   readonly #desk: DrainDesk;
   readonly #view: AdminView;
-  readonly #drainStore: DrainStore;
   readonly #workers = new Map<string, number>();
   readonly #retainTimer: NodeJS.Timeout;
   /** Workers whose end an earlier controller has counted: the supervisor tells of them again. */
@@ -89,21 +90,12 @@ export class Controller {
   #cancelRotation: () => void = () => {};
   /** Started while workers serve: an inventory from disk is older than what they have. */
   #awaitsLive = false;
-  /** An earlier controller of the same supervisor has told it what is drained. */
-  #isSuccessor = false;
-  /** Undefined before the first configuration. */
-  #stateDirectory: string | null | undefined = undefined;
 
   constructor(options: ControllerOptions, start: Extract<SupervisorToController, { kind: 'start' }>) {
     this.#options = options;
     this.#log = options.log;
     const monotonic = (): number => performance.now();
     this.#meters = new ControllerMeters(this.#board, { version: options.version, node: options.nodeVersion });
-    this.#drainStore = new DrainStore({
-      log: this.#log,
-      now: this.#clock.now,
-      onCount: (result) => this.#meters.drainFile(result),
-    });
     this.#merge = new MetricsMerge({ local: this.#board, now: monotonic });
     this.#publisher = new Publisher({
       send: (publication) => options.send({ kind: 'publish', publication }),
@@ -149,7 +141,7 @@ export class Controller {
             'another machine has the name of a drained node',
           );
         }
-        void this.#keepDrains();
+        void this.#drains.keep();
       },
     });
     this.#configuration = new Configuration({
@@ -162,6 +154,15 @@ export class Controller {
       version: () => this.#engine.snapshot()?.version ?? 0,
       onLoaded: (ok) => this.#meters.reloaded(ok, this.#clock.now()),
     });
+    this.#drains = new DrainKeeper({
+      engine: this.#engine,
+      store: new DrainStore({
+        log: this.#log,
+        now: this.#clock.now,
+        onCount: (result) => this.#meters.drainFile(result),
+      }),
+      retain: () => this.#retain(),
+    });
     this.#desk = new DrainDesk({
       engine: this.#engine,
       publisher: this.#publisher,
@@ -170,7 +171,7 @@ export class Controller {
       hasCluster: (name) =>
         this.#configuration.config?.clusters.some((cluster) => cluster.name === name) === true,
       clock: this.#clock,
-      keep: () => this.#keepDrains(),
+      keep: () => this.#drains.keep(),
     });
     this.#view = new AdminView({
       engine: this.#engine,
@@ -286,7 +287,7 @@ export class Controller {
     this.#options.send({ kind: 'settings', workers: config.workers });
     const renewed = this.#setSecrets();
     const before = this.#engine.snapshot();
-    this.#takeStateDirectory(config.stateDirectory);
+    this.#drains.takeDirectory(config.stateDirectory);
     this.#engine.setConfig(config);
     if (this.#discovery === null) this.#startDiscovery(config);
     else this.#discovery.setClusters(config.clusters, scopesOf(config), secretsOf(config));
@@ -296,21 +297,6 @@ export class Controller {
     // New certificates for a snapshot that is otherwise the same.
     if (renewed && snapshot !== null && snapshot === before) this.#publisher.publish(snapshot);
     return snapshot?.version ?? 0;
-  }
-
-  /** What was drained before a full stop still is; another directory gets what is drained now. */
-  #takeStateDirectory(directory: string | null): void {
-    if (directory === this.#stateDirectory) return;
-    const isFirst = this.#stateDirectory === undefined;
-    this.#stateDirectory = directory;
-    if (isFirst && !this.#isSuccessor) this.#engine.restoreDrains(this.#drainStore.load(directory));
-    else void this.#keepDrains();
-  }
-
-  /** Tells the supervisor at once, and the disk; resolves with whether the disk has it. */
-  #keepDrains(): Promise<boolean> {
-    this.#retain();
-    return this.#drainStore.save(this.#stateDirectory ?? null, this.#engine.drains());
   }
 
   #keep(): void {
@@ -439,8 +425,7 @@ export class Controller {
     if (retained === null) return;
     this.#merge.restore(retained.metrics);
     this.#counted = new Set(retained.metrics.folded);
-    this.#isSuccessor = true;
-    this.#engine.restoreDrains(retained.drains);
+    this.#drains.restore(retained.drains);
   }
 }
 

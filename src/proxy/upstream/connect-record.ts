@@ -6,8 +6,11 @@ const HALF_LIFE_MS = 10_000;
 const CHANCE = 1e-6;
 /** With fewer recent connects than this there is no share to speak of. */
 const ENOUGH = 8;
-/** What silence is doubted by: it counts as one failure elsewhere in this many connects, beside those that were seen. */
-const DOUBT = 8;
+/**
+ * How far above what was seen the share elsewhere may really be, in standard deviations: the first moments after a pod has
+ * died know of few connects, and a run that would be rare at the share seen so far is not at the true one.
+ */
+const DOUBT = 2;
 /** A share of failures near 1 would ask for a run without end. */
 const LONGEST_RUN = 100;
 
@@ -32,14 +35,14 @@ export class ConnectRecord {
 
   /**
    * Share of failures in this record without the part, 0 to 1; 0 while too few are known.
-   * @param silent no answer came at all, which may be a dead pod's doing: then a little is always held against the pool
+   * @param silent no answer came at all, which may be a dead pod's doing: then it is the upper bound of Wilson's interval
    */
   failureShareWithout(part: ConnectRecord, silent: boolean, nowMs: number): number {
     this.#fade(nowMs);
     part.#fade(nowMs);
     const failed = Math.max(0, this.#failed - part.#failed);
     const total = failed + Math.max(0, this.#succeeded - part.#succeeded);
-    if (silent) return (failed + 1) / (total + DOUBT);
+    if (silent) return upperBound(failed, total);
     return total < ENOUGH ? 0 : failed / total;
   }
 
@@ -50,6 +53,13 @@ export class ConnectRecord {
     this.#failed *= kept;
     this.#atMs = nowMs;
   }
+}
+
+/** Of the share of failures, from Wilson's score interval; 1 where nothing is known. */
+function upperBound(failed: number, total: number): number {
+  const square = DOUBT * DOUBT;
+  const spread = total === 0 ? 0 : (failed * (total - failed)) / total;
+  return (failed + square / 2 + DOUBT * Math.sqrt(spread + square / 4)) / (total + square);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { NetWorld } from './net-world.ts';
 import { CREDENTIAL_STEPS } from './steps-credentials.ts';
 import { DRAIN_STEPS } from './steps-drains.ts';
 import { DYING_STEPS } from './steps-dying.ts';
+import { ILL_API_STEPS } from './steps-ill-api.ts';
 import { LEAVING_STEPS } from './steps-leaving.ts';
 import { OBJECT_STEPS } from './steps-objects.ts';
 import { OUTAGE_STEPS } from './steps-outages.ts';
@@ -26,6 +27,7 @@ export const NET_STEPS: readonly NetStep[] = [
   ...DYING_STEPS,
   ...OBJECT_STEPS,
   ...OUTAGE_STEPS,
+  ...ILL_API_STEPS,
   ...CREDENTIAL_STEPS,
   ...ROLE_STEPS,
 ];

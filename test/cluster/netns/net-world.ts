@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../child.ts';
-import type { Client, Edge, FailedRequest } from '../clients.ts';
+import type { Client, Edge } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { EventWatch, isSlice, type WatchedEvent } from '../events.ts';
@@ -14,9 +14,9 @@ import type { Report } from '../report.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import type { ApiFront } from './front-control.ts';
 import type { KubeletContext, Machine } from './machine.ts';
+import { outcomeOf, portsOf, type Seen, wordsOf } from './observations.ts';
 import { PEERS, type RunningPeers } from './peers.ts';
 import { Pod } from './pod.ts';
-import { NODE_PORTS } from './ports.ts';
 import { PromiseTable, spread } from './promises.ts';
 import type { SynWatch } from './syn-watch.ts';
 import { TimedLedger } from './timed-ledger.ts';
@@ -311,32 +311,4 @@ export class NetWorld {
     this.options.kubelet.api.close();
     await this.options.controlPlane.close();
   }
-}
-
-function portsOf(key: Exclude<ServiceKey, 'late'>): readonly number[] {
-  return key === 'api' ? [NODE_PORTS.api, NODE_PORTS.apiPlain] : [NODE_PORTS[key]];
-}
-
-interface Seen {
-  readonly lastMs: number;
-  readonly connections: number;
-}
-
-function wordsOf({ lastMs, connections }: Seen): string {
-  const requests = lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
-  return `${requests}, ${connections} connections`;
-}
-
-/** "0 failed of 812", with those apart that `counts` leaves out. */
-function outcomeOf(
-  ledger: TimedLedger,
-  atMs: number,
-  counts: (client: string) => boolean,
-): { readonly failed: readonly FailedRequest[]; readonly text: string } {
-  const all = ledger.failures.filter((failure) => failure.atMs >= atMs);
-  const failed = all.filter((failure) => counts(failure.client));
-  const total = ledger.between(atMs, Number.POSITIVE_INFINITY, () => true).length + all.length;
-  const others = all.length - failed.length;
-  const aside = others === 0 ? '' : ` (and ${others} of others)`;
-  return { failed, text: `${failed.length} failed of ${total}${aside}` };
 }

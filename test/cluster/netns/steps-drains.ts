@@ -1,22 +1,22 @@
 // Drains as a protocol: a node is drained, waited for and switched off; Portico forgets no drain; a cluster is drained.
 
-import { mkdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parse } from 'yaml';
 import { until } from '../child.ts';
 import { greet, type SshEdge, writeKnownHosts } from '../clients-ssh.ts';
-import { Portico } from '../portico.ts';
+import type { Portico } from '../portico.ts';
+import { movePods } from './evictions.ts';
 import { once } from './fresh-client.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld } from './net-world.ts';
-import { LEFT_PROMISE, moveBack } from './steps-leaving.ts';
+import { startBeside, tableOf } from './second-portico.ts';
+import { LEFT_PROMISE } from './steps-leaving.ts';
 import { poolOf } from './steps-rollouts.ts';
 
 const ZONE_LABEL = 'portico.example/zone';
 const SOURCES = Array.from({ length: 24 }, (_, index) => `127.0.1.${index + 1}`);
 const SECOND_PORTS = { web: 8083, ssh: 2224, admin: 9904 };
+const ZONES = ['east', 'west'] as const;
 const ALL = ['unicorn', 'api', 'ssh'] as const;
 const LOCAL = ['api', 'ssh'] as const;
 
@@ -48,17 +48,8 @@ async function drainNode(world: NetWorld): Promise<void> {
   for (const key of ALL) {
     await world.promise(`${event} (${key})`, LEFT_PROMISE, () => world.left(key, 'node-2', shownAtMs, 1500));
   }
-  // kubectl drain: replacements elsewhere, then the pods end with their grace period. Under Cluster they are reached by
-  // every node, which no drain of one can change.
-  const evicted = ALL.map((key) => ({ key, pod: world.podOn(key, 'node-2') }));
-  await Promise.all(evicted.map(({ key }) => world.startPod(key, 'node-3')));
-  await delay(1500);
-  await Promise.all(evicted.map(({ key, pod }) => world.terminate(key, pod)));
-  await delay(6000);
-  for (const { key, pod } of evicted) {
-    world.forget(key, pod);
-    await pod.end();
-  }
+  // Under Cluster the pods are reached by every node, which no drain of one can change: they are evicted, too.
+  await movePods(world, 'node-2', 'node-3');
   await world.promise(event, 'returns 0 when the last flow has ended', async () => {
     await command(world.portico, ['drain', 'node-2', '--cluster', 'lab', '--wait', '--timeout', '60s']);
     return `after ${((performance.now() - drainAtMs) / 1000).toFixed(1)} s`;
@@ -79,7 +70,7 @@ async function drainNode(world: NetWorld): Promise<void> {
     await world.used('unicorn', 'node-2', 15_000);
     return `used ${Math.round(performance.now() - startedAt)} ms after; ${world.servedSince(back)}`;
   });
-  await moveBack(world, 'node-2');
+  await movePods(world, 'node-3', 'node-2', true);
   await world.settled();
 }
 
@@ -187,36 +178,17 @@ const isEast = (address: string | undefined): boolean => /^10\.24[04]\.(0\.1[12]
 
 /** A second Portico, for which each zone is a cluster. */
 async function twoClusters(world: NetWorld): Promise<Portico> {
-  const directory = path.join(world.options.directory, 'portico-zones');
-  await mkdir(directory, { recursive: true });
-  const configuration = parse(await readFile(world.portico.configurationFile, 'utf8')) as {
-    clusters: { name: string; nodes: object }[];
-    listeners: { bind: string }[];
-    pools: { sources: { cluster: string }[] }[];
-    admin: { bind: string };
-    stateDirectory: string;
-    log: { access: { path: string } };
-  };
-  const [cluster] = configuration.clusters;
-  configuration.clusters = ['east', 'west'].map((name) => ({
-    ...cluster!,
-    name,
-    nodes: { selector: `${ZONE_LABEL}=${name}` },
-  }));
-  for (const pool of configuration.pools) {
-    pool.sources = pool.sources.flatMap((source) =>
-      ['east', 'west'].map((name) => ({ ...source, cluster: name })),
-    );
-  }
-  configuration.listeners[0]!.bind = `127.0.0.1:${SECOND_PORTS.web}`;
-  configuration.listeners[1]!.bind = `127.0.0.1:${SECOND_PORTS.ssh}`;
-  configuration.admin.bind = `127.0.0.1:${SECOND_PORTS.admin}`;
-  configuration.stateDirectory = path.join(directory, 'state');
-  configuration.log.access.path = path.join(directory, 'access.log');
-  const { transcript } = world.options;
-  const second = new Portico({ directory, configuration, adminPort: SECOND_PORTS.admin, transcript });
-  await second.start();
-  return second;
+  return await startBeside(world, 'portico-zones', SECOND_PORTS, (configuration) => {
+    const [cluster] = configuration.clusters;
+    configuration.clusters = ZONES.map((name) => ({
+      ...cluster!,
+      name,
+      nodes: { selector: `${ZONE_LABEL}=${name}` },
+    }));
+    for (const pool of configuration.pools) {
+      pool.sources = pool.sources.flatMap((source) => ZONES.map((name) => ({ ...source, cluster: name })));
+    }
+  });
 }
 
 /** Requests through the second Portico, one after another, until `work` is done; a failed one ends it. */
@@ -250,12 +222,6 @@ async function areActive(portico: Portico, nodes: readonly string[]): Promise<vo
     const active = rows.filter(({ pool, state }) => pool === poolOf('ssh') && state === 'active');
     return nodes.every((node) => active.some((row) => row.node === node)) ? true : undefined;
   });
-}
-
-export async function tableOf(portico: Portico): Promise<string> {
-  const { body } = await portico.admin('/tables');
-  const { tables } = JSON.parse(body) as { tables: { pool: string; checksum: string | null }[] };
-  return tables.find((table) => table.pool === poolOf('ssh'))?.checksum ?? '';
 }
 
 /** Runs the command as an operator does; throws when it does not end with 0. */

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WatchedEvent } from '../events.ts';
 import { AUTOSCALER_TAINT, EXCLUDE_LABEL } from '../objects.ts';
+import { movePods } from './evictions.ts';
 import { Machine } from './machine.ts';
 import type { NetStep } from './net-steps.ts';
 import { LEAVE_LIMIT_MS, type NetWorld } from './net-world.ts';
@@ -119,19 +120,7 @@ async function removeMachine(
     await world.promise(`${event} (${key})`, LEFT_PROMISE, () => world.left(key, node, atMs, 2000));
   }
 
-  // Eviction: a replacement elsewhere, then the pod ends with its grace period; what is in flight finishes.
-  const evicted = ALL.flatMap((key) =>
-    world.pods[key].filter((pod) => pod.machine === machine).map((pod) => ({ key, pod })),
-  );
-  await Promise.all(evicted.map(({ key }) => world.startPod(key, 'node-3')));
-  await delay(1500);
-  await Promise.all(evicted.map(({ key, pod }) => world.terminate(key, pod)));
-  // Long enough for the slow clone and the slow stream.
-  await delay(6000);
-  for (const { key, pod } of evicted) {
-    world.forget(key, pod);
-    await pod.end();
-  }
+  await movePods(world, node, 'node-3');
   await world.change(
     'node deleted',
     isNode(node, (e) => e.type === 'DELETED'),
@@ -148,7 +137,7 @@ async function removeMachine(
   const again = world.mark();
   const replacement = await Machine.start(world.options.kubelet, node, machine.place.index);
   world.machines.set(node, replacement);
-  await moveBack(world, node);
+  await movePods(world, 'node-3', node, true);
   await world.settled();
   await world.promise(
     `${event}: a new machine under the same name and address`,
@@ -158,22 +147,4 @@ async function removeMachine(
       return world.servedSince(again);
     },
   );
-}
-
-/** Pods that stand on node-3 return to the node. */
-export async function moveBack(world: NetWorld, node: string): Promise<void> {
-  const moved = ALL.flatMap((key) =>
-    world.pods[key].filter((pod) => pod.machine.name === 'node-3').map((pod) => ({ key, pod })),
-  );
-  await Promise.all(moved.map(({ key }) => world.startPod(key, node)));
-  await Promise.all(
-    moved.filter(({ key }) => key !== 'unicorn').map(({ key }) => world.used(key, node, 6000)),
-  );
-  await delay(1500);
-  await Promise.all(moved.map(({ key, pod }) => world.terminate(key, pod)));
-  await delay(6000);
-  for (const { key, pod } of moved) {
-    world.forget(key, pod);
-    await pod.end();
-  }
 }

@@ -3,12 +3,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../child.ts';
 import { isSlice } from '../events.ts';
-import type { FrontMode } from './api-front.ts';
 import { follows } from './following.ts';
 import type { NetStep } from './net-steps.ts';
-import type { Mark, NetWorld } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
 import { FRONT_PORT } from './ports.ts';
-import { poolOf } from './steps-rollouts.ts';
+import { activeNodes, countsOf, restarts } from './staying.ts';
 
 const OUTAGE_MS = { short: 20_000, long: 60_000 };
 /** How far kube-proxy stays behind the API after an outage: 47 s were measured in life. */
@@ -17,10 +16,6 @@ const LAG_MS = { short: 10_000, long: 45_000 };
 const FOLLOW_LIMIT_MS = 35_000;
 /** Nothing was heard for 90 s; the short form does not wait for it. */
 const INACTIVE_LIMIT_MS = 100_000;
-/** How long an ill API server is ill. */
-const LIE_MS = { short: 6000, long: 15_000 };
-/** What it said is looked at for so long at least: the guard's own window is shorter than the probes' verdict. */
-const AFTER_A_LIE_MS = 4000;
 const LOCAL = ['api', 'ssh'] as const;
 const SILENCE = ['inactive', 'timeout', 'connection'];
 
@@ -100,26 +95,6 @@ export const OUTAGE_STEPS: readonly NetStep[] = [
       );
     },
   },
-  ...(
-    [
-      ['empty', 'empty lists', ['empty-list', 'expired']],
-      ['half', 'a list with half of the nodes missing', ['expired', 'unlisted']],
-      ['one-node', 'a list with one node missing', ['expired', 'unlisted']],
-      ['one-service', 'a list with one service missing', ['expired', 'unlisted']],
-      ['one-slice', 'a list with the endpoint slices of one service missing', ['expired', 'unlisted']],
-      ['garbage', 'garbage', ['bad-list', 'bad-line']],
-      ['slow', 'very slow', ['connection']],
-      ['gone-list', '410 in the list', ['expired']],
-      ['gone-stream', '410 in the stream', ['expired']],
-      ['unauthorized-stream', '401 in the stream', ['unauthorized', 'stream-error']],
-    ] as const
-  ).map(
-    ([mode, words, reasons]): NetStep => ({
-      name: `api-${mode}`,
-      title: `The API server answers: ${words}`,
-      run: (world) => illApi(world, mode, words, reasons),
-    }),
-  ),
   {
     name: 'api-black-hole',
     title: 'The watches fall silent: every packet to and from the API server is dropped',
@@ -216,19 +191,6 @@ async function moveHome(world: NetWorld, moves: readonly (readonly [string, stri
   }
 }
 
-/** Which nodes are active in which pool, in one line. */
-async function activeNodes(world: NetWorld): Promise<string> {
-  const rows = await world.portico.targets();
-  return (['unicorn', 'api', 'ssh'] as const)
-    .map((key) => {
-      const nodes = rows
-        .filter((row) => row.pool === poolOf(key) && row.state === 'active')
-        .map((row) => row.node);
-      return `${key} ${nodes.toSorted().join(' ')}`;
-    })
-    .join('; ');
-}
-
 async function staleness(world: NetWorld): Promise<string> {
   const { body } = await world.portico.admin('/metrics');
   const last = /^portico_k8s_last_sync_timestamp_seconds\{[^\n]*\} (\S+)$/m.exec(body)?.[1];
@@ -249,76 +211,4 @@ async function coldStart(world: NetWorld): Promise<string> {
   const from = world.mark();
   await delay(4000);
   return `exit code ${code}, ready ${Math.round(readyMs)} ms after its start, then ${world.servedSince(from, (c) => !/ssh|clone|websocket|stream/.test(c))}`;
-}
-
-/** Counts so far, so that a step tells of its own. */
-async function countsOf(
-  world: NetWorld,
-  reasons: readonly string[],
-): Promise<Readonly<Record<string, number>>> {
-  const counts: Record<string, number> = {};
-  for (const reason of reasons) {
-    counts[reason] =
-      (reason === 'unlisted'
-        ? await world.portico.metric('portico_k8s_unlisted_objects_total')
-        : await world.portico.metric('portico_k8s_watch_restarts_total', { reason })) ?? 0;
-  }
-  return counts;
-}
-
-async function restarts(
-  world: NetWorld,
-  reasons: readonly string[],
-  before: Readonly<Record<string, number>>,
-): Promise<string> {
-  const now = await countsOf(world, reasons);
-  const counts = reasons.flatMap((reason) => {
-    const count = (now[reason] ?? 0) - (before[reason] ?? 0);
-    return count > 0 ? [`${reason} ${count}`] : [];
-  });
-  if (counts.length === 0) throw new Error(`none of ${reasons.join(', ')} was counted`);
-  if (reasons.includes('unlisted') && !counts.some((text) => text.startsWith('unlisted'))) {
-    throw new Error('what the list left out was not counted');
-  }
-  return `counted: ${counts.join(', ')}`;
-}
-
-async function illApi(
-  world: NetWorld,
-  mode: FrontMode,
-  words: string,
-  reasons: readonly string[],
-): Promise<void> {
-  await world.settled();
-  const mark: Mark = world.mark();
-  const before = await activeNodes(world);
-  const counted = await countsOf(world, reasons);
-  await world.front.set(mode);
-  let worst = '';
-  let lies = 0;
-  const startedAt = performance.now();
-  const shortest = startedAt + (world.options.long ? LIE_MS.long : LIE_MS.short);
-  // A reflector that still waits from the step before has not heard anything.
-  let endAt = startedAt + FOLLOW_LIMIT_MS;
-  while (performance.now() < endAt) {
-    // A controller that answers late has not lost anything.
-    const now = await activeNodes(world).catch(() => before);
-    if (now !== before) worst = now;
-    if (lies === 0) {
-      lies = (await world.front.seen()).lies;
-      if (lies > 0) endAt = Math.max(shortest, performance.now() + AFTER_A_LIE_MS);
-    }
-    await delay(100);
-  }
-  await world.front.set('pass');
-  await world.promise(
-    `API server: ${words}`,
-    'no target lost, counted, recovery by itself, 0 failed',
-    async () => {
-      if (lies === 0) throw new Error('Portico never asked');
-      if (worst !== '') throw new Error(`targets became ${worst}; before: ${before}`);
-      const text = await follows(world, FOLLOW_LIMIT_MS);
-      return `${text}; ${await restarts(world, reasons, counted)}; ${world.servedSince(mark)}`;
-    },
-  );
 }

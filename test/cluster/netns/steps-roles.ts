@@ -1,16 +1,13 @@
 // Portico's own parts: killed, reloaded, replaced; a second Portico beside it.
 
-import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parse } from 'yaml';
 import { until } from '../child.ts';
 import { greet, writeKnownHosts } from '../clients-ssh.ts';
-import { Portico } from '../portico.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld } from './net-world.ts';
-import { tableOf } from './steps-drains.ts';
+import { startBeside, tableOf } from './second-portico.ts';
 
 const SOURCES = Array.from({ length: 16 }, (_, index) => `127.0.1.${index + 1}`);
 const SECOND_PORTS = { web: 8081, ssh: 2223, admin: 9902 };
@@ -85,26 +82,7 @@ export const ROLE_STEPS: readonly NetStep[] = [
 ];
 
 async function twoPorticos(world: NetWorld): Promise<void> {
-  const directory = path.join(world.options.directory, 'portico-2');
-  await mkdir(directory, { recursive: true });
-  const configuration = parse(await readFile(world.portico.configurationFile, 'utf8')) as {
-    listeners: { bind: string }[];
-    admin: { bind: string };
-    stateDirectory: string;
-    log: { access: { path: string } };
-  };
-  configuration.listeners[0]!.bind = `127.0.0.1:${SECOND_PORTS.web}`;
-  configuration.listeners[1]!.bind = `127.0.0.1:${SECOND_PORTS.ssh}`;
-  configuration.admin.bind = `127.0.0.1:${SECOND_PORTS.admin}`;
-  configuration.stateDirectory = path.join(directory, 'state');
-  configuration.log.access.path = path.join(directory, 'access.log');
-  const second = new Portico({
-    directory,
-    configuration,
-    adminPort: SECOND_PORTS.admin,
-    transcript: world.options.transcript,
-  });
-  await second.start();
+  const second = await startBeside(world, 'portico-2', SECOND_PORTS);
   try {
     await world.promise('two Porticos', 'the same hash table for git-ssh', async () => {
       return await until('equal checksums', 5000, async () => {
@@ -113,7 +91,11 @@ async function twoPorticos(world: NetWorld): Promise<void> {
       });
     });
     await world.promise('two Porticos', 'send the same clients to the same nodes', async () => {
-      const other = { ...world.sshEdge, port: SECOND_PORTS.ssh, directory: path.join(directory, 'clients') };
+      const other = {
+        ...world.sshEdge,
+        port: SECOND_PORTS.ssh,
+        directory: path.join(world.options.directory, 'clients-2'),
+      };
       await writeKnownHosts(other);
       const seen = new Set<string>();
       for (const source of SOURCES) {

@@ -111,7 +111,10 @@ describe('what connects say about a target', () => {
     const pool = new ConnectRecord();
     const target = new ConnectRecord();
     assert.equal(runThatTells(3, pool.failureShareWithout(target, false, 0)), 3);
-    assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 7);
+    assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 100);
+    // Two of ten hang elsewhere: with every second one a run of eight would be nothing strange.
+    for (let count = 0; count < 10; count += 1) pool.count(count < 2, 0);
+    assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 21);
     for (let count = 0; count < 1000; count += 1) pool.count(false, 0);
     assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 3);
   });

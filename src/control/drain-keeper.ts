@@ -1,0 +1,47 @@
+// Keeps drains over every restart: with the supervisor while it lives, and in the state directory.
+
+import type { DrainStore } from './drain-store.ts';
+import type { Drain } from './targets/drains.ts';
+import type { TargetEngine } from './targets/engine-contract.ts';
+
+export interface DrainKeeperOptions {
+  readonly engine: TargetEngine;
+  readonly store: DrainStore;
+  /** Hands what is drained to the supervisor. */
+  readonly retain: () => void;
+}
+
+export class DrainKeeper {
+  readonly #options: DrainKeeperOptions;
+  /** An earlier controller of the same supervisor has told it what is drained. */
+  #isSuccessor = false;
+  /** Undefined before the first configuration. */
+  #directory: string | null | undefined = undefined;
+
+  constructor(options: DrainKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** What the supervisor kept is newer than what lies on disk. */
+  restore(drains: readonly Drain[]): void {
+    this.#isSuccessor = true;
+    this.#options.engine.restoreDrains(drains);
+  }
+
+  /** What was drained before a full stop still is; another directory gets what is drained now. */
+  takeDirectory(directory: string | null): void {
+    if (directory === this.#directory) return;
+    const isFirst = this.#directory === undefined;
+    this.#directory = directory;
+    const { engine, store } = this.#options;
+    if (isFirst && !this.#isSuccessor) engine.restoreDrains(store.load(directory));
+    else void this.keep();
+  }
+
+  /** Tells the supervisor at once, and the disk; resolves with whether the disk has it. */
+  keep(): Promise<boolean> {
+    const { engine, store, retain } = this.#options;
+    retain();
+    return store.save(this.#directory ?? null, engine.drains());
+  }
+}

@@ -1,0 +1,36 @@
+// What clients and packets say about a stretch of the run, in words.
+
+import type { FailedRequest } from '../clients.ts';
+import { NODE_PORTS } from './ports.ts';
+import type { TimedLedger } from './timed-ledger.ts';
+
+/** The node ports by which a service is reached, whoever asks. */
+export function portsOf(key: 'unicorn' | 'api' | 'ssh'): readonly number[] {
+  return key === 'api' ? [NODE_PORTS.api, NODE_PORTS.apiPlain] : [NODE_PORTS[key]];
+}
+
+/** What came to a node that was to be left. */
+export interface Seen {
+  /** Milliseconds from the event to the last new request; 0 when none came. */
+  readonly lastMs: number;
+  readonly connections: number;
+}
+
+export function wordsOf({ lastMs, connections }: Seen): string {
+  const requests = lastMs === 0 ? 'no new request' : `last new request after ${Math.round(lastMs)} ms`;
+  return `${requests}, ${connections} connections`;
+}
+
+/** "0 failed of 812", with those apart that `counts` leaves out. */
+export function outcomeOf(
+  ledger: TimedLedger,
+  atMs: number,
+  counts: (client: string) => boolean,
+): { readonly failed: readonly FailedRequest[]; readonly text: string } {
+  const all = ledger.failures.filter((failure) => failure.atMs >= atMs);
+  const failed = all.filter((failure) => counts(failure.client));
+  const total = ledger.between(atMs, Number.POSITIVE_INFINITY, () => true).length + all.length;
+  const others = all.length - failed.length;
+  const aside = others === 0 ? '' : ` (and ${others} of others)`;
+  return { failed, text: `${failed.length} failed of ${total}${aside}` };
+}
