@@ -23,7 +23,9 @@ export function promisesPage(world: NetWorld, facts: RunFacts): string {
   const versions = [
     `Node ${process.versions.node}`,
     `Kubernetes ${kubernetes}`,
-    ...(peers && haproxy !== null ? [peerVersion('haproxy', haproxy), `Traefik ${TRAEFIK_VERSION}`] : []),
+    ...(peers && haproxy !== null
+      ? [peerVersion('haproxy', haproxy).split(' - ')[0], `Traefik ${TRAEFIK_VERSION}`]
+      : []),
   ].join(', ');
   const shown = world.report.measurements.flatMap(({ shownMs }) =>
     shownMs === null ? [] : [Math.max(0, shownMs)],

@@ -25,7 +25,15 @@ export class PromiseTable {
 
   /** As Markdown. */
   text(): string {
-    const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+    const line = (cells: readonly string[]): string =>
+      `| ${cells
+        .map((cell) =>
+          cell
+            .trim()
+            .replaceAll(/\s*\n\s*/g, ', ')
+            .replaceAll('|', '/'),
+        )
+        .join(' | ')} |`;
     const heads = ['event', 'promise', 'held', 'measured', ...this.peers];
     return [
       line(heads),

@@ -161,7 +161,15 @@ async function setProxiesCut(world: NetWorld, cut: boolean): Promise<void> {
   const port = new URL(world.options.controlPlane.server).port;
   for (const machine of world.machines.values()) {
     const rules = cut
-      ? `table ip portico_cut {\n chain out {\n type filter hook output priority 0;\n tcp dport ${port} drop\n}\n}\n`
+      ? `table ip portico_cut {
+ chain out {
+  type filter hook output priority 0; tcp dport ${port} drop
+ }
+ chain in {
+  type filter hook input priority 0; tcp sport ${port} drop
+ }
+}
+`
       : 'delete table ip portico_cut\n';
     await world.options.kubelet.network.nft(machine.place.namespace, rules);
   }
