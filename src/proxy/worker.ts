@@ -99,7 +99,7 @@ export class Worker {
       pool: new BufferPool(),
       deadlines: this.#deadlines,
       now: turn.now,
-      tcp: loadTcpBinding(),
+      tcp: loadTcpBinding(process),
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
     const responseLimits = {

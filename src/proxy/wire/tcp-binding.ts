@@ -1,7 +1,5 @@
 // What Node's own `net` is built on, where it can be had: libuv's TCP handles without a stream around each.
 
-import process from 'node:process';
-
 /** A libuv TCP handle (Node 26). Numbers below 0 are libuv errors. */
 export interface SocketHandle {
   /** Called with this handle for each read; what was read is in `state[0]`. */
@@ -78,9 +76,9 @@ const LEAST_MAJOR = 26;
  * Null where it cannot be used: an older Node, or one that keeps its internals to itself (the permission model does).
  * Then `net.Socket` is used, which costs more (docs/decisions/0011-sockets-on-handles.md).
  */
-export function loadTcpBinding(): TcpBinding | null {
-  if (Number.parseInt(process.versions.node, 10) < LEAST_MAJOR) return null;
-  const { binding } = process as unknown as {
+export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
+  if (Number.parseInt(node.versions.node, 10) < LEAST_MAJOR) return null;
+  const { binding } = node as unknown as {
     binding<K extends keyof Internals>(name: K): Internals[K];
   };
   try {

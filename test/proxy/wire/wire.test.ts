@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import process from 'node:process';
 import { after, afterEach, describe, it } from 'node:test';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import type { TcpHandle } from '../../../src/proxy/listener.ts';
@@ -12,7 +13,7 @@ import { Turn } from '../../../src/proxy/wire/turn.ts';
 import { Wire, type WireContext, type WireOwner } from '../../../src/proxy/wire/wire.ts';
 import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
 
-const binding = loadTcpBinding();
+const binding = loadTcpBinding(process);
 
 type CreateServerHandle = (address: string, port: number, type: 4, fd: null, flags: number) => TcpHandle;
 const { _createServerHandle: createServerHandle } = net as unknown as {
