@@ -48,6 +48,7 @@ export function buildPoolOptions(
     },
     slowStartMs: options.slowStart,
     panicThreshold: options.panicThreshold,
+    subset: options.subset,
     spilloverThreshold: options.spilloverThreshold,
     timeouts: {
       connectMs: timeouts.connect ?? defaults.timeouts.connectMs,

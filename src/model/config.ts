@@ -315,6 +315,8 @@ export interface PoolConfig {
   readonly panicThreshold: number;
   /** A priority group hands on to the next when its healthy share is below this, 0 to 1. Default 0.7. */
   readonly spilloverThreshold: number;
+  /** Largest number of nodes of each source that take part; 0 is all. Default 0. */
+  readonly subset: number;
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
   /** Null sends none. */
@@ -357,9 +359,9 @@ export interface UpstreamLimits {
   readonly idlePerTarget: number;
   /** An idle connection is closed after this. Default 55 s (below the usual 60 s of servers). */
   readonly idleMs: number;
-  /** Requests on one connection before it is closed, with 10% jitter; 0 is no bound. Default 10000. */
+  /** Requests on one connection before it is closed, with 10% jitter; 0 is no bound. Default 100: see docs/balancing.md. */
   readonly requests: number;
-  /** Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound. Default 10 min. */
+  /** Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound. Default 1 min. */
   readonly ageMs: number;
   /** Open connections to one target and worker. Default 4096. */
   readonly perTarget: number;

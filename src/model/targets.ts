@@ -36,6 +36,7 @@ export const REASON_CODES = [
   'local-endpoints',
   'local-endpoints-terminating',
   'hosts-no-endpoint',
+  'outside-subset',
   'unproven',
   'held-until-replaced',
   'held-by-removal-guard',

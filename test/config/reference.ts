@@ -4,7 +4,7 @@ import type { JsonSchema } from '../../src/config/json-schema.ts';
 
 /** Keys that a rule's `service` shares with a pool; the page documents them once. */
 const SHARED_WITH_POOLS =
-  /^routes\[\]\.rules\[\]\.service\.(policy|health|unknown|ejection|slowStart|panicThreshold|spilloverThreshold|timeouts|connections|proxyProtocol)\b/;
+  /^routes\[\]\.rules\[\]\.service\.(policy|health|unknown|ejection|slowStart|panicThreshold|spilloverThreshold|subset|timeouts|connections|proxyProtocol)\b/;
 
 export interface ReferenceRow {
   readonly key: string;

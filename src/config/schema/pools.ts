@@ -172,10 +172,10 @@ const connections = z.strictObject({
       'An idle connection is closed after this; keep it below the keep-alive timeout of the targets.',
     ),
   requests: integer(0, 1_000_000_000)
-    .default(10_000)
+    .default(100)
     .describe('Requests on one connection before it is closed, with 10% jitter; 0 is no bound.'),
   age: duration({ min: 0 })
-    .prefault('10m')
+    .prefault('1m')
     .describe('Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound.'),
   perTarget: integer(1, 1_000_000).default(4096).describe('Open connections to one target and worker.'),
 });
@@ -276,6 +276,9 @@ export const poolOptions = {
   spilloverThreshold: share()
     .default(0.7)
     .describe('A priority group hands on to the next when its healthy share is below this.'),
+  subset: integer(0, 5000)
+    .default(0)
+    .describe('Largest number of nodes of each source that take part, the same in every Portico; 0 is all.'),
   timeouts: z
     .strictObject(timeoutFields)
     .partial()

@@ -78,6 +78,8 @@ class LiveCluster implements ClusterDiscovery {
   #live = false;
   /** Built when asked for, from facts that have changed since. */
   #cached: ClusterInventory | null = null;
+  /** The last one built: a kind of which nothing has changed keeps its list, the same object. */
+  #last: ClusterInventory | null = null;
 
   constructor(options: ClusterDiscoveryOptions) {
     const { clock, cluster, log, onCount, environment, serviceAccountDirectory, seed, scope } = options;
@@ -114,15 +116,17 @@ class LiveCluster implements ClusterDiscovery {
       );
     }
     const syncedAtMs = this.#syncedAtMs();
+    const before = this.#last;
     this.#cached ??= {
       cluster: cluster.name,
       origin: 'live' satisfies InventoryOrigin,
       syncedAtMs,
-      nodes: [...this.#nodes.facts()],
-      services: this.#services.flatMap((reflector) => [...reflector.facts()]),
-      slices: this.#slices.flatMap((reflector) => [...reflector.facts()]),
+      nodes: listOf([this.#nodes], before?.nodes),
+      services: listOf(this.#services, before?.services),
+      slices: listOf(this.#slices, before?.slices),
       unlisted: this.#unlisted(),
     };
+    this.#last = this.#cached;
     return this.#cached.syncedAtMs === syncedAtMs ? this.#cached : { ...this.#cached, syncedAtMs };
   }
 
@@ -281,6 +285,15 @@ class LiveCluster implements ClusterDiscovery {
     }
     return Number.isFinite(oldestMs) ? oldestMs : 0;
   }
+}
+
+function listOf<Fact extends AnyFact>(
+  reflectors: readonly Reflector<Fact>[],
+  before: readonly Fact[] | undefined,
+): readonly Fact[] {
+  const list = allFacts(reflectors);
+  const isSame = before?.length === list.length && list.every((fact, index) => fact === before[index]);
+  return isSame ? before : list;
 }
 
 function allFacts<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly Fact[] {

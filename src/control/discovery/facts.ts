@@ -51,9 +51,9 @@ export class Facts<Fact extends AnyFact> {
   /** What the facts would be after this list. A bad object that never had a good version stays unknown. */
   read(list: ObjectList): Map<string, Fact> {
     const next = new Map<string, Fact>();
-    for (const [key, raw] of list.objects) {
-      const projection = this.#options.kind.project(raw);
-      if (projection.kind === 'fact') next.set(key, projection.fact);
+    for (const [key, projection] of list.objects) {
+      // The list was made with this kind.
+      if (projection.kind === 'fact') next.set(key, projection.fact as Fact);
       if (projection.kind !== 'bad') continue;
       this.#countBadObject(projection.field, key);
       const former = this.#objects.get(key);

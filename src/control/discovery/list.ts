@@ -3,9 +3,9 @@
 import { type ApiClient, readAll } from './api-client.ts';
 import { type Clock, Deadline } from './clock.ts';
 import { DiscoveryFailure } from './failure.ts';
-import { isExpired, isJsonObject, type JsonObject, parseJsonObject, readApiStatus } from './json.ts';
+import { isExpired, isJsonObject, parseJsonObject, readApiStatus } from './json.ts';
 import { type AnyFact, collectionPath, isOfKind, type Kind } from './kinds.ts';
-import { objectKey } from './project.ts';
+import { objectKey, type Projection } from './project.ts';
 
 export interface ListOptions {
   readonly api: ApiClient;
@@ -26,8 +26,11 @@ export interface ListOptions {
 export interface ObjectList {
   /** Where a watch goes on from. */
   readonly resourceVersion: string;
-  /** Raw objects by key, in the server's order. */
-  readonly objects: ReadonlyMap<string, JsonObject>;
+  /**
+   * What each object comes to, by key, in the server's order. Projected page by page: thousands of whole nodes at once
+   * would be a hundred times what is kept of them.
+   */
+  readonly objects: ReadonlyMap<string, Projection<AnyFact>>;
 }
 
 interface Page {
@@ -42,7 +45,7 @@ interface Page {
  * When a token expires the list is begun again in one piece: a list that outlived its token once would do it again.
  */
 export async function listObjects(options: ListOptions): Promise<ObjectList> {
-  const objects = new Map<string, JsonObject>();
+  const objects = new Map<string, Projection<AnyFact>>();
   const tokens = new Set<string>();
   let pageSize = options.pageSize;
   let resourceVersion = '';
@@ -129,13 +132,13 @@ function readPage(api: ApiClient, kind: Kind<AnyFact>, bytes: Uint8Array): Page 
 }
 
 /** An item that cannot be told from another makes the list useless: its absence would look like a removal. */
-function collect(options: ListOptions, item: unknown, objects: Map<string, JsonObject>): void {
+function collect(options: ListOptions, item: unknown, objects: Map<string, Projection<AnyFact>>): void {
   const key = objectKey(item, options.namespace);
   if (key === undefined || !isJsonObject(item) || !isOfKind(options.kind, item)) {
     throw badList('an item has no identity or is of another kind');
   }
   if (objects.has(key)) throw badList('it holds an object twice');
-  objects.set(key, item);
+  objects.set(key, options.kind.project(item));
 }
 
 function badList(why: string): DiscoveryFailure {

@@ -115,15 +115,16 @@ export class ProbeScheduler {
     if (this.#closed || previous === specs) return;
     if (specs.length === 0) this.#groups.delete(group);
     else this.#groups.set(group, specs);
-    const wanted = new Set<string>();
+    // A table of thousands in which one target has changed brings the specs of the others again, the same objects.
+    const gone = new Set(previous);
     for (const spec of specs) {
-      wanted.add(spec.key);
+      if (gone.delete(spec)) continue;
       const known = this.#entries.get(spec.key);
       if (known === undefined) this.#add(spec, group);
       else known.groups.add(group);
     }
-    for (const { key } of previous) {
-      if (!wanted.has(key)) this.#release(key, group);
+    for (const { key } of gone) {
+      if (!specs.some((spec) => spec.key === key)) this.#release(key, group);
     }
     this.#pump();
   }

@@ -37,7 +37,7 @@ export class ClusterView {
   #drainsAll = false;
   #views = new WeakMap<NodeFact, NodeView>();
   /** The last change of the node-level reasons of each node. */
-  #changed = new Map<string, Change & { readonly view: NodeView }>();
+  readonly #changed = new Map<string, Change & { readonly view: NodeView }>();
   #nodes: NodeViews;
   #services: ReadonlyMap<string, ServiceFact> = new Map();
   #slices: ReadonlyMap<string, readonly EndpointSliceFact[]> = new Map();
@@ -155,23 +155,23 @@ export class ClusterView {
       this.#views.set(node, view);
       return view;
     });
-    const joined = joinNodes(name, selection.families, views);
     const before = this.#nodes;
+    const joined = joinNodes(name, selection.families, views, before);
     const isSame =
       before.families === selection.families &&
       before.list.length === joined.list.length &&
       before.list.every((view, index) => view === joined.list[index]);
     if (isSame) return;
     this.#nodes = joined;
-    const changed = new Map<string, Change & { readonly view: NodeView }>();
     for (const view of joined.list) {
       const known = this.#changed.get(view.node.name);
+      if (known?.view === view) continue;
       const isKnown = known !== undefined && hasSameCodes(known.view.reasons, view.reasons);
       if (known !== undefined && !isKnown) {
         this.#onNodeChange({ cluster: name, node: view.node, from: known.view.reasons, to: view.reasons });
       }
       const isNewer = known?.view.node.resourceVersion !== view.node.resourceVersion;
-      changed.set(view.node.name, {
+      this.#changed.set(view.node.name, {
         view,
         atMs: isKnown ? known.atMs : now.epochMs,
         by: isKnown
@@ -181,7 +181,8 @@ export class ClusterView {
             : '',
       });
     }
-    this.#changed = changed;
+    if (this.#changed.size === joined.list.length) return;
+    for (const node of this.#changed.keys()) if (!joined.byName.has(node)) this.#changed.delete(node);
   }
 
   #indexServices(isUpdate: boolean, stepMs: number, now: Now): void {

@@ -6,6 +6,7 @@ import type { Reason } from '../../model/targets.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
 import { EFFECTS, type Effect, REASONS, reason, strongestEffect } from './reasons.ts';
 import type { ServiceView } from './services.ts';
+import { cutToSubset } from './subset.ts';
 
 /** One service x node (or static address) as the API alone tells it, before probes and history. */
 export interface Candidate {
@@ -55,11 +56,18 @@ export interface DerivedSource {
 export interface DerivationMemo {
   /** Lists that depend on nodes only: one for each cluster and family order, not one for each service. */
   readonly shared: WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
+  /** Candidates that depend on their node and the family order only. */
+  readonly candidates: WeakMap<NodeView, Map<string, Candidate>>;
+  readonly subsets: WeakMap<ServiceView, readonly Candidate[]>;
   /** Lists under `Local` stay as long as the hosting nodes do. */
   readonly local: WeakMap<
     ServiceView,
     { readonly hosts: readonly NodeView[]; readonly members: readonly Candidate[] }
   >;
+}
+
+export function createDerivationMemo(): DerivationMemo {
+  return { shared: new WeakMap(), candidates: new WeakMap(), subsets: new WeakMap(), local: new WeakMap() };
 }
 
 /** Derives a service source. Pure but for `memo`, which only remembers. */
@@ -68,6 +76,7 @@ export function deriveService(
   service: ServiceView,
   nodes: NodeViews,
   memo: DerivationMemo,
+  subset = 0,
 ): DerivedSource {
   const blocked = strongestEffect(service.reasons) === 'excluded';
   const nodesOnly =
@@ -75,9 +84,19 @@ export function deriveService(
     service.policy === 'Cluster' &&
     !source.preferNodesWithEndpoints &&
     service.reasons.length === 0;
+  const all = blocked
+    ? []
+    : nodesOnly
+      ? sharedMembers(source, service, nodes, memo)
+      : ownMembers(source, service, nodes, memo);
+  const isCut = subset > 0 && all.length > subset;
+  const list = isCut ? subsetOf(all, nodesOnly, subset, service, nodes, memo) : all;
   const candidateOf = (name: string): Candidate | null => {
     const view = nodes.byName.get(name);
-    return view === undefined ? null : candidate(view, service, source);
+    if (view === undefined) return null;
+    const made = candidate(view, service, source);
+    const isOutside = isCut && made.state !== 'excluded' && !list.some(({ node }) => node === name);
+    return isOutside ? outsideSubset(made, subset) : made;
   };
   return {
     kind: 'service',
@@ -90,12 +109,8 @@ export function deriveService(
     healthCheckNodePort: service.policy === 'Local' ? (service.service?.healthCheckNodePort ?? 0) : 0,
     missing: service.service === null,
     reasons: service.reasons,
-    members: blocked
-      ? []
-      : nodesOnly
-        ? sharedMembers(source, service, nodes, memo)
-        : ownMembers(source, service, nodes, memo),
-    nodesOnly,
+    members: list,
+    nodesOnly: nodesOnly && !isCut,
     families: service.families,
     candidateOf,
   };
@@ -115,8 +130,19 @@ function sharedMembers(
   const key = service.families.join();
   const known = lists.get(key);
   if (known !== undefined) return known;
-  const list = members(source, service, nodes.list);
-  lists.set(key, list);
+  const list = nodes.byAddress
+    .map((view) => {
+      let known = memo.candidates.get(view);
+      if (known === undefined) {
+        known = new Map();
+        memo.candidates.set(view, known);
+      }
+      const made = known.get(key) ?? candidate(view, service, source);
+      known.set(key, made);
+      return made;
+    })
+    .filter(({ state }) => state !== 'excluded');
+  lists.set(key, Object.freeze(list));
   return list;
 }
 
@@ -127,7 +153,7 @@ function ownMembers(
   nodes: NodeViews,
   memo: DerivationMemo,
 ): readonly Candidate[] {
-  if (service.policy === 'Cluster') return members(source, service, nodes.list);
+  if (service.policy === 'Cluster') return members(source, service, nodes.byAddress);
   const hosts = service.hosts.map((name) => nodes.byName.get(name)).filter((view) => view !== undefined);
   const known = memo.local.get(service);
   if (
@@ -188,6 +214,34 @@ function candidate(view: NodeView, service: ServiceView, source: SourceConfig): 
     reasons: byStrength(reasons),
     nodeVersion: view.node.resourceVersion,
   };
+}
+
+/** The same list as before when the same candidates are in it. */
+function subsetOf(
+  all: readonly Candidate[],
+  nodesOnly: boolean,
+  subset: number,
+  service: ServiceView,
+  nodes: NodeViews,
+  memo: DerivationMemo,
+): readonly Candidate[] {
+  const key = service.families.join();
+  const byNode = nodesOnly ? null : new Map(all.map((candidate) => [candidate.node, candidate]));
+  const candidateOf = (view: NodeView): Candidate | undefined =>
+    byNode === null ? memo.candidates.get(view)?.get(key) : byNode.get(view.node.name);
+  const list = cutToSubset(candidateOf, subset, service.name, nodes);
+  const known = memo.subsets.get(service);
+  const isSame = known?.length === list.length && list.every((each, index) => each === known[index]);
+  if (isSame) return known;
+  memo.subsets.set(service, list);
+  return list;
+}
+
+/** The reason stands beside those that hold for the node, and does not call it ready. */
+function outsideSubset(made: Candidate, subset: number): Candidate {
+  const reasons = made.reasons.filter(({ code }) => code !== 'ready');
+  const own = reason('outside-subset', `${subset} of them`);
+  return { ...made, state: 'excluded', weight: 0, lastResort: false, reasons: byStrength([own, ...reasons]) };
 }
 
 const ENDPOINTS_UNKNOWN: ReadonlySet<string> = new Set([

@@ -1,5 +1,6 @@
 // Owns the life of a source's targets: what joins is proven first, what leaves is let go only when that is safe.
 
+import type { Reason } from '../../model/targets.ts';
 import type { TargetView } from '../health/evidence.ts';
 import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
 import { joinVersions, nodeToken } from './object-versions.ts';
@@ -91,16 +92,25 @@ function join(
     health: view.health,
     lastResort: state !== 'draining' && (candidate.lastResort || view.lastResort),
     weight: view.weight !== null && state !== 'draining' ? view.weight : candidate.weight,
-    reasons: [
-      ...(state === 'filling' ? [reason('unproven')] : []),
-      ...candidate.reasons,
-      ...view.notes.filter((note) => state !== 'draining' || note.code !== 'health-check-node-port'),
-    ],
+    reasons:
+      state !== 'filling' && view.notes.length === 0 ? candidate.reasons : reasonsOf(state, candidate, view),
     proven,
     joinedAtMs,
     // Kept while it drains, so that an ended hold does not begin again.
     hold: state === 'draining' ? (known?.hold ?? null) : null,
   };
+}
+
+function reasonsOf(
+  state: TargetEntry['state'],
+  { reasons }: Candidate,
+  { notes }: TargetView,
+): readonly Reason[] {
+  return [
+    ...(state === 'filling' ? [reason('unproven')] : []),
+    ...reasons,
+    ...notes.filter((note) => state !== 'draining' || note.code !== 'health-check-node-port'),
+  ];
 }
 
 /**

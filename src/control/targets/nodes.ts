@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Family, NodeSelection } from '../../model/config.ts';
 import type { NodeFact } from '../../model/inventory.ts';
 import type { Reason } from '../../model/targets.ts';
+import { pointOf } from './point.ts';
 import { reason } from './reasons.ts';
 import { matchesSelector, type ParsedSelector } from './selector.ts';
 
@@ -30,6 +31,21 @@ export interface NodeViews {
   readonly families: readonly Family[];
   readonly list: readonly NodeView[];
   readonly byName: ReadonlyMap<string, NodeView>;
+  /** The same in the order in which targets stand in a snapshot: by address as an identity begins. */
+  readonly byAddress: readonly NodeView[];
+  readonly order: NodeOrder;
+}
+
+/** Where nodes stand, by their place in the list that they were joined from. */
+export interface NodeOrder {
+  readonly views: readonly NodeView[];
+  readonly byName: readonly number[];
+  readonly byAddress: readonly number[];
+  /** By the point of the address on a circle of 32 bits, and those points: see subset.ts. */
+  readonly circle: readonly number[];
+  readonly points: readonly number[];
+  /** Two nodes claim an address. */
+  readonly contested: boolean;
 }
 
 /** Judges one node by labels, taints, deletion, readiness and operator drains. Pure. */
@@ -90,7 +106,11 @@ export function joinNodes(
   cluster: string,
   families: readonly Family[],
   views: readonly NodeView[],
+  before: NodeViews | null = null,
 ): NodeViews {
+  // Sorting thousands of nodes because one has another label costs more than all the rest.
+  if (before !== null && !before.order.contested && isSameOrder(before.order.views, views))
+    return placed(cluster, families, views, { ...before.order, views });
   const owners = new Map<string, NodeView>();
   const contested = new Set<string>();
   for (const view of views) {
@@ -101,10 +121,55 @@ export function joinNodes(
       if (other === undefined || isBetter(view, other)) owners.set(address, view);
     }
   }
-  const list = (contested.size === 0 ? [...views] : views.map((view) => withoutLost(view, owners))).sort(
-    byName,
+  const own = contested.size === 0 ? views : views.map((view) => withoutLost(view, owners));
+  const places = own.map((_, place) => place);
+  const keys = own.map(({ addresses }) => orderOf(addresses));
+  const points = keys.map(pointOf);
+  const circle = places.toSorted((a, b) => points[a]! - points[b]! || a - b);
+  return placed(cluster, families, own, {
+    views,
+    byName: places.toSorted((a, b) => byName(own[a]!, own[b]!)),
+    byAddress: places.toSorted((a, b) => (keys[a]! < keys[b]! ? -1 : keys[a]! > keys[b]! ? 1 : a - b)),
+    circle,
+    points: circle.map((place) => points[place]!),
+    contested: contested.size > 0,
+  });
+}
+
+function placed(
+  cluster: string,
+  families: readonly Family[],
+  views: readonly NodeView[],
+  order: NodeOrder,
+): NodeViews {
+  const list = order.byName.map((place) => views[place]!);
+  return {
+    cluster,
+    families,
+    list,
+    byName: new Map(list.map((view) => [view.node.name, view])),
+    byAddress: order.byAddress.map((place) => views[place]!),
+    order,
+  };
+}
+
+function isSameOrder(before: readonly NodeView[], after: readonly NodeView[]): boolean {
+  return (
+    before.length === after.length &&
+    after.every((view, index) => {
+      const known = before[index]!;
+      return (
+        view === known ||
+        (view.node.name === known.node.name &&
+          view.addresses.ipv4 === known.addresses.ipv4 &&
+          view.addresses.ipv6 === known.addresses.ipv6)
+      );
+    })
   );
-  return { cluster, families, list, byName: new Map(list.map((view) => [view.node.name, view])) };
+}
+
+function orderOf({ ipv4, ipv6 }: NodeView['addresses']): string {
+  return ipv4 !== '' ? `${ipv4}:` : `[${ipv6}]:`;
 }
 
 function withoutLost(view: NodeView, owners: ReadonlyMap<string, NodeView>): NodeView {

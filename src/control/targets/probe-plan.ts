@@ -39,28 +39,51 @@ export function proofKey(identity: string, candidate: Candidate): string {
 }
 
 /** Key of the one kube-proxy probe of a node, shared by all pools of the cluster. */
-export function kubeProxyKey(candidate: Candidate, config: KubeProxyConfig): string {
+function kubeProxyKey(candidate: Candidate, config: KubeProxyConfig): string {
   const { cluster, node, nodeUid, address } = candidate;
   return `kube-proxy ${config.port} ${config.intervalMs} ${config.timeoutMs} ${cluster} ${node} ${nodeUid} ${address}`;
 }
 
+/** Keeps the probes of nodes that did not change, keys included; forgetting them changes nothing but time. */
+export class ProbeMemo {
+  readonly #kubeProxy = new WeakMap<KubeProxyConfig, WeakMap<Candidate, ProbeSpec>>();
+
+  kubeProxy(candidate: Candidate, config: KubeProxyConfig): ProbeSpec {
+    let specs = this.#kubeProxy.get(config);
+    if (specs === undefined) {
+      specs = new WeakMap();
+      this.#kubeProxy.set(config, specs);
+    }
+    let spec = specs.get(candidate);
+    if (spec === undefined) {
+      spec = kubeProxySpec(candidate, config);
+      specs.set(candidate, spec);
+    }
+    return spec;
+  }
+}
+
+function kubeProxySpec(candidate: Candidate, config: KubeProxyConfig): ProbeSpec {
+  return {
+    key: kubeProxyKey(candidate, config),
+    target: { kind: 'kube-proxy', host: candidate.address, port: config.port },
+    intervalMs: config.intervalMs,
+    failingIntervalMs: config.intervalMs,
+    timeoutMs: config.timeoutMs,
+    jitter: JITTER,
+    rise: 1,
+    fall: 2,
+    urgent: false,
+  };
+}
+
 /** kube-proxy's `/healthz` for every node of a table. Empty when it is switched off. */
-function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null): ProbeSpec[] {
+function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null, memo: ProbeMemo): ProbeSpec[] {
   if (config === null || !config.healthz) return [];
   const specs: ProbeSpec[] = [];
   for (const { candidate } of table.entries.values()) {
     if (candidate.node === null) continue;
-    specs.push({
-      key: kubeProxyKey(candidate, config),
-      target: { kind: 'kube-proxy', host: candidate.address, port: config.port },
-      intervalMs: config.intervalMs,
-      failingIntervalMs: config.intervalMs,
-      timeoutMs: config.timeoutMs,
-      jitter: JITTER,
-      rise: 1,
-      fall: 2,
-      urgent: false,
-    });
+    specs.push(memo.kubeProxy(candidate, config));
   }
   return specs;
 }
@@ -70,8 +93,9 @@ export function planShared(
   table: TargetTable,
   kubeProxy: KubeProxyConfig | null,
   proofPort: number,
+  memo: ProbeMemo,
 ): readonly ProbeSpec[] {
-  const specs = planKubeProxy(table, kubeProxy);
+  const specs = planKubeProxy(table, kubeProxy, memo);
   for (const entry of table.entries.values()) {
     if (!needsProof(entry, 'serve')) continue;
     const identity = identityOf(entry.candidate.address, proofPort);
@@ -95,8 +119,8 @@ export interface PoolProbing extends Spoken {
 }
 
 /** The probes of a table of its own: the pool's, proofs for what waits or is held, and healthCheckNodePort. */
-export function planTargets(table: TargetTable, probing: PoolProbing): readonly ProbeSpec[] {
-  const specs = planKubeProxy(table, probing.kubeProxy);
+export function planTargets(table: TargetTable, probing: PoolProbing, memo: ProbeMemo): readonly ProbeSpec[] {
+  const specs = planKubeProxy(table, probing.kubeProxy, memo);
   for (const entry of table.entries.values()) {
     const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
     if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health, probing));
@@ -109,7 +133,8 @@ export function planTargets(table: TargetTable, probing: PoolProbing): readonly 
   return specs;
 }
 
-function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
+/** Whether a connect is made to prove the target: while it waits, and while it is held. */
+export function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
   const waits = entry.state === 'filling' || (unknown === 'hold' && entry.health !== 'healthy');
   return waits || entry.hold !== null;
 }

@@ -115,6 +115,11 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'No endpoint of the service runs on this node, and nodes that host one are preferred',
     'Schedule a pod on the node, or set preferNodesWithEndpoints: false.',
   ),
+  'outside-subset': row(
+    'excluded',
+    'The pool takes a part of its nodes only (subset), and this one is not among them',
+    'Nothing, if enough nodes take part; otherwise raise subset, or set it to 0 for all nodes.',
+  ),
   unproven: row(
     'none',
     'The target has joined, but neither a probe nor a connection has proven it yet',

@@ -12,6 +12,7 @@ import { type ServiceView, viewService } from './services.ts';
 import type { Now, TargetTable } from './target-table.ts';
 
 interface Inputs {
+  readonly subset: number;
   readonly source: SourceConfig;
   readonly service: ServiceFact | null;
   readonly slices: readonly EndpointSliceFact[];
@@ -170,17 +171,19 @@ export class SourceState {
     const slices = cluster.slicesOf(name);
     const { nodes } = cluster;
     const { source } = this;
+    const { subset } = this.config;
     const before = this.#inputs;
     const sameService =
       before !== null &&
+      before.subset === subset &&
       before.source === source &&
       before.service === service &&
       before.slices === slices &&
       before.nodes.families === nodes.families;
     if (sameService && before.nodes === nodes && this.derived !== null) return this.derived;
     const view = sameService ? before.view : viewService(name, source, service, slices, nodes.families);
-    this.#inputs = { source, service, slices, nodes, view };
-    return deriveService(source, view, nodes, memo);
+    this.#inputs = { subset, source, service, slices, nodes, view };
+    return deriveService(source, view, nodes, memo, subset);
   }
 }
 

@@ -5,10 +5,10 @@ import type { Reason } from '../../model/targets.ts';
 import type { PoolInstance } from '../compile/expand.ts';
 import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
-import type { DerivationMemo, DerivedSource } from './derive.ts';
+import { createDerivationMemo, type DerivationMemo, type DerivedSource } from './derive.ts';
 import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
-import { planShared, planTargets } from './probe-plan.ts';
+import { ProbeMemo, planShared, planTargets } from './probe-plan.ts';
 import { SharedTables } from './shared-tables.ts';
 import { type Change, nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
 import { changesBetween, type SourceChange, type TargetChange } from './target-changes.ts';
@@ -30,7 +30,8 @@ const SOFT_DELAY_MS = 250;
 
 export class TargetBook {
   readonly #options: TargetBookOptions;
-  readonly #memo: DerivationMemo = { shared: new WeakMap(), local: new WeakMap() };
+  readonly #memo: DerivationMemo = createDerivationMemo();
+  readonly #probes = new ProbeMemo();
   readonly #sources = new Map<string, SourceState>();
   readonly #byPool = new Map<string, readonly SourceState[]>();
   readonly #shared: SharedTables;
@@ -174,12 +175,13 @@ export class TargetBook {
   #advanceShared(shared: SharedTargets, now: Now): void {
     if (!isDue(shared, now)) return;
     const kubeProxy = this.#kubeProxyOf(shared.cluster);
-    const viewOf = viewOfNodes(shared.proofPort, {
+    const before = shared.table;
+    const viewOf = viewOfNodes(shared.proofPort, before, {
       status: this.#options.status,
       connected: this.#connected,
       kubeProxy,
+      memo: this.#probes,
     });
-    const before = shared.table;
     const { table, dueAtMs } = advance(before, shared.derived, viewOf, now, {
       ...this.#options.times,
       unknown: 'serve',
@@ -194,7 +196,7 @@ export class TargetBook {
     shared.dueAtMs = dueAtMs;
     if (!isPlanned(shared.planned, [table, kubeProxy, shared.proofPort])) {
       shared.planned = [table, kubeProxy, shared.proofPort];
-      this.#options.setProbes(shared.id, planShared(table, kubeProxy, shared.proofPort));
+      this.#options.setProbes(shared.id, planShared(table, kubeProxy, shared.proofPort, this.#probes));
     }
     if (table === before) return;
     shared.table = table;
@@ -218,6 +220,7 @@ export class TargetBook {
       status: this.#options.status,
       connected: this.#connected,
       kubeProxy,
+      memo: this.#probes,
     });
     const { table, dueAtMs } = advance(before, derived, viewOf, now, {
       ...this.#options.times,
@@ -262,7 +265,7 @@ export class TargetBook {
       kubeProxy,
       proxyProtocol,
     };
-    this.#options.setProbes(state.id, planTargets(table, probing));
+    this.#options.setProbes(state.id, planTargets(table, probing, this.#probes));
   }
 
   #kubeProxyOf(cluster: string | null): KubeProxyConfig | null {

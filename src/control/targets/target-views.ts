@@ -4,9 +4,9 @@ import type { KubeProxyConfig } from '../../model/config.ts';
 import { judge } from '../health/evidence.ts';
 import type { ProbeStatus } from '../health/scheduler.ts';
 import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
-import { kubeProxyKey, probeKeys, proofKey } from './probe-plan.ts';
+import { needsProof, type ProbeMemo, probeKeys, proofKey } from './probe-plan.ts';
 import type { SourceState } from './source-state.ts';
-import type { ViewOf } from './target-table.ts';
+import type { TargetTable, ViewOf } from './target-table.ts';
 
 /** Where evidence comes from. */
 export interface EvidenceSources {
@@ -15,22 +15,30 @@ export interface EvidenceSources {
   readonly connected: ReadonlyMap<string, string | null>;
   /** Null where there are no nodes. */
   readonly kubeProxy: KubeProxyConfig | null;
+  readonly memo: ProbeMemo;
 }
 
 /** For tables that look at nothing but nodes: kube-proxy, workers, and a connect to one port that stands for all. */
-export function viewOfNodes(proofPort: number, sources: EvidenceSources): ViewOf {
-  return (identity, candidate) =>
-    judge({
+/** @param before the table as it was: only what waited or was held in it has been proven by a connect */
+export function viewOfNodes(proofPort: number, before: TargetTable | null, sources: EvidenceSources): ViewOf {
+  return (identity, candidate) => {
+    const known = before?.entries.get(identity);
+    const proofProbe =
+      known !== undefined && needsProof(known, 'serve')
+        ? sources.status(proofKey(identityOf(candidate.address, proofPort), candidate))
+        : undefined;
+    return judge({
       probed: false,
       unknown: 'serve',
       policy: 'Cluster',
       poolProbe: undefined,
-      proofProbe: sources.status(proofKey(identityOf(candidate.address, proofPort), candidate)),
+      proofProbe,
       nodeProbe: nodeStatus(sources, candidate),
       healthCheckNodePort: undefined,
       connected: isConnected(sources, identity, candidate),
       othersFailing: 0,
     });
+  };
 }
 
 /** For the table of one source: all there is. */
@@ -77,10 +85,12 @@ function recentResults(
   return { recent, failures };
 }
 
-function nodeStatus({ status, kubeProxy }: EvidenceSources, candidate: Candidate): ProbeStatus | undefined {
-  return kubeProxy === null || candidate.node === null
-    ? undefined
-    : status(kubeProxyKey(candidate, kubeProxy));
+function nodeStatus(
+  { status, kubeProxy, memo }: EvidenceSources,
+  candidate: Candidate,
+): ProbeStatus | undefined {
+  if (kubeProxy === null || candidate.node === null) return undefined;
+  return status(memo.kubeProxy(candidate, kubeProxy).key);
 }
 
 /** A report about a node that has been replaced since says nothing. */

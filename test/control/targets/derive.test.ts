@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
   type Candidate,
+  createDerivationMemo,
   type DerivationMemo,
   type DerivedSource,
   deriveService,
@@ -53,7 +54,7 @@ function derive({ node, others, service, slices, source, selection, drained }: W
   );
   const nodes = joinNodes('iad', selection.families, views);
   const view = viewService('shop/web', source, service, slices, selection.families);
-  return deriveService(source, view, nodes, { shared: new WeakMap(), local: new WeakMap() });
+  return deriveService(source, view, nodes, createDerivationMemo());
 }
 
 function candidateIn(given: World): Candidate {
@@ -121,7 +122,7 @@ test('services that depend on nodes only share one list of members', () => {
   const selection = clusterConfig().nodes;
   const parsed = parseSelector('');
   const nodes = joinNodes('iad', ['ipv4'], [viewNode('iad', nodeFact('node-1'), selection, parsed, false)]);
-  const memo: DerivationMemo = { shared: new WeakMap(), local: new WeakMap() };
+  const memo: DerivationMemo = createDerivationMemo();
   const slices = [sliceFact('web', [endpointFact('node-1')])];
   const lists = ['web', 'api'].map((name) => {
     const view = viewService(`shop/${name}`, serviceSource(), serviceFact(name), slices, ['ipv4']);

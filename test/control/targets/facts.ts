@@ -142,6 +142,7 @@ export function poolConfig(name: string, changes: Partial<PoolConfig> = {}): Poo
     slowStartMs: 0,
     panicThreshold: 0.5,
     spilloverThreshold: 0.7,
+    subset: 0,
     timeouts: {
       connectMs: 1000,
       responseHeaderMs: 60000,

@@ -1,0 +1,141 @@
+// How evenly the pods behind a NodePort are loaded by connections that are kept, for several bounds of requests for each
+// connection, and what the bound costs. `npm run bench:fairness -- [--requests 10000,100] [--seconds 10] [--json FILE]`
+
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Child, startNode } from '../measure/child.ts';
+import { freePort } from '../measure/free-port.ts';
+import { readProcesses, sumTree } from '../measure/proc-stat.ts';
+import { markdownTable, textTable } from '../measure/table.ts';
+import { awaitAnswer } from '../measure/verify.ts';
+import { writeJson } from '../measure/write-result.ts';
+import type { NodePortCommand, NodePortReport } from './node-port.ts';
+import { busiestOverMean, settledAfter } from './shares.ts';
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '10000,1000,300,100,50,20' },
+    seconds: { type: 'string', default: '10' },
+    json: { type: 'string' },
+    markdown: { type: 'boolean', default: false },
+  },
+});
+const SECONDS = Number(values.seconds);
+const PODS = 8;
+const CLIENTS = 64;
+const WARM_UP_MS = 2000;
+const WINDOW_MS = 1000;
+const CORES = `0-${availableParallelism() - 1}`;
+
+interface Result {
+  readonly bound: number;
+  readonly requests: number;
+  readonly connections: number;
+  /** Busiest pod over the mean, over the whole time and in the worst second. */
+  readonly overall: number;
+  readonly worstSecond: number;
+  readonly cpuUs: number;
+  /** Seconds until a pod that was added had four fifths of the mean in a second; null when it never had. */
+  readonly newPodSeconds: number | null;
+}
+
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+
+async function reply<T>(child: Child, command?: NodePortCommand): Promise<T> {
+  const answer = once(child.process, 'message');
+  if (command !== undefined) child.process.send(command);
+  return (await answer)[0] as T;
+}
+
+async function measure(bound: number, directory: string): Promise<Result> {
+  const nodePort = startNode(CORES, [here('node-port.ts'), String(PODS)], true);
+  const backend = await reply<number>(nodePort);
+  const port = await freePort();
+  const file = path.join(directory, `portico-${bound}.yaml`);
+  await writeFile(file, configuration(port, backend, bound, directory));
+  const entry = fileURLToPath(new URL('../../src/portico.js', import.meta.url));
+  const portico = startNode(CORES, [entry, 'run', '-c', file]);
+  await awaitAnswer(`http://127.0.0.1:${port}/`, 'ok', portico);
+  const clients = startNode(CORES, [here('clients.ts'), String(port), String(CLIENTS)], true);
+  await delay(WARM_UP_MS);
+  await reply(nodePort, { kind: 'report' });
+  const before = sumTree(readProcesses(), portico.pid);
+  const seconds: NodePortReport[] = [];
+  for (let second = 0; second < SECONDS; second += 1) {
+    await delay(WINDOW_MS);
+    seconds.push(await reply<NodePortReport>(nodePort, { kind: 'report' }));
+  }
+  const after = sumTree(readProcesses(), portico.pid);
+  nodePort.process.send({ kind: 'add-pod' } satisfies NodePortCommand);
+  const later: (readonly number[])[] = [];
+  for (let second = 0; second < SECONDS; second += 1) {
+    await delay(WINDOW_MS);
+    later.push((await reply<NodePortReport>(nodePort, { kind: 'report' })).requests);
+  }
+  for (const child of [clients, portico, nodePort]) await child.stop();
+
+  const totals = Array.from({ length: PODS }, (_, pod) =>
+    seconds.reduce((sum, { requests }) => sum + (requests[pod] ?? 0), 0),
+  );
+  const requests = totals.reduce((sum, count) => sum + count, 0);
+  return {
+    bound,
+    requests,
+    connections: seconds.reduce((sum, { connections }) => sum + connections, 0),
+    overall: busiestOverMean(totals),
+    worstSecond: Math.max(...seconds.map((second) => busiestOverMean(second.requests))),
+    cpuUs: ((after.userMs + after.systemMs - before.userMs - before.systemMs) * 1000) / requests,
+    newPodSeconds: settledAfter(later),
+  };
+}
+
+function configuration(port: number, backend: number, requests: number, directory: string): string {
+  return JSON.stringify({
+    workers: 1,
+    stateDirectory: null,
+    admin: { bind: `unix:${directory}/admin.sock` },
+    log: { level: 'error', access: { path: 'off' } },
+    listeners: [{ name: 'web', bind: `127.0.0.1:${port}`, protocol: 'http' }],
+    pools: [
+      { name: 'app', sources: [{ static: [`127.0.0.1:${backend}`] }], connections: { requests, age: '10m' } },
+    ],
+    routes: [{ name: 'app', hosts: ['*'], rules: [{ pools: [{ name: 'app' }] }] }],
+  });
+}
+
+const directory = await mkdtemp(path.join(tmpdir(), 'portico-fairness-'));
+try {
+  const results: Result[] = [];
+  for (const bound of values.requests.split(',').map(Number)) results.push(await measure(bound, directory));
+  const rows = results.map((result) => [
+    String(result.bound),
+    String(result.requests),
+    String(result.connections),
+    result.overall.toFixed(2),
+    result.worstSecond.toFixed(2),
+    result.cpuUs.toFixed(1),
+    result.newPodSeconds === null ? `over ${SECONDS} s` : `${result.newPodSeconds} s`,
+  ]);
+  const heading = [
+    'requests for each connection',
+    'requests',
+    'connections',
+    'busiest / mean',
+    'in the worst second',
+    'CPU us a request',
+    'new pod has its share after',
+  ];
+  process.stdout.write(
+    `${PODS} pods, ${CLIENTS} clients, ${SECONDS} s each; ${cpus()[0]?.model.trim() ?? ''}, ${availableParallelism()} cores, Node ${process.version}\n\n`,
+  );
+  process.stdout.write((values.markdown ? markdownTable : textTable)([heading, ...rows]));
+  if (values.json !== undefined) await writeJson(values.json, { pods: PODS, clients: CLIENTS, results });
+} finally {
+  await rm(directory, { recursive: true });
+}
