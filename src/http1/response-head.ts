@@ -42,6 +42,11 @@ export class ResponseHead extends MessageHead {
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) this.framing = Framing.None;
     else if (!ended && (this.framing === Framing.None || (method === 'CONNECT' && status < 300)))
       this.framing = Framing.Chunked;
+    else if (ended && this.framing === Framing.None) {
+      // HTTP/1.1 would take a response that says nothing of its length for one that lasts until the connection ends.
+      this.framing = Framing.Length;
+      this.contentLength = 0;
+    }
     return '';
   }
 }

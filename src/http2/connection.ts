@@ -581,22 +581,22 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     this.#refuseId(streamId, ErrorCode.StreamClosed);
   }
 
+  /** Judged before the first byte is handed on: nothing beyond the length ever reaches the other side. */
+  protected beginContent(length: number): void {
+    const stream = this.#currentDataStream();
+    if (stream === null) return;
+    if (stream.missing >= 0) {
+      if (length > stream.missing) this.#refuse(stream, 'content-length-mismatch');
+    } else if (stream.head.framing === Framing.None) this.#refuse(stream, 'body-not-allowed');
+  }
+
   protected onDataBytes(buffer: Buffer, start: number, end: number): void {
     const length = end - start;
     this.#dataLeft -= length;
     this.#dataSeen = true;
     const stream = this.#currentDataStream();
     if (stream === null) return this.#creditConnection(length);
-    if (stream.missing >= 0) {
-      stream.missing -= length;
-      if (stream.missing < 0) {
-        this.#creditConnection(length);
-        return this.#refuse(stream, 'content-length-mismatch');
-      }
-    } else if (stream.head.framing === Framing.None) {
-      this.#creditConnection(length);
-      return this.#refuse(stream, 'body-not-allowed');
-    }
+    if (stream.missing > 0) stream.missing -= length;
     stream.unconsumed += length;
     this.handler.onData(stream, buffer, start, end);
   }

@@ -45,6 +45,8 @@ export abstract class FrameReader {
   ): void;
   /** A DATA frame begins; `length` counts its padding. */
   protected abstract beginData(streamId: number, length: number): void;
+  /** It holds `length` bytes of content: known before the first of them, and the same however they are cut. */
+  protected abstract beginContent(length: number): void;
   /** Bytes of it. */
   protected abstract onDataBytes(buffer: Buffer, start: number, end: number): void;
   protected abstract endData(endStream: boolean): void;
@@ -120,13 +122,12 @@ export abstract class FrameReader {
     if (this.#type === FrameType.Data) {
       this.beginData(this.#streamId, length);
       if (this.failed) return end;
-      this.#data = length;
       this.#padding = 0;
       this.#at = At.Data;
       if ((this.#flags & Flag.Padded) !== 0) {
         if (length === 0) return this.#fail('frame-size', end);
         this.#at = At.PadLength;
-      } else if (length === 0) this.#endData();
+      } else this.#beginContent(length);
       return start;
     }
     if (end - start < length) {
@@ -153,9 +154,14 @@ export abstract class FrameReader {
     // RFC 9113, section 6.1: padding may not be longer than what is left of the frame.
     if (padding >= this.#length) return this.break('frame-invalid');
     this.#padding = padding;
-    this.#data = this.#length - 1 - padding;
     this.#at = At.Data;
-    if (this.#data === 0) this.#endBytes();
+    this.#beginContent(this.#length - 1 - padding);
+  }
+
+  #beginContent(length: number): void {
+    this.#data = length;
+    if (length === 0) return this.#endBytes();
+    this.beginContent(length);
   }
 
   #readData(buffer: Buffer, start: number, end: number): number {

@@ -15,16 +15,16 @@ export interface Entry {
 export const CORPUS = path.join(import.meta.dirname, 'corpus');
 export const FOUND = path.join(import.meta.dirname, 'found');
 
-/** The entries of a folder: files named `request-*` and `response-*`, raw bytes. */
+/** The entries of a folder: raw bytes, in files named after their kind. */
 export function loadEntries(folder: string): Entry[] {
   return readdirSync(folder)
-    .filter((name) => /^(?:request|response)-.*\.http$/.test(name))
     .sort()
-    .map((name) => ({
-      kind: name.startsWith('request-') ? 'request' : 'response',
-      name,
-      bytes: readFileSync(path.join(folder, name)),
-    }));
+    .flatMap((name) => {
+      const kind = /^(request|response|http2-server|http2-client)-.*\.http$/.exec(name)?.[1];
+      return kind === undefined
+        ? []
+        : [{ kind: kind as Kind, name, bytes: readFileSync(path.join(folder, name)) }];
+    });
 }
 
 /** Writes an input under a name made of its content; returns that name. */

@@ -59,7 +59,7 @@ export function forwardRequests(bytes: Buffer, trusted: boolean): ForwardedReque
   let open: ForwardedRequest | null = null;
   eachStep(parser, bytes, (step) => {
     if (step === Step.Head) {
-      open = begun(parser.head, trusted);
+      open = forwardHead(parser.head, trusted);
       if (open !== null) forwarded.push(open);
     } else if (open === null) return;
     else relay(open, step, parser, bytes, parser.head.framing === Framing.Chunked);
@@ -67,7 +67,8 @@ export function forwardRequests(bytes: Buffer, trusted: boolean): ForwardedReque
   return forwarded;
 }
 
-function begun(head: RequestHead, trusted: boolean): ForwardedRequest | null {
+/** The head of a request as it would go upstream; null when the exchange refuses it by its path or method. */
+export function forwardHead(head: RequestHead, trusted: boolean): ForwardedRequest | null {
   const path = head.path === '*' ? '*' : normalisePath(head.path);
   if (path === null || head.method === 'CONNECT') return null;
   const target = head.hasQuery ? `${path}?${head.query}` : path;
@@ -125,6 +126,11 @@ export function forwardResponses(
   });
   if (open !== null && parser.eof() === Step.End) relay(open, Step.End, parser, bytes, isChunked(open));
   return forwarded;
+}
+
+/** The head of an HTTP/2 response as it would go to a client of HTTP/1.1. */
+export function forwardResponseHead(head: ResponseHead, method: string): ForwardedResponse {
+  return head.status < 200 ? interim(head, method) : answered(head, method, 1);
 }
 
 const isChunked = (open: ForwardedResponse): boolean => open.framing === 'chunked';

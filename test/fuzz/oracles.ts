@@ -10,14 +10,15 @@ import {
   forwardResponses,
   LIMITS,
 } from './forwarding.ts';
+import { framesOf, type Http2Kind, readHttp2 } from './http2.ts';
 
-export type Kind = 'request' | 'response';
+export type Kind = 'request' | 'response' | Http2Kind;
 
 /** Methods of the requests that a response input answers, in turn. */
 export const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'GET'];
 
 export interface Verdict {
-  readonly outcome: Outcome;
+  readonly outcome: Pick<Outcome, 'messages' | 'failure'>;
   /** What would be sent upstream; empty for responses. */
   readonly requests: readonly ForwardedRequest[];
   /** What would be sent to a client; empty for requests. */
@@ -26,6 +27,7 @@ export interface Verdict {
 
 /** Judges an input read whole, byte by byte and at `cuts`, and what would be sent on for it. */
 export function judge(kind: Kind, bytes: Buffer, cuts: readonly number[]): Verdict {
+  if (kind === 'http2-server' || kind === 'http2-client') return judgeHttp2(kind, bytes, cuts);
   const read = (at: readonly number[]): Outcome =>
     kind === 'request' ? readRequests(bytes, at, LIMITS) : readResponses(bytes, at, METHODS, true, LIMITS);
   const outcome = read([]);
@@ -44,10 +46,41 @@ export function judge(kind: Kind, bytes: Buffer, cuts: readonly number[]): Verdi
   return { outcome, requests: [], responses };
 }
 
+/** The same for frames in their short form; long inputs are not read byte by byte. */
+function judgeHttp2(kind: Http2Kind, script: Buffer, cuts: readonly number[]): Verdict {
+  const bytes = framesOf(script);
+  const trusted = cuts.length % 2 === 1;
+  const outcome = readHttp2(kind, bytes, [], trusted);
+  const whole = JSON.stringify([outcome.events, outcome.frames]);
+  const ways = [cuts.map((cut) => Math.min(cut * 2, bytes.length))];
+  if (bytes.length <= BYTE_BY_BYTE) ways.push(Array.from({ length: bytes.length }, (_, i) => i));
+  for (const at of ways) {
+    const { events, frames } = readHttp2(kind, bytes, at, trusted);
+    if (JSON.stringify([events, frames]) !== whole)
+      assert.deepEqual(
+        { events, frames },
+        { events: outcome.events, frames: outcome.frames },
+        'the same at every split',
+      );
+  }
+  const { requests, responses, failure, events } = outcome;
+  for (const request of requests) checkRequest(request);
+  for (const response of responses) if (response.method !== 'CONNECT') checkResponse(response);
+  // One word for each kind of event says enough of what an input is like.
+  const messages = [...new Set(events.map((event) => event.split(' ', 1)[0]!))].map((start) => ({ start }));
+  return {
+    outcome: { messages: messages as unknown as Outcome['messages'], failure },
+    requests,
+    responses: responses.filter(({ method }) => method !== 'CONNECT'),
+  };
+}
+
 /** What a request input is like: a new one is worth keeping even when no new code ran. */
 export function signatureOf(kind: Kind, { outcome }: Verdict): string {
-  const messages = outcome.messages.map(({ framing, ended }) => `${framing}${Number(ended)}`);
-  return `${kind} ${outcome.failure} ${messages.slice(0, 2).join(' ')}`;
+  const messages = outcome.messages.map(({ start, framing, ended }) =>
+    kind.startsWith('http2') ? start : `${framing}${Number(ended)}`,
+  );
+  return `${kind} ${outcome.failure} ${messages.slice(0, kind.startsWith('http2') ? 6 : 2).join(' ')}`;
 }
 
 /** What a run keeps on disk: one input for each reason of refusal and each way of framing. */
@@ -128,6 +161,9 @@ function checkResponse(response: ForwardedResponse): void {
   if (framing === 'chunked') assert.equal(first?.trailers, response.trailers);
   assert.equal(first?.ended, response.complete);
 }
+
+/** Longer inputs, which come of repeated frames, are read whole and cut only. */
+const BYTE_BY_BYTE = 2000;
 
 export const SENTINEL = 'GET /sentinel HTTP/1.1\r\nHost: a\r\n\r\n';
 /** What we add may take a head over the limits that the original just kept. */

@@ -3,6 +3,8 @@
 import { Buffer } from 'node:buffer';
 import type { MessageHead } from '../../src/http1/message-head.ts';
 import type { RequestHead } from '../../src/http1/request-head.ts';
+import type { ResponseHead } from '../../src/http1/response-head.ts';
+import { ClientConnection } from '../../src/http2/client-connection.ts';
 import type { ConnectionHandler } from '../../src/http2/handler.ts';
 import type { ConnectionOptions } from '../../src/http2/options.ts';
 import { OUTPUT_BUFFER_BYTES, type OutputSink } from '../../src/http2/output.ts';
@@ -117,6 +119,34 @@ export function driveServer(options: Partial<ConnectionOptions> = {}, opening = 
     },
   };
   driven.send(opening);
+  return driven;
+}
+
+export interface DrivenClient {
+  readonly recorder: Recorder<ResponseHead>;
+  readonly connection: ClientConnection<unknown>;
+  nowMs: number;
+  send(...frames: readonly Buffer[]): void;
+}
+
+/** A client that has said its first bytes and got none. */
+export function driveClient(options: Partial<ConnectionOptions> = {}): DrivenClient {
+  const recorder = new Recorder<ResponseHead>();
+  const connection = new ClientConnection<unknown>(recorder, recorder, { ...OPTIONS, ...options }, workspace);
+  recorder.connection = connection;
+  recorder.consume = (stream, bytes) => connection.consume(stream, bytes);
+  connection.start();
+  connection.flush();
+  const driven: DrivenClient = {
+    recorder,
+    connection,
+    nowMs: 0,
+    send: (...frames) => {
+      const bytes = Buffer.concat(frames);
+      connection.receive(bytes, 0, bytes.length, driven.nowMs);
+      connection.flush();
+    },
+  };
   return driven;
 }
 

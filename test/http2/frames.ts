@@ -113,6 +113,8 @@ export class FrameLog {
 
   write(bytes: Buffer): void {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
+    if (this.#bytes.length >= PREFACE.length && this.#bytes.subarray(0, PREFACE.length).equals(PREFACE))
+      this.#bytes = this.#bytes.subarray(PREFACE.length);
     while (this.#bytes.length >= 9) {
       const length = this.#bytes.readUIntBE(0, 3);
       if (this.#bytes.length < 9 + length) return;

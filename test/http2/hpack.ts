@@ -7,9 +7,12 @@ import { BAD } from '../../src/http2/field-info.ts';
 
 export type Field = readonly [name: string, value: string];
 
+/** Blocks are read one at a time. */
+const LINES = Buffer.alloc(1024 * 1024);
+
 /** Takes every field as it is. */
 class Collector implements FieldTaker {
-  readonly lines = Buffer.alloc(1024 * 1024);
+  readonly lines = LINES;
   full = false;
   readonly fields: Field[] = [];
   /** The info of each field. */
