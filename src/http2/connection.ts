@@ -369,7 +369,10 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
 
   protected addStream(id: number): Stream<H, O> {
     this.lastStreamId = id;
-    return this.table.add(id, this.peer.initialWindow, this.options.streamWindow);
+    const { streamWindow } = this.options;
+    // Until our settings are acknowledged the peer may still count from the first size (RFC 9113, section 6.9.2).
+    const window = this.settingsAcknowledged ? streamWindow : Math.max(FIRST_WINDOW, streamWindow);
+    return this.table.add(id, this.peer.initialWindow, window);
   }
 
   // Frames -----------------------------------------------------------------------------------------------------------
@@ -702,8 +705,8 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     if (streamId !== 0) return this.break('stream-id-invalid');
     if ((flags & Flag.Ack) !== 0) {
       if (end !== start) return this.break('frame-size');
-      if (this.settingsAcknowledged && !this.#spend(Budget.Settings)) return;
-      this.settingsAcknowledged = true;
+      if (this.settingsAcknowledged) this.#spend(Budget.Settings);
+      else this.#onSettingsAcknowledged();
       return;
     }
     if ((end - start) % 6 !== 0) return this.break('frame-size');
@@ -723,6 +726,12 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     this.writer.settingsAck();
     this.handler.onSettings();
     if (change > 0 && !this.failed) this.#waiting.resume(this, this.handler);
+  }
+
+  #onSettingsAcknowledged(): void {
+    this.settingsAcknowledged = true;
+    const less = FIRST_WINDOW - this.options.streamWindow;
+    if (less > 0) for (const stream of this.table.open.values()) stream.receiveWindow -= less;
   }
 
   #onPing(flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {

@@ -406,10 +406,20 @@ describe('a connection goes on', () => {
 describe('flow control', () => {
   it('lets a peer send what the windows say and no more, on a stream', () => {
     const { recorder, send } = driveServer({ streamWindow: 10 });
-    send(open, headers(3, POST, false), data(1, '1234567890'));
+    send(settingsAck, open, headers(3, POST, false), data(1, '1234567890'));
     recorder.consume = () => {};
     send(data(3, '12345678901'));
     assert.equal(recorder.events.at(-1), `reset 3 ${ErrorCode.FlowControlError}`);
+  });
+
+  it('or what they were before the peer has taken our settings', () => {
+    const { recorder, send } = driveServer({ streamWindow: 10 });
+    send(open, data(1, Buffer.alloc(1000)), settingsAck, headers(3, POST, false), data(3, Buffer.alloc(11)));
+    assert.deepEqual(
+      recorder.events.filter((event) => event.startsWith('reset')),
+      ['reset 3 3'],
+    );
+    assert.equal(recorder.log.windows.get(1), 1000);
   });
 
   it('and on the connection', () => {
@@ -422,7 +432,7 @@ describe('flow control', () => {
   it('opens the windows by what is consumed, in few frames', () => {
     const { recorder, connection, send } = driveServer({ streamWindow: 1000, connectionWindow: 65535 });
     recorder.consume = () => {};
-    send(open, data(1, Buffer.alloc(600)));
+    send(settingsAck, open, data(1, Buffer.alloc(600)));
     const stream = recorder.streams.get(1)!;
     connection.consume(stream, 499);
     connection.flush();
