@@ -64,6 +64,8 @@ export function buildPoolOptions(
       requests: connections.requests,
       ageMs: connections.age,
       perTarget: connections.perTarget,
+      startsPerSecond: connections.startsPerSecond,
+      startWaitMs: connections.startWait,
     },
     proxyProtocol: options.proxyProtocol,
     tls: options.tls === undefined || options.tls === null ? null : buildTls(options.tls, absolute),

@@ -365,6 +365,10 @@ export interface UpstreamLimits {
   readonly ageMs: number;
   /** Open connections to one target and worker. Default 4096. */
   readonly perTarget: number;
+  /** New connections to one target and worker in a second; 0 is no bound. Default 0. */
+  readonly startsPerSecond: number;
+  /** How long a tcp connection waits for a target that may take it, when all are at that bound. Default 5 s. */
+  readonly startWaitMs: number;
 }
 
 export interface RouteConfig {

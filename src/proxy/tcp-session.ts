@@ -11,6 +11,7 @@ import { Attempts, type Connect } from './upstream/attempts.ts';
 import type { FlowFacts } from './upstream/hash-key.ts';
 import type { Pool } from './upstream/pool.ts';
 import { proxyHeaderFor } from './upstream/proxy-header.ts';
+import type { Starter } from './upstream/start-queue.ts';
 import type { Target } from './upstream/target.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
 import type { DialUser } from './upstream/upstream-stream.ts';
@@ -21,7 +22,7 @@ const ATTEMPTS = 5;
 /** What a client may say before its target is there; more waits in the kernel. */
 const EARLY_BYTES = 64 * 1024;
 
-export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
+export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Starter {
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #client: string;
@@ -59,15 +60,36 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
     pool.onRequest(this.#startedAtMs);
+    if (pool.starts?.isEmpty === false) return pool.starts.add(this);
     this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), 'none');
     this.#attempt();
+  }
+
+  /** Targets may take another start by now: as if the connection had come just now. */
+  tryStart(): boolean {
+    const pool = this.#pool!;
+    this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), 'none');
+    const connection = this.#attempts.dial(this.#context.now());
+    if (connection === undefined) return false;
+    this.#target = connection.target;
+    return true;
+  }
+
+  giveUp(): void {
+    this.#fail(this.#attempts.lastFailure);
   }
 
   #attempt(): void {
     const { now } = this.#context;
     const connection = this.#attempts.rounds < ATTEMPTS ? this.#attempts.dial(now()) : undefined;
-    if (connection === undefined) return this.#fail(this.#attempts.lastFailure);
+    if (connection === undefined) return this.#waitOrFail(this.#attempts.lastFailure);
     this.#target = connection.target;
+  }
+
+  #waitOrFail(code: FailureCode): void {
+    const starts = this.#pool?.starts ?? null;
+    if (code === 'connection-limit' && starts !== null) starts.add(this);
+    else this.#fail(code);
   }
 
   onUpstreamConnected(connection: UpstreamConnection): void {
@@ -116,6 +138,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection> {
 
   onClose(): void {
     const connection = this.#connection;
+    this.#pool?.starts?.remove(this);
     this.#attempts.cancel();
     this.#leaveTarget();
     connection?.close();

@@ -279,8 +279,10 @@ describe('tcp session', () => {
       const client = await stage.client('git');
       await client.expect('good');
     }
-    assert.ok(stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-refused"}') >= 3);
-    assert.ok(stage.plane.metric('portico_upstream_connect_failures_total') >= 3);
+    // How many is chance: round robin begins anywhere, and targets that have refused are tried last for a while.
+    const retries = stage.plane.metric('portico_retries_total{pool="pool-0",reason="connect-refused"}');
+    assert.ok(retries >= 1);
+    assert.equal(stage.plane.metric('portico_upstream_connect_failures_total'), retries);
   });
 
   it('fails over from a target that never answers, with what the client has said meanwhile', async () => {
@@ -360,7 +362,15 @@ describe('tcp session', () => {
     stage.plane.apply(
       snapshot({
         targets: [first.at, second.at],
-        connections: { idlePerTarget: 64, idleMs: 55_000, requests: 0, ageMs: 0, perTarget: 2 },
+        connections: {
+          idlePerTarget: 64,
+          idleMs: 55_000,
+          requests: 0,
+          ageMs: 0,
+          perTarget: 2,
+          startsPerSecond: 0,
+          startWaitMs: 5000,
+        },
       }),
     );
     for (let round = 0; round < 4; round += 1) {

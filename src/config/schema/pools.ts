@@ -178,6 +178,16 @@ const connections = z.strictObject({
     .prefault('1m')
     .describe('Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound.'),
   perTarget: integer(1, 1_000_000).default(4096).describe('Open connections to one target and worker.'),
+  startsPerSecond: integer(0, 1_000_000)
+    .default(0)
+    .describe(
+      "New connections to one target and worker in a second; 0 is no bound. For sshd, keep it times the workers below `MaxStartups`' first number.",
+    ),
+  startWait: duration({ min: 0, max: 600_000 })
+    .prefault('5s')
+    .describe(
+      'How long a tcp connection waits when all targets are at `startsPerSecond`, first come, first served; requests are answered 503 at once.',
+    ),
 });
 
 const proxyProtocolMap = z

@@ -13,6 +13,7 @@ import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import { PoolLife, type PoolVersion } from './pool-life.ts';
+import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import type { DialUser } from './upstream-stream.ts';
@@ -63,6 +64,8 @@ export class Pool implements PoolVersion {
   readonly sets: readonly HostSet[];
   /** Null speaks without TLS. */
   readonly tls: UpstreamTls | null;
+  /** Null where starts are not bounded. */
+  readonly starts: StartQueue | null;
   readonly #context: PoolContext;
   readonly #build: (pool: Pool) => BuiltPool;
   #hasher: FlowHasher | null = null;
@@ -84,6 +87,8 @@ export class Pool implements PoolVersion {
     this.tls = upstreamTls;
     this.#context = context;
     this.life = life ?? new PoolLife(this, context, deadlines);
+    const { startsPerSecond, startWaitMs } = config.connections;
+    this.starts = startsPerSecond === 0 ? null : new StartQueue(startWaitMs, deadlines, context.wires.now);
   }
 
   get members(): readonly Member[] {
@@ -127,7 +132,7 @@ export class Pool implements PoolVersion {
 
   /**
    * An idle connection to the target, ready at once, or a new one that will call its user back.
-   * Undefined when the target is at its bound of open connections.
+   * Undefined when the target is at its bound of open connections or of starts.
    * @param host of the request as it is sent on, without port; '' for a tcp connection
    */
   connect(
@@ -148,7 +153,9 @@ export class Pool implements PoolVersion {
         idle.close();
       }
     }
-    if (target.connections.size >= this.config.connections.perTarget) return undefined;
+    const { perTarget, startsPerSecond } = this.config.connections;
+    if (target.connections.size >= perTarget) return undefined;
+    if (startsPerSecond > 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
   }
 

@@ -4,6 +4,7 @@ import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import { ConnectRecord, runThatTells } from './connect-record.ts';
+import { Pace } from './pace.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Decay of the latency average: a peak is forgotten to a third after this time. */
@@ -52,6 +53,7 @@ export class Target implements TargetLive, Deadline {
   /** A connect failed or hangs: until then it is dialled after the others. 0 when nothing is held against it. */
   suspectUntilMs = 0;
   readonly connects = new ConnectRecord();
+  readonly pace = new Pace();
   /** No snapshot names it any more, or it is draining: connections are closed instead of kept. */
   retired = false;
   readonly identity: string;
