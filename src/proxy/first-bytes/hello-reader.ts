@@ -8,11 +8,11 @@ const MAJOR_VERSION = 0x03;
 /** What a name may be made of to be told to others: anything printable without spaces. */
 const PLAIN = /^[\x21-\x7e]*$/;
 
-/** Record header and message type. */
+/** Behind the record header and the message type, which the limit counts with the length itself. */
 const LENGTH_AT = 6;
 
 function isTooLong(bytes: Buffer, length: number): boolean {
-  return length >= LENGTH_AT + 3 && bytes.readUIntBE(LENGTH_AT, 3) > CLIENT_HELLO_LIMIT;
+  return length >= LENGTH_AT + 3 && 4 + bytes.readUIntBE(LENGTH_AT, 3) > CLIENT_HELLO_LIMIT;
 }
 
 export class HelloReader implements FirstBytesReader {
