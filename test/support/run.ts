@@ -60,6 +60,8 @@ const checks =
       'curl',
       'openssl',
       'promtool',
+      'haproxy',
+      'nginx',
     ]),
   ].every(Boolean);
 const counts = await runTests(files);

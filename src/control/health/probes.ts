@@ -151,11 +151,14 @@ function httpProbe(
   const { host, port } = target;
   const { proxyProtocol = null, tls = null } = target.kind === 'http' ? target : {};
   const header = localHeader(proxyProtocol);
-  const options = { host, port, path, headers, agent: false, maxHeaderSize: 16 * 1024 } as const;
+  const options = { host, port, path, headers, maxHeaderSize: 16 * 1024 } as const;
+  // An agent would make the connection itself, past the header.
   const request =
     tls !== null
-      ? https.request({ ...tlsOptions(tls, host, hostHeader), ...options })
-      : http.request(header === null ? options : { ...options, createConnection: after(header) });
+      ? https.request({ ...tlsOptions(tls, host, hostHeader), ...options, agent: false })
+      : http.request(
+          header === null ? { ...options, agent: false } : { ...options, createConnection: after(header) },
+        );
   request.once('error', (error) => {
     end.settle(fromError(error));
   });
