@@ -175,12 +175,22 @@ http {
         },
       },
       monotonic: () => performance.now(),
+      tlsOptions: () => ({}),
     });
     const host = '127.0.0.1';
     const target =
       kind === 'ssh'
         ? ({ kind, host, port, proxyProtocol } as const)
-        : ({ kind, host, port, path: '/', hostHeader: null, statuses: [[200, 200]], proxyProtocol } as const);
+        : ({
+            kind,
+            host,
+            port,
+            path: '/',
+            hostHeader: null,
+            statuses: [[200, 200]],
+            proxyProtocol,
+            tls: null,
+          } as const);
     let failure: string | null = 'nothing';
     await prober(target, 10_000, new AbortController().signal, (result) => {
       failure = result.failure;
