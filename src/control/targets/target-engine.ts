@@ -29,6 +29,9 @@ import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now, type TargetTabl
 
 export type { TargetEngine, TargetEngineOptions };
 
+/** How long results of probes are gathered, milliseconds. */
+const GATHER_MS = 5;
+
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
 export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
   return new Engine(options);
@@ -51,6 +54,7 @@ class Engine implements TargetEngine {
   /** Of the oldest event since the last snapshot, epoch milliseconds. */
   #eventAtMs = 0;
   #isScheduled = false;
+  #isGathering = false;
   #cancelTimer: (() => void) | null = null;
   #isClosed = false;
 
@@ -68,7 +72,7 @@ class Engine implements TargetEngine {
       onResult: (spec, result) => options.onProbe?.(spec, result),
       onStatus: (_key, groups, flipped) => {
         this.#book.touch(groups, flipped, options.monotonic());
-        this.#schedule();
+        this.#gather();
       },
     });
     this.#book = new TargetBook({
@@ -237,6 +241,16 @@ class Engine implements TargetEngine {
 
   #now(): Now {
     return { monotonicMs: this.#options.monotonic(), epochMs: this.#options.clock.now() };
+  }
+
+  /** Results of probes come one by one, by the thousand: a pass answers those of a few milliseconds. */
+  #gather(): void {
+    if (this.#isGathering || this.#isClosed) return;
+    this.#isGathering = true;
+    this.#options.clock.after(GATHER_MS, () => {
+      this.#isGathering = false;
+      this.#schedule();
+    });
   }
 
   /** However many events come before it runs, one pass answers them. */

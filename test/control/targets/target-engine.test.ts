@@ -266,6 +266,7 @@ describe('events', () => {
     assert.deepEqual(bench.targets(), ['10.0.0.1:30080 active healthy']);
     bench.up.delete('10.0.0.2:30080');
     await bench.list({ slices: on('node-2') });
+    await bench.time.move(5);
     assert.deepEqual(bench.targets(), ['10.0.0.1:30080 active healthy', '10.0.0.2:30080 filling unhealthy*']);
     bench.up.add('10.0.0.2:30080');
     await bench.time.move(3000);
@@ -517,6 +518,7 @@ describe('explanations', () => {
     await bench.list({ slices: [{ ...slice!, resourceVersion: '21' }] });
     const joined = bench.changes.find(({ after }) => after?.node === 'node-3');
     assert.deepEqual([changedBy('node-1'), joined?.after?.changedBy], ['node:2', 'slice/web-abc:21']);
+    await bench.time.move(5);
     assert.equal(changedBy('node-3'), '', 'a probe has looked at it since');
     const excluded = { 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
     const third = nodeFact('node-3', { labels: excluded, resourceVersion: '3' });
