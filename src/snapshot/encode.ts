@@ -3,6 +3,7 @@
 import type { Secrets } from '../model/secrets.ts';
 import type { HostSet, HostSetMember, Snapshot, SnapshotPool } from '../model/snapshot.ts';
 import { HEALTH_STATES, TARGET_STATES } from '../model/targets.ts';
+import { isSameShape } from './pool-shape.ts';
 import type {
   DifferenceText,
   MemberEdit,
@@ -87,27 +88,10 @@ function poolChanges(before: readonly SnapshotPool[], after: readonly SnapshotPo
     const known = before[base];
     if (known === pool && base === index) continue;
     if (known === undefined || known.settings !== pool.settings) changes.push([index, pool]);
-    else if (!hasSameShape(known, pool)) changes.push([index, base, pool.groups, pool.lost]);
+    else if (!isSameShape(known, pool)) changes.push([index, base, pool.groups, pool.lost]);
     else if (base !== index) changes.push([index, base]);
   }
   return changes;
-}
-
-function hasSameShape(one: SnapshotPool, other: SnapshotPool): boolean {
-  return (
-    one.groups.length === other.groups.length &&
-    one.lost.length === other.lost.length &&
-    one.lost.every((identity, index) => identity === other.lost[index]) &&
-    one.groups.every((group, index) => {
-      const { hostSet, port, priority, weight } = other.groups[index]!;
-      return (
-        group.hostSet === hostSet &&
-        group.port === port &&
-        group.priority === priority &&
-        group.weight === weight
-      );
-    })
-  );
 }
 
 function setChanges(before: Snapshot, after: Snapshot, hosts: HostPacker): readonly SetChange[] {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
 import { poolChecksum } from '../../snapshot/pool-checksum.ts';
+import { isSameShape } from '../../snapshot/pool-shape.ts';
 import { identityOf } from '../targets/derive.ts';
 import type { TargetTable } from '../targets/target-table.ts';
 import type { ServiceAction } from './expand.ts';
@@ -157,30 +158,13 @@ function compilePool(
     known?.config === config &&
     known.sets.length === sets.length &&
     known.sets.every(({ hostSet }, index) => hostSet.key === sets[index]?.hostSet.key) &&
-    isSameShape(known.pool, groups, lost);
+    isSameShape(known.pool, { groups, lost });
   if (isSame) return known.pool;
   const { text, ...settings } = settingsOf(config, memo);
   const pool = { name, checksum: '', settings: text, groups, lost, ...settings };
   const compiled = { ...pool, checksum: poolChecksum(pool, builder.hostSets) };
   memo.pools.set(name, { config, sets, pool: compiled });
   return compiled;
-}
-
-function isSameShape(pool: SnapshotPool, groups: readonly TargetGroup[], lost: readonly string[]): boolean {
-  return (
-    pool.groups.length === groups.length &&
-    pool.lost.length === lost.length &&
-    pool.lost.every((identity, index) => identity === lost[index]) &&
-    pool.groups.every((group, index) => {
-      const { hostSet, port, priority, weight } = groups[index]!;
-      return (
-        group.hostSet === hostSet &&
-        group.port === port &&
-        group.priority === priority &&
-        group.weight === weight
-      );
-    })
-  );
 }
 
 type Settings = Omit<SnapshotPool, 'name' | 'checksum' | 'settings' | 'groups' | 'lost'> & {
