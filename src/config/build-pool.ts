@@ -67,6 +67,7 @@ export function buildPoolOptions(
       startsPerSecond: connections.startsPerSecond,
       startWaitMs: connections.startWait,
     },
+    protocol: options.protocol,
     proxyProtocol: options.proxyProtocol,
     tls: options.tls === undefined || options.tls === null ? null : buildTls(options.tls, absolute),
   };

@@ -319,6 +319,8 @@ export interface PoolConfig {
   readonly subset: number;
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
+  /** What targets are spoken to in: `http2` is known before without TLS, and asked for by ALPN with it. Default http1. */
+  readonly protocol: 'http1' | 'http2';
   /** Null sends none. */
   readonly proxyProtocol: ProxyProtocolOut | null;
   /** Null speaks without TLS. */

@@ -82,6 +82,13 @@ export const FAILURES = {
     'connection_terminated',
     'The target closed the connection before it answered.',
   ),
+  'upstream-refused': upstream(
+    502,
+    'always',
+    'connection_terminated',
+    'The target refused the request without looking at it.',
+  ),
+  'stream-reset': upstream(502, 'never', 'connection_terminated', 'The target gave the request up.'),
   'target-lost': upstream(502, 'replayable', 'connection_terminated', 'The machine of the target is gone.'),
   'upstream-protocol': upstream(
     502,

@@ -85,6 +85,7 @@ export interface SnapshotPool {
   readonly spilloverThreshold: number;
   readonly timeouts: PoolTimeouts;
   readonly connections: UpstreamLimits;
+  readonly protocol: 'http1' | 'http2';
   readonly proxyProtocol: ProxyProtocolOut | null;
   readonly tls: PoolTls | null;
 }

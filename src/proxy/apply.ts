@@ -31,6 +31,10 @@ interface Frame {
   readonly trustedProxies: TrustedProxies;
 }
 
+/** What a pool's targets are asked to speak over TLS (RFC 7301). */
+const HTTP_1: readonly string[] = ['http/1.1'];
+const HTTP_2: readonly string[] = ['h2'];
+
 /** Keeps live targets across snapshots; one for each worker. */
 export class Applier {
   readonly #context: ApplyContext;
@@ -122,14 +126,16 @@ export class Applier {
 
   /** The one before where nothing of it changed: sessions and connections that were made with it stay good. */
   #upstreamTlsOf(
-    { tls, settings }: SnapshotPool,
+    { tls, protocol, settings }: SnapshotPool,
     before: Pool | undefined,
     secrets: Secrets,
   ): UpstreamTls | null {
     if (tls === null) return null;
     const known = before?.tls ?? null;
     if (known !== null && secrets === this.#secrets && before?.config.settings === settings) return known;
-    return known?.key === UpstreamTls.keyOf(tls, secrets) ? known : new UpstreamTls(tls, secrets);
+    const alpn = protocol === 'http1' ? HTTP_1 : HTTP_2;
+    const isSame = known?.key === UpstreamTls.keyOf(tls, secrets) && known.alpn === alpn;
+    return isSame ? known : new UpstreamTls(tls, secrets, alpn);
   }
 
   readonly #build = (pool: Pool): BuiltPool => {

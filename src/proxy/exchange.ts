@@ -8,6 +8,7 @@ import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { ExchangeFacts } from './exchange-facts.ts';
 import { Forwarding, type ForwardingOwner } from './forwarding.ts';
 import { type Answer, failureAnswer, OPTIONS_ANSWER } from './http/answers.ts';
+import { grpcAnswer, grpcStatusLines, isGrpc } from './http/grpc.ts';
 import { maxForwardsOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
 import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
@@ -115,7 +116,7 @@ export class Exchange implements ForwardingOwner {
   /** Answers with a failure of the table; the request has not been answered before. */
   #answer(code: FailureCode): void {
     this.facts.failure = code;
-    this.#complete(failureAnswer(code));
+    this.#complete(isGrpc(this.facts.view.head) ? grpcAnswer(code) : failureAnswer(code));
   }
 
   /** Max-Forwards has run out: the request is for us (RFC 9110, section 7.6.2), and TRACE would show others' fields. */
@@ -135,7 +136,13 @@ export class Exchange implements ForwardingOwner {
   onCut(code: FailureCode): void {
     this.facts.failure = code;
     this.#record();
-    this.#session.cut();
+    // A gRPC client reads the status from trailers, which only HTTP/2 can send behind any part of a body.
+    if (this.#session.protocol === 'HTTP/2' && isGrpc(this.facts.view.head)) {
+      this.#session.sendEnd(grpcStatusLines(code));
+      this.#session.onExchangeDone();
+    } else {
+      this.#session.cut();
+    }
   }
 
   /** What came of the body is not valid: the client gets the answer to that unless another has begun. */

@@ -7,6 +7,7 @@ import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
+import { grpcTimeoutMs, isGrpc } from './http/grpc.ts';
 import { hasMediaType } from './http/media-type.ts';
 import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
@@ -76,7 +77,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#context = context;
     this.#facts = facts;
     this.#attempts = new Attempts<StreamDial>(context, (pool, target, user, reuse) =>
-      pool.connect(target, user, reuse, pool.tls === null ? '' : this.#sentHost()),
+      pool.open(target, user, reuse, pool.tls === null ? '' : this.#sentHost()),
     );
   }
 
@@ -109,9 +110,14 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     pool.onRequest(facts.headAtMs);
     const totalMs = facts.match.rule!.rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
     if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
+    if (isGrpc(facts.view.head)) {
+      this.#longLived = true;
+      const deadlineMs = grpcTimeoutMs(facts.view.head);
+      this.#totalDueAtMs = Math.min(this.#totalDueAtMs, facts.startedAtMs + deadlineMs);
+    }
     const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
     this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
-    this.#sent.replayable = isIdempotent;
+    this.#sent.begin(isIdempotent, pool.config.protocol !== 'http1');
     this.#attempt();
   }
 
@@ -211,7 +217,10 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     const { match, pool } = this.#facts;
     this.#phase = 'response-head';
     this.#sentAtMs = this.#context.now();
-    const waitMs = match.rule!.rule.timeouts.responseHeaderMs ?? pool!.config.timeouts.responseHeaderMs;
+    const { responseHeaderMs } = match.rule!.rule.timeouts;
+    // A gRPC answer begins with its first message, which may be the last thing that happens.
+    const usualMs = this.#longLived ? this.#tunnelIdleMs() : pool!.config.timeouts.responseHeaderMs;
+    const waitMs = responseHeaderMs ?? usualMs;
     this.#answerDueAtMs = this.#sentAtMs + waitMs;
     const looksAtMs = this.#sent.replayable ? this.#sentAtMs + SILENT_AFTER_MS : NEVER;
     this.#setDeadline(Math.min(this.#answerDueAtMs, looksAtMs));
@@ -323,14 +332,16 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#attempts.lastFailure = code;
     if (!this.#mayRetry(code)) return this.#fail(code);
     this.#facts.pool!.meters.retried(code);
-    if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
+    // Nor does a target that leaves, or that is full, speak against itself where there is no other.
+    const isAlone = code === 'upstream-refused' && this.#facts.pool!.size === 1;
+    if (code === 'upstream-reset' || isAlone) this.#attempts.repeatOnFreshConnection();
     this.#attempt();
   }
 
   #mayRetry(code: FailureCode): boolean {
     const { retry } = FAILURES[code] as Failure;
     const rules = this.#facts.match.rule!.rule.retry;
-    if (retry === 'always') return this.#attempts.rounds <= rules.attempts;
+    if (retry === 'always') return this.#sent.whole && this.#attempts.rounds <= rules.attempts;
     if (retry === 'never' || !this.#sent.replayable) return false;
     // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
     return this.#attempts.rounds <= Math.max(1, rules.attempts) && this.#facts.pool!.mayRetry(rules.budget);

@@ -102,6 +102,7 @@ export class Worker {
       tcp: loadTcpBinding(process),
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
+    const http2 = new Workspace();
     const responseLimits = {
       headerBytes: 65_536,
       headerCount: 256,
@@ -116,6 +117,7 @@ export class Worker {
         board: this.#board,
         wires,
         limits: responseLimits,
+        http2,
         random,
         log,
         onProven: (pool, identity) => this.#tellController({ kind: 'proven', pool, identity }),
@@ -136,7 +138,7 @@ export class Worker {
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now),
         buffers: wires.pool,
-        http2: new Workspace(),
+        http2,
         recorder: this.#recorder,
       },
     };

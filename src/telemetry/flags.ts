@@ -24,6 +24,8 @@ export const FLAGS = {
   'tls-handshake-failed': 'UF',
   'certificate-invalid': 'UF',
   'upstream-reset': 'UC',
+  'upstream-refused': 'UC',
+  'stream-reset': 'UC',
   'target-lost': 'UC',
   'upstream-protocol': 'UP',
   'upstream-header-too-large': 'UP',

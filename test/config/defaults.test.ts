@@ -94,6 +94,7 @@ test('the least configuration carries every default', () => {
           startsPerSecond: 0,
           startWaitMs: 5000,
         },
+        protocol: 'http1',
         proxyProtocol: null,
         tls: null,
       },

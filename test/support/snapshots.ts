@@ -124,6 +124,7 @@ export function snapshotOf(shape: {
         startsPerSecond: 0,
         startWaitMs: 5000,
       },
+      protocol: 'http1',
       proxyProtocol: null,
       tls: null,
       ...over,

@@ -295,6 +295,12 @@ export const poolOptions = {
     .prefault({})
     .describe('Where they differ from `defaults.timeouts`.'),
   connections: connections.prefault({}).describe('Upstream connections.'),
+  protocol: z
+    .enum(['http1', 'http2'])
+    .default('http1')
+    .describe(
+      'What its targets speak; `http2` is known before without TLS, and asked for by ALPN with it. gRPC needs it. Means nothing to tcp listeners.',
+    ),
   proxyProtocol: proxyProtocol
     .prefault('off')
     .describe('PROXY header that begins each connection to a target, or a map with its options.'),

@@ -184,6 +184,7 @@ function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
     spilloverThreshold,
     timeouts,
     connections,
+    protocol,
     proxyProtocol,
     tls,
   } = config;
@@ -196,6 +197,7 @@ function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
     spilloverThreshold,
     timeouts,
     connections,
+    protocol,
     proxyProtocol,
     tls,
   };

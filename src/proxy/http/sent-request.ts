@@ -4,22 +4,39 @@
 const REPLAY_LIMIT = 64 * 1024;
 
 export class SentRequest {
-  /** While the request is replayable, all of the body that was sent; latin1. */
+  /** What was sent of the body, as long as all of it is kept; latin1. */
   body = '';
   /** Lines with CRLF; '' before the end, and when there were none. */
   trailers = '';
   /** The method allows it, and nothing that was sent has been forgotten. */
   replayable = false;
+  /** Nothing that was sent has been forgotten: it may be sent again where nobody has looked at it. */
+  whole = true;
+  /** The body is kept whatever the method. */
+  #keepsAll = false;
 
   reset(): void {
     this.body = '';
     this.trailers = '';
     this.replayable = false;
+    this.whole = true;
+    this.#keepsAll = false;
+  }
+
+  /** @param refusable a target may refuse the request after a part of the body was sent */
+  begin(replayable: boolean, refusable: boolean): void {
+    this.replayable = replayable;
+    this.#keepsAll = replayable || refusable;
   }
 
   keepBody(buffer: Buffer, start: number, end: number): void {
-    if (!this.replayable) return;
-    if (this.body.length + end - start > REPLAY_LIMIT) this.replayable = false;
-    else this.body += buffer.latin1Slice(start, end);
+    if (this.#keepsAll && this.body.length + end - start <= REPLAY_LIMIT) {
+      this.body += buffer.latin1Slice(start, end);
+      return;
+    }
+    this.#keepsAll = false;
+    this.replayable = false;
+    this.whole = false;
+    this.body = '';
   }
 }

@@ -2,6 +2,7 @@
 
 import { createFlowHasher } from '../../balance/siphash.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
+import type { Workspace } from '../../http2/workspace.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { HashTable } from '../../model/messages.ts';
 import type { Member, Picker } from '../../model/picker.ts';
@@ -12,16 +13,18 @@ import type { PoolMeters } from '../meters.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
+import { Http2Connection } from './http2-connection.ts';
 import { PoolLife, type PoolVersion } from './pool-life.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
-import type { DialUser } from './upstream-stream.ts';
+import type { DialUser, StreamDial } from './upstream-stream.ts';
 
 export interface PoolContext {
   readonly board: MetricsBoard;
   readonly wires: WireContext;
   readonly limits: HeadLimits;
+  readonly http2: Workspace;
   readonly random: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   /** Tells the controller that a connect to this target has succeeded for the first time. */
@@ -157,6 +160,22 @@ export class Pool implements PoolVersion {
     if (target.connections.size >= perTarget) return undefined;
     if (startsPerSecond > 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
+  }
+
+  /**
+   * A way to send one request. A connection of HTTP/2 carries many: whether it was heard lately says little, since a
+   * target that is asked often is heard often.
+   */
+  open(target: Target, user: DialUser<StreamDial>, reuse: Reuse, host: string): StreamDial | undefined {
+    if (this.config.protocol === 'http1') return this.connect(target, user, reuse, host);
+    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
+    const nowMs = this.#context.wires.now();
+    for (const connection of reuse === 'none' ? [] : target.shared) {
+      const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
+      if (stream !== undefined) return stream;
+    }
+    if (target.connections.size >= this.config.connections.perTarget) return undefined;
+    return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
   }
 
   onConnected(target: Target, tookMs: number, first: boolean): void {

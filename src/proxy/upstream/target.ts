@@ -4,6 +4,7 @@ import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import { ConnectRecord, runThatTells } from './connect-record.ts';
+import type { Http2Connection } from './http2-connection.ts';
 import { Pace } from './pace.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
@@ -42,6 +43,10 @@ export class Target implements TargetLive, Deadline {
   filedTick = -1;
   /** Last in, first out: the warmest connection is used first and surplus ones age out. */
   readonly idle: UpstreamConnection[] = [];
+  /** Requests that it lets a connection carry at once, as it said last; 100 is what RFC 9113 recommends at least. */
+  streamLimit = 100;
+  /** Connections that carry many requests at once. */
+  readonly shared: Http2Connection[] = [];
   /** Dials that nobody waits for any more: idle connections, once they are connected. */
   readonly spare = new Set<UpstreamConnection>();
   /** Open ones: connecting, in use and idle. */
@@ -179,6 +184,7 @@ export class Target implements TargetLive, Deadline {
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
     for (const connection of this.spare) connection.close();
+    for (const connection of [...this.shared]) connection.leave();
   }
 
   doubt(doubted: boolean): void {

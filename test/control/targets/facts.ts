@@ -160,6 +160,7 @@ export function poolConfig(name: string, changes: Partial<PoolConfig> = {}): Poo
       startsPerSecond: 0,
       startWaitMs: 5000,
     },
+    protocol: 'http1',
     proxyProtocol: null,
     tls: null,
     ...changes,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { Workspace } from '../../../src/http2/workspace.ts';
 import type { EjectionConfig } from '../../../src/model/config.ts';
 import type { Member } from '../../../src/model/picker.ts';
 import { Deadlines, TICK_MS } from '../../../src/proxy/deadlines.ts';
@@ -46,6 +47,7 @@ class World {
       board: this.board,
       // All that a pool without connections asks of it.
       wires: { now: () => this.nowMs } as unknown as WireContext,
+      http2: new Workspace(),
       limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
       random: () => 0.5,
       log: { warn: log, info: log },

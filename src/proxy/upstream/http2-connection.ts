@@ -1,0 +1,301 @@
+// One HTTP/2 connection to a target, shared by requests: it waits to be connected, carries streams, and ages out.
+
+import type { ResponseHead } from '../../http1/response-head.ts';
+import { ClientConnection } from '../../http2/client-connection.ts';
+import type { ErrorCode } from '../../http2/error-code.ts';
+import type { MessageFailure } from '../../http2/failures.ts';
+import type { ConnectionHandler } from '../../http2/handler.ts';
+import type { OutputSink } from '../../http2/output.ts';
+import type { FailureCode } from '../../model/failures.ts';
+import type { Deadline } from '../deadlines.ts';
+import type { UpstreamTls } from '../tls/upstream-tls.ts';
+import type { WireContext } from '../wire/wire.ts';
+import { type AnswerStream, Http2Stream } from './http2-stream.ts';
+import type { Pool, PoolContext } from './pool.ts';
+import { TARGET_LOST, type Target } from './target.ts';
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import type { DialUser, StreamDial, UpstreamStream } from './upstream-stream.ts';
+
+/** What a target may have on its way to us: an answer that fills it in a round trip of 10 ms runs at 200 Mbit/s. */
+const STREAM_WINDOW = 256 * 1024;
+const CONNECTION_WINDOW = 4 * 1024 * 1024;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** It stands when the target has said in its SETTINGS how many streams it takes. */
+type Phase = 'connecting' | 'open' | 'closed';
+
+export class Http2Connection
+  implements
+    DialUser<UpstreamConnection>,
+    UpstreamUser,
+    OutputSink,
+    ConnectionHandler<ResponseHead, Http2Stream>,
+    Deadline
+{
+  dueAtMs = NEVER;
+  filedTick = -1;
+  readonly target: Target;
+  readonly codec: ClientConnection<Http2Stream>;
+  readonly #pool: Pool;
+  readonly #context: WireContext;
+  readonly #transport: UpstreamConnection;
+  /** Until it is connected. */
+  readonly #waiting = new Set<Http2Stream>();
+  #phase: Phase = 'connecting';
+  #streams = 0;
+  #requests = 0;
+  readonly #requestLimit: number;
+  readonly #oldAtMs: number;
+  /** Takes no new streams: too old, or the target has said so. */
+  #leaving = false;
+  #idle = false;
+
+  constructor(pool: Pool, target: Target, context: PoolContext, serverName: string) {
+    const { connections } = pool.config;
+    const jitter = context.random();
+    const spread = 0.9 + 0.2 * jitter;
+    this.#pool = pool;
+    this.target = target;
+    this.#context = context.wires;
+    this.#requestLimit = connections.requests === 0 ? NEVER : Math.max(1, connections.requests * spread);
+    this.#oldAtMs = connections.ageMs === 0 ? NEVER : context.wires.now() + connections.ageMs * spread;
+    const options = {
+      head: context.limits,
+      underscores: 'pass',
+      maxStreams: 1,
+      streamWindow: STREAM_WINDOW,
+      connectionWindow: CONNECTION_WINDOW,
+      extendedConnect: false,
+    } as const;
+    this.codec = new ClientConnection<Http2Stream>(this, this, options, context.http2);
+    target.shared.push(this);
+    const { wires, limits } = context;
+    this.#transport = new UpstreamConnection(pool, target, this, wires, limits, jitter, serverName);
+  }
+
+  get connected(): boolean {
+    return this.#phase === 'open';
+  }
+
+  /** Whether it was made with the same TLS, and asked for the same name. */
+  serves(tls: UpstreamTls | null, serverName: string): boolean {
+    return this.#transport.tls === tls && this.#transport.serverName === serverName;
+  }
+
+  get connectMs(): number {
+    return this.#transport.connectMs;
+  }
+
+  get socket(): UpstreamStream['socket'] {
+    return this.#transport.wire.socket;
+  }
+
+  get congested(): boolean {
+    return this.#transport.wire.congested;
+  }
+
+  /** A place for one more request, now or when it is connected; undefined when it takes no more. */
+  place(dialler: DialUser<StreamDial>, nowMs: number): Http2Stream | undefined {
+    if (this.#phase === 'connecting') {
+      if (this.#waiting.size >= this.target.streamLimit) return undefined;
+      const stream = new Http2Stream(this, dialler);
+      this.#waiting.add(stream);
+      return stream;
+    }
+    if (nowMs >= this.#oldAtMs) this.leave();
+    if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
+    return new Http2Stream(this, dialler);
+  }
+
+  /** A request that waited is given up. */
+  forget(stream: Http2Stream, keep: boolean): void {
+    this.#waiting.delete(stream);
+    if (this.#phase === 'connecting' && this.#waiting.size === 0 && !keep) this.#close();
+  }
+
+  begin(owner: Http2Stream, method: string): AnswerStream | null {
+    const stream = this.codec.open(method, owner);
+    if (stream === null) return null;
+    this.#streams += 1;
+    this.#requests += 1;
+    this.#setIdle(false);
+    if (this.#requests >= this.#requestLimit) this.#leaving = true;
+    return stream;
+  }
+
+  /** A stream is closed, and nobody looks at it any more. */
+  end(stream: AnswerStream): void {
+    stream.owner = null;
+    this.codec.release(stream);
+    this.#streams -= 1;
+    if (this.#phase === 'open' && this.#waiting.size > 0) this.#serveWaiting();
+    if (this.#streams > 0 || this.#phase !== 'open') return;
+    if (this.#leaving || this.target.retired || this.target.ejected) this.#close();
+    else this.#setIdle(true);
+  }
+
+  /** No new streams; closed when those that are open have ended. */
+  leave(): void {
+    this.#leaving = true;
+    if (this.#phase === 'open' && this.#streams === 0) this.within(() => this.#close());
+  }
+
+  onDeadline(): void {
+    if (this.#phase === 'connecting') this.within(() => this.#lose('connect-timeout'));
+    else if (this.#streams === 0) this.leave();
+  }
+
+  // The transport ----------------------------------------------------------------------------------------------------
+
+  onUpstreamConnected(transport: UpstreamConnection): void {
+    transport.handOver(this);
+    this.codec.start();
+    this.#context.deadlines.set(this, this.#context.now() + this.#pool.config.timeouts.connectMs);
+  }
+
+  onUpstreamConnectFailed(_transport: UpstreamConnection, code: FailureCode): void {
+    this.#phase = 'closed';
+    this.#unlist();
+    for (const stream of [...this.#waiting]) stream.onConnectFailed(code);
+    this.#waiting.clear();
+  }
+
+  onUpstreamBytes(_transport: UpstreamConnection, buffer: Buffer, length: number): void {
+    this.codec.congested = this.congested;
+    this.codec.receive(buffer, 0, length, this.#context.now());
+  }
+
+  onUpstreamEnd(): void {
+    this.#lose('upstream-reset');
+  }
+
+  onUpstreamDrain(): void {
+    this.codec.congested = false;
+    for (const stream of this.codec.streams) stream.owner?.onDrain();
+  }
+
+  onUpstreamClose(_transport: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+    this.#lose(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
+  }
+
+  take(): Buffer {
+    return this.#context.pool.take();
+  }
+
+  send(buffer: Buffer, used: number): void {
+    this.#transport.wire.block(buffer, used);
+  }
+
+  pending(): void {
+    if (!this.#context.turn.dirty(this)) queueMicrotask(() => this.flush());
+  }
+
+  flush(): void {
+    this.codec.flush();
+  }
+
+  // The codec --------------------------------------------------------------------------------------------------------
+
+  onHead(stream: AnswerStream): void {
+    stream.owner?.onHead(stream.head);
+  }
+
+  onData(stream: AnswerStream, buffer: Buffer, start: number, end: number): void {
+    stream.owner?.onData(buffer, start, end);
+  }
+
+  onEnd(stream: AnswerStream, trailers: string): void {
+    stream.owner?.onEnd(trailers);
+  }
+
+  onReset(stream: AnswerStream, code: ErrorCode): void {
+    stream.owner?.onReset(code);
+  }
+
+  onRefused(stream: AnswerStream, reason: MessageFailure): void {
+    stream.owner?.onRefused(reason);
+  }
+
+  onWindow(stream: AnswerStream): void {
+    stream.owner?.onWindow();
+  }
+
+  /** Streams that the target has not looked at were reset as refused before. */
+  onGoaway(): void {
+    this.leave();
+  }
+
+  onSettings(): void {
+    this.target.streamLimit = Math.max(1, this.codec.maxStreams);
+    if (this.#phase === 'connecting') {
+      this.#phase = 'open';
+      this.#setIdle(true);
+    }
+    this.#serveWaiting();
+  }
+
+  /** Those that find no place wait for the end of a stream. */
+  #serveWaiting(): void {
+    for (const stream of this.#waiting) {
+      if (!this.codec.canOpen) return;
+      this.#waiting.delete(stream);
+      stream.onConnected();
+    }
+  }
+
+  onPong(): void {}
+
+  onClosed(stream: AnswerStream): void {
+    stream.owner?.onClosed();
+  }
+
+  onFailure(): void {
+    this.#lose('upstream-protocol');
+  }
+
+  // Ends -------------------------------------------------------------------------------------------------------------
+
+  #lose(code: FailureCode): void {
+    const streams = [...this.codec.streams];
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    this.#close();
+    for (const stream of waiting)
+      stream.onConnectFailed(code === 'connect-timeout' ? code : 'connect-failed');
+    for (const stream of streams) stream.owner?.fail(code, code === 'upstream-protocol');
+  }
+
+  #close(): void {
+    if (this.#phase === 'closed') return;
+    // The transport counts itself out as one in use.
+    this.#setIdle(false);
+    this.#phase = 'closed';
+    this.#unlist();
+    this.codec.close();
+    this.#transport.close();
+  }
+
+  #unlist(): void {
+    this.#context.deadlines.clear(this);
+    const index = this.target.shared.indexOf(this);
+    if (index !== -1) this.target.shared.splice(index, 1);
+  }
+
+  #setIdle(idle: boolean): void {
+    if (this.#idle === idle) return;
+    this.#idle = idle;
+    this.#pool.meters.connections(idle ? -1 : 1, idle ? 1 : -1);
+    const { deadlines, now } = this.#context;
+    deadlines.set(this, idle ? now() + this.#pool.config.connections.idleMs : NEVER);
+  }
+
+  within(act: () => void): void {
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      act();
+    } finally {
+      turn.leave();
+    }
+  }
+}

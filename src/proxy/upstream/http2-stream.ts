@@ -1,0 +1,183 @@
+// One request on an HTTP/2 connection to a target: the wait for the connection, then the stream.
+
+import type { RequestHead } from '../../http1/request-head.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
+import { ErrorCode } from '../../http2/error-code.ts';
+import { type MessageFailure, responseFailureOf } from '../../http2/failures.ts';
+import { Half, type Stream } from '../../http2/stream.ts';
+import type { FailureCode } from '../../model/failures.ts';
+import { writeRequestHead } from '../http/http2-heads.ts';
+import type { RequestHeadParts } from '../http/request-head.ts';
+import { SendQueue } from '../wire/send-queue.ts';
+import type { Http2Connection } from './http2-connection.ts';
+import type { Target } from './target.ts';
+import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
+
+export type AnswerStream = Stream<ResponseHead, Http2Stream>;
+
+const FIRST_FINAL_STATUS = 200;
+
+export class Http2Stream implements StreamDial, UpstreamStream {
+  readonly reused: boolean;
+  readonly #on: Http2Connection;
+  /** Until the connection stands. */
+  #dialler: DialUser<StreamDial> | null;
+  #user: StreamUser | null = null;
+  #stream: AnswerStream | null = null;
+  readonly #queue: SendQueue<ResponseHead, Http2Stream>;
+  #paused = false;
+  /** It has ended or failed: what is left is for the codec to close. */
+  #over = false;
+
+  constructor(on: Http2Connection, dialler: DialUser<StreamDial>) {
+    this.#on = on;
+    this.#dialler = dialler;
+    this.reused = on.connected;
+    this.#queue = new SendQueue<ResponseHead, Http2Stream>(on.codec);
+  }
+
+  get target(): Target {
+    return this.#on.target;
+  }
+
+  get connected(): boolean {
+    return this.#on.connected;
+  }
+
+  get connectMs(): number {
+    return this.#on.connectMs;
+  }
+
+  get socket(): UpstreamStream['socket'] {
+    return this.#on.socket;
+  }
+
+  get congested(): boolean {
+    return this.#queue.waits || this.#on.congested;
+  }
+
+  // As a dial --------------------------------------------------------------------------------------------------------
+
+  onConnected(): void {
+    const dialler = this.#dialler;
+    this.#dialler = null;
+    dialler?.onUpstreamConnected(this);
+  }
+
+  onConnectFailed(code: FailureCode): void {
+    const dialler = this.#dialler;
+    this.#dialler = null;
+    dialler?.onUpstreamConnectFailed(this, code);
+  }
+
+  /** The connection is kept in any case: it is for all requests. */
+  keepWhenConnected(): void {
+    this.#dialler = null;
+    this.#on.forget(this, true);
+  }
+
+  open(user: StreamUser): UpstreamStream {
+    this.#user = user;
+    return this;
+  }
+
+  // What goes to the target ------------------------------------------------------------------------------------------
+
+  sendHead(head: RequestHead, parts: RequestHeadParts): void {
+    const { codec } = this.#on;
+    const stream = this.#on.begin(this, head.method);
+    if (stream === null) {
+      // Its user is not told from within its own call.
+      queueMicrotask(() => this.#on.within(() => this.fail('upstream-refused', false)));
+      return;
+    }
+    this.#stream = stream;
+    this.#queue.begin(stream);
+    writeRequestHead(codec.beginHead(stream), head, parts);
+    codec.endHead(!head.hasContent);
+  }
+
+  sendBody(buffer: Buffer, start: number, end: number): void {
+    this.#queue.data(buffer, start, end, false);
+  }
+
+  sendEnd(trailers: string): void {
+    this.#queue.end(trailers);
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#stream !== null) this.#on.codec.consume(this.#stream, this.#stream.unconsumed);
+  }
+
+  close(): void {
+    this.#dialler = null;
+    this.#user = null;
+    const stream = this.#stream;
+    if (stream === null) this.#on.forget(this, false);
+    else if (!this.#over) this.#on.codec.reset(stream, ErrorCode.Cancel);
+  }
+
+  // What comes from the target ---------------------------------------------------------------------------------------
+
+  onHead(head: ResponseHead): void {
+    if (head.status < FIRST_FINAL_STATUS) this.#user?.onUpstreamInterim(head);
+    else this.#user?.onUpstreamHead(head);
+  }
+
+  onData(buffer: Buffer, start: number, end: number): void {
+    this.#user?.onUpstreamBody(buffer, start, end);
+    if (!this.#paused && this.#stream !== null) this.#on.codec.consume(this.#stream, end - start);
+  }
+
+  onEnd(trailers: string): void {
+    const user = this.#user;
+    const stream = this.#stream;
+    this.#user = null;
+    this.#over = true;
+    // What is left of the request is not wanted (RFC 9113, section 8.1).
+    if (stream !== null && stream.sending === Half.Open) this.#on.codec.reset(stream, ErrorCode.Cancel);
+    user?.onUpstreamEnd(trailers);
+  }
+
+  onReset(code: ErrorCode): void {
+    this.fail(code === ErrorCode.RefusedStream ? 'upstream-refused' : 'stream-reset', false);
+  }
+
+  onRefused(reason: MessageFailure): void {
+    this.fail(responseFailureOf(reason), true);
+  }
+
+  onWindow(): void {
+    this.#queue.resume();
+    this.onDrain();
+  }
+
+  onDrain(): void {
+    if (!this.congested) this.#user?.onUpstreamDrain();
+  }
+
+  /** The stream, or all of its connection, has come to nothing. */
+  fail(code: FailureCode, spoke: boolean): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#over = true;
+    user?.onUpstreamFailure(code, spoke);
+  }
+
+  onClosed(): void {
+    this.#release();
+  }
+
+  #release(): void {
+    const stream = this.#stream;
+    if (stream === null) return;
+    this.#stream = null;
+    this.#queue.forget();
+    this.#on.end(stream);
+  }
+}
