@@ -1,0 +1,60 @@
+// Command: gRPC's interop cases with the Go client and server, Portico between them, cleartext and TLS.
+// usage: node test/grpc/run.ts [case ...]     (all of them without arguments)
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { certificateFor } from '../support/certificates.ts';
+import { DataPlane } from '../support/data-plane.ts';
+import { MissingToolError } from '../support/go-build.ts';
+import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
+import { httpsListener, secretsOf } from '../support/tls.ts';
+import { buildInterop, CASES, runCase, startInteropServer } from './interop.ts';
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+
+async function run(cases: readonly string[]): Promise<boolean> {
+  const client = await buildInterop('client', say);
+  const server = await startInteropServer(await buildInterop('server', say));
+  const directory = await mkdtemp(path.join(tmpdir(), 'portico-grpc-'));
+  const plane = new DataPlane();
+  let good = true;
+  try {
+    const pair = await certificateFor('localhost');
+    const authority = path.join(directory, 'ca.pem');
+    await writeFile(authority, pair.cert);
+    plane.apply(
+      snapshotOf({
+        listeners: [listenerConfig(), httpsListener(1)],
+        pools: [{ targets: [`127.0.0.1:${server.port}`], protocol: 'http2' }],
+      }),
+      secretsOf([pair]),
+    );
+    for (const [listener, trusted] of [
+      ['web', null],
+      ['tls', authority],
+    ] as const) {
+      for (const name of cases) {
+        const complaint = await runCase(client, plane.port(listener), name, trusted);
+        say(`${complaint === '' ? 'passed' : 'FAILED'}  ${trusted === null ? 'cleartext' : 'TLS'}  ${name}`);
+        if (complaint !== '') say(complaint);
+        good &&= complaint === '';
+      }
+    }
+  } finally {
+    await plane.close();
+    await server.close();
+    await rm(directory, { recursive: true });
+  }
+  return good;
+}
+
+try {
+  const cases = process.argv.length > 2 ? process.argv.slice(2) : CASES;
+  process.exitCode = (await run(cases)) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof MissingToolError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 69;
+}
