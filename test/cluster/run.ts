@@ -1,4 +1,4 @@
-// `npm run test:cluster`: both worlds one after the other, the API server's scenario and the one in network namespaces.
+// `npm run test:cluster`: one after the other the API server's scenario, named Secrets, and the world in network namespaces.
 
 import { spawn } from 'node:child_process';
 import process from 'node:process';
@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const HELP = `usage: npm run test:cluster -- [options]
 
-  (none)              both parts, the world in namespaces in its short form
+  (none)              all parts, the world in namespaces in its short form
   --part api          the scenario on a real API server alone; further options are its own (--part api --help)
+  --part certificates named Secrets of a real API server alone
   --part netns        the world in network namespaces alone; further options are its own (--part netns --help)
 
 With KUBECONFIG set only the part that needs no namespaces runs, against that cluster.
@@ -17,7 +18,7 @@ Linux and root; what can run has run and passed)`;
 const EXIT_OK = 0;
 const EXIT_USAGE = 2;
 const EXIT_NOT_HERE = 3;
-const PARTS = { api: 'scenario.ts', netns: 'netns/scenario.ts' } as const;
+const PARTS = { api: 'scenario.ts', certificates: 'certificates.ts', netns: 'netns/scenario.ts' } as const;
 type Part = keyof typeof PARTS;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -37,7 +38,7 @@ async function run(part: Part, words: readonly string[]): Promise<number> {
 async function main(words: readonly string[]): Promise<number> {
   if (words[0] === '--part') {
     const [, part, ...rest] = words;
-    if (part !== 'api' && part !== 'netns') {
+    if (part !== 'api' && part !== 'certificates' && part !== 'netns') {
       say(HELP);
       return EXIT_USAGE;
     }
@@ -53,6 +54,9 @@ async function main(words: readonly string[]): Promise<number> {
     say('the world in network namespaces was left out: KUBECONFIG names a cluster that has none');
     return EXIT_OK;
   }
+  say('\nNamed Secrets');
+  const certificates = await run('certificates', []);
+  if (certificates !== EXIT_OK) return certificates;
   say('\nThe world in network namespaces');
   const netns = await run('netns', []);
   if (netns === EXIT_NOT_HERE) say('the other part has passed; the world in namespaces needs Linux and root');
