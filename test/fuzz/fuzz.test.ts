@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { CORPUS, type Entry, FOUND, loadEntries } from './corpus.ts';
 import { Coverage } from './coverage.ts';
+import { fuzzFirstBytes } from './first-bytes.ts';
 import { Fuzzer } from './fuzzer.ts';
 import { IndependentReader } from './llhttp.ts';
 import { judge } from './oracles.ts';
@@ -35,6 +36,17 @@ describe('inputs kept by the fuzzer', () => {
   });
 
   for (const entry of found) it(`${entry.name} stays mended`, () => replay(entry));
+});
+
+describe('the first bytes', () => {
+  it('are told apart alike at every prefix, whatever they are', () => {
+    const run = fuzzFirstBytes(SEED, (executions) => executions < 3000);
+    assert.deepEqual(
+      run.findings.map(({ bytes, error }) => `${bytes.toString('hex')} ${error.message}`),
+      [],
+    );
+    assert.ok(run.headers > 100 && run.hellos > 50, `${run.headers} headers, ${run.hellos} hellos`);
+  });
 });
 
 describe('the fuzzer', () => {

@@ -10,6 +10,8 @@ import { Coverage } from './coverage.ts';
 
 /** Less means that the corpus or the generator no longer reaches the code. */
 const LEAST_SHARE = 0.95;
+/** Time for what is read before a session, on top of the rest. */
+const FIRST_BYTES_SHARE = 0.2;
 const ROOT = path.join(import.meta.dirname, '../..');
 const WRITERS = ['request-head', 'response-head', 'field-copy', 'forwarded'].map(
   (name) => `/src/proxy/http/${name}.ts`,
@@ -50,6 +52,7 @@ const coverage = new Coverage(
 // Imported only now, so that what runs at import is counted too.
 const { CORPUS, FOUND, loadEntries, saveEntry } = await import('./corpus.ts');
 const { Fuzzer } = await import('./fuzzer.ts');
+const { fuzzFirstBytes } = await import('./first-bytes.ts');
 
 const entries = [...loadEntries(CORPUS), ...loadEntries(FOUND)];
 const fuzzer = new Fuzzer({ seed, coverage, entries });
@@ -83,7 +86,15 @@ for (const { kind, bytes, error } of fuzzer.findings) {
     `FOUND ${name}: ${JSON.stringify(bytes.toString('latin1'))}\n  ${error.message.replace(/\n/g, '\n  ')}`,
   );
 }
-say(`${fuzzer.findings.length} found`);
+const firstUntilMs = performance.now() + 1000 * seconds * FIRST_BYTES_SHARE;
+const first = fuzzFirstBytes(seed, () => performance.now() < firstUntilMs);
+say(
+  `first bytes: ${first.executions} executions, ${first.headers} whole PROXY headers, ${first.hellos} ClientHellos`,
+);
+for (const { bytes, error } of first.findings) {
+  say(`FOUND in first bytes: ${bytes.toString('hex')}\n  ${error.message.replace(/\n/g, '\n  ')}`);
+}
+say(`${fuzzer.findings.length + first.findings.length} found`);
 const enough = coverage.share >= LEAST_SHARE;
 if (!enough) say(`coverage below ${100 * LEAST_SHARE}%`);
-process.exitCode = fuzzer.findings.length === 0 && enough ? 0 : 1;
+process.exitCode = fuzzer.findings.length + first.findings.length === 0 && enough ? 0 : 1;
