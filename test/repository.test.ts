@@ -65,6 +65,7 @@ const ROOTS = [
 const CLOCKS = [...ROOTS, 'src/control/discovery/clock.ts'];
 /** Files with timers of their own, each for a stated reason; all others are handed a clock. */
 const TIMERS: Readonly<Record<string, string>> = {
+  'src/proxy/upstream/doubt-watch.ts': 'a look at the kernel once a second, which no request waits for',
   'src/supervisor/': 'composition root',
   'src/control/controller.ts': 'composition root',
   'src/proxy/worker.ts': 'composition root',

@@ -16,6 +16,7 @@ import { membersOf } from './upstream/members.ts';
 import { type BuiltPool, Pool, type PoolContext } from './upstream/pool.ts';
 import type { PoolLife } from './upstream/pool-life.ts';
 import { SetChanges, settleTargets } from './upstream/settle.ts';
+import type { Target } from './upstream/target.ts';
 
 export interface ApplyContext {
   readonly deadlines: Deadlines;
@@ -79,6 +80,11 @@ export class Applier {
       for (const target of life.all())
         if (target.cluster === cluster && (node === null || target.node === node)) flows += target.inFlight;
     return flows;
+  }
+
+  /** Every target that is in use or has flows left, configured or not. */
+  *targets(): Generator<Target> {
+    for (const life of this.#lives()) yield* life.all();
   }
 
   /** Closes every idle upstream connection; those in use close when their exchange ends. */

@@ -30,6 +30,7 @@ import { Recorder } from './recorder.ts';
 import type { Runtime } from './runtime.ts';
 import { ListenerTls } from './tls/listener-tls.ts';
 import { TicketKeys } from './tls/ticket-keys.ts';
+import { DoubtWatch } from './upstream/doubt-watch.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
@@ -55,6 +56,7 @@ export class Worker {
   readonly #environment: WorkerEnvironment;
   readonly #board = new MetricsBoard();
   readonly #deadlines: Deadlines;
+  readonly #doubtWatch: DoubtWatch;
   readonly #applier: Applier;
   readonly #listenerContext: ListenerContext;
   readonly #recorder: Recorder;
@@ -123,6 +125,8 @@ export class Worker {
         onProven: (pool, identity) => this.#tellController({ kind: 'proven', pool, identity }),
       },
     });
+    this.#doubtWatch = new DoubtWatch(() => this.#applier.targets());
+    this.#doubtWatch.start();
     this.#listenerContext = {
       wires,
       log,
@@ -227,6 +231,7 @@ export class Worker {
   async #leave(): Promise<void> {
     if (this.#drainTimer !== null) clearInterval(this.#drainTimer);
     if (this.#reportTimer !== null) clearInterval(this.#reportTimer);
+    this.#doubtWatch.close();
     this.#applier.close();
     await this.#accessLog?.close(LOG_CLOSE_MS);
     this.#report();

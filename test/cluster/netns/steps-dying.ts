@@ -102,7 +102,7 @@ async function loseTunnels(world: NetWorld): Promise<void> {
     const mark = world.mark();
     await network.setCable(machine.place, false);
     await world.promise(
-      'a machine dies under silent tcp connections',
+      'a machine dies under tcp connections, silent and talking',
       'each is reset within 10 s',
       async () => {
         const lost = counts.get('node-2') ?? [];
@@ -112,7 +112,7 @@ async function loseTunnels(world: NetWorld): Promise<void> {
       },
     );
     await world.promise(
-      'a machine dies under silent tcp connections',
+      'a machine dies under tcp connections, silent and talking',
       'those to other machines live on',
       () => {
         const others = counts.get('node-1') ?? [];

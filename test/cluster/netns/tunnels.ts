@@ -1,4 +1,4 @@
-// Connections through the tcp listener that stay silent after the greeting, and when each of them ended.
+// Connections through the tcp listener that stay silent after the greeting, or talk on, and when each of them ended.
 
 import { once } from 'node:events';
 import net from 'node:net';
@@ -19,7 +19,10 @@ export interface Tunnels {
   close(): void;
 }
 
-/** Opens them one after another, each from an address of its own, and reads sshd's greeting. */
+/** One character of an identification line that never ends, so that something is always under way. */
+const TALK_EVERY_MS = 300;
+
+/** Opens them one after another, each from an address of its own, and reads sshd's greeting; every second one talks. */
 export async function openTunnels(edge: SshEdge, count: number): Promise<Tunnels> {
   const opened: { readonly tunnel: Tunnel; readonly source: string }[] = [];
   for (let index = 0; index < count; index++) {
@@ -33,6 +36,11 @@ export async function openTunnels(edge: SshEdge, count: number): Promise<Tunnels
     // A reset is what is waited for.
     socket.on('error', end);
     await once(socket, 'data');
+    if (index % 2 === 1) {
+      socket.write('SSH-2.0-');
+      const talk = setInterval(() => socket.write('a'), TALK_EVERY_MS);
+      socket.once('close', () => clearInterval(talk));
+    }
     opened.push({ tunnel, source });
   }
   return {
