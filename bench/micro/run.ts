@@ -20,6 +20,7 @@ interface Micro {
 const MICROS: readonly Micro[] = [
   { name: 'codec', file: 'codec.ts', parameters: ['--json'], read: readNamed },
   { name: 'http2', file: 'http2.ts', parameters: ['--json'], read: readNamed },
+  { name: 'http2 servers', file: 'http2-servers.ts', parameters: ['--json'], read: readNamed },
   { name: 'router', file: 'router.ts', parameters: [], read: readRouter },
   { name: 'pickers', file: 'pickers.ts', parameters: ['--json'], read: readPickers },
   { name: 'telemetry', file: 'telemetry.ts', parameters: [], read: readLines },
