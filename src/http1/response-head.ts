@@ -12,6 +12,8 @@ export class ResponseHead extends MessageHead {
   status = 0;
   /** Often ''. */
   reason = '';
+  /** HTTP/2: the response ended with its head; in HTTP/1.1 only its framing says so. */
+  ended = false;
 
   override release(): void {
     super.release();
@@ -20,6 +22,7 @@ export class ResponseHead extends MessageHead {
 
   /** Applies the rules that need the whole head (RFC 9112, section 6.3); '' when it is good. */
   judge(method: string): ParseFailure | '' {
+    this.ended = false;
     const failure = readFraming(this) || readConnection(this);
     if (failure !== '') return failure;
     const status = this.status;
@@ -37,6 +40,7 @@ export class ResponseHead extends MessageHead {
   takeHttp2(status: number, method: string, ended: boolean): ParseFailure | '' {
     this.status = status;
     this.reason = reasonOf(status);
+    this.ended = ended;
     const failure = readFraming(this);
     if (failure !== '') return failure;
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) this.framing = Framing.None;

@@ -223,7 +223,8 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     const { codec } = this.#on;
     writeResponseHead(codec.beginHead(this.#stream!), head, facts, this.#context.date);
     // The end of a body of known length needs no frame of its own; in HTTP/2 trailers may follow even that.
-    this.#left = head.framing === Framing.Length && head.major === 1 ? head.contentLength : -1;
+    this.#left =
+      head.framing === Framing.Length && (head.major === 1 || head.ended) ? head.contentLength : -1;
     codec.endHead(head.framing === Framing.None || this.#left === 0);
   }
 
