@@ -11,6 +11,7 @@ import { type Case, measureCases } from './cases.ts';
 
 const LIMITS: HeadLimits = {
   headerBytes: 32768,
+  lineBytes: 16384,
   headerCount: 100,
   chunkExtensionBytes: 4096,
   trailerBytes: 8192,

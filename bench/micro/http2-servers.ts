@@ -32,7 +32,13 @@ class Answering implements ConnectionHandler<RequestHead, null>, OutputSink {
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
-    const head = { headerBytes: 32768, headerCount: 100, chunkExtensionBytes: 4096, trailerBytes: 8192 };
+    const head = {
+      headerBytes: 32768,
+      lineBytes: 32768,
+      headerCount: 100,
+      chunkExtensionBytes: 4096,
+      trailerBytes: 8192,
+    };
     const options = {
       head,
       underscores: 'drop',

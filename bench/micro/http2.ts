@@ -15,7 +15,13 @@ import { Workspace } from '../../src/http2/workspace.ts';
 import { type Case, measureCases } from './cases.ts';
 
 const OPTIONS: ConnectionOptions = {
-  head: { headerBytes: 32768, headerCount: 100, chunkExtensionBytes: 4096, trailerBytes: 8192 },
+  head: {
+    headerBytes: 32768,
+    lineBytes: 32768,
+    headerCount: 100,
+    chunkExtensionBytes: 4096,
+    trailerBytes: 8192,
+  },
   underscores: 'drop',
   maxStreams: 100,
   streamWindow: 1024 * 1024,

@@ -105,3 +105,10 @@ export function addressBytes(address: string): Uint8Array {
   const length = writeAddress(address, out);
   return length > 0 ? out.slice(0, length) : new TextEncoder().encode(`\0${address}`);
 }
+
+/** Clears every bit of an address behind its first `prefix` bits. */
+export function clearBits(bytes: Uint8Array, prefix: number): void {
+  const whole = prefix >> 3;
+  if ((prefix & 7) !== 0) bytes[whole]! &= 0xff << (8 - (prefix & 7));
+  bytes.fill(0, (prefix & 7) === 0 ? whole : whole + 1);
+}

@@ -7,6 +7,7 @@ import type {
   Config,
   DefaultsConfig,
   ListenerConfig,
+  ListenerLimits,
   ListenerTls,
 } from '../model/config.ts';
 import { buildPool } from './build-pool.ts';
@@ -36,6 +37,7 @@ export function buildConfig(written: Written, baseDirectory: string): Config {
         bufferBytes: written.log.access.bufferBytes,
       },
     },
+    memory: { perWorkerBytes: written.memory.perWorker },
     workers: written.workers,
     stateDirectory: written.stateDirectory === null ? null : absolute(written.stateDirectory),
   };
@@ -51,7 +53,11 @@ function buildDefaults({ timeouts, listenerTimeouts, retry, limits }: Written['d
       tunnelLifetimeMs: timeouts.tunnelLifetime,
       totalMs: timeouts.total,
     },
-    listenerTimeouts: { headerMs: listenerTimeouts.header, idleMs: listenerTimeouts.idle },
+    listenerTimeouts: {
+      headerMs: listenerTimeouts.header,
+      idleMs: listenerTimeouts.idle,
+      rateGraceMs: listenerTimeouts.rateGrace,
+    },
     retry,
     limits,
   };
@@ -86,7 +92,6 @@ function buildListener(
   absolute: (path: string) => string,
 ): ListenerConfig {
   const { limits, timeouts } = listener;
-  const common = defaults.limits;
   const isOpaque = listener.protocol === 'tcp' || listener.protocol === 'tls-passthrough';
   const idleMs = isOpaque ? TCP_IDLE_MS : defaults.listenerTimeouts.idleMs;
   return {
@@ -115,16 +120,11 @@ function buildListener(
             mode: listener.proxyProtocol.mode,
             timeoutMs: listener.proxyProtocol.timeout,
           },
-    limits: {
-      connections: limits.connections ?? common.connections,
-      connectionsPerClient: limits.connectionsPerClient ?? common.connectionsPerClient,
-      headerCount: limits.headerCount ?? common.headerCount,
-      headerBytes: limits.headerBytes ?? common.headerBytes,
-      requestsPerConnection: limits.requestsPerConnection ?? common.requestsPerConnection,
-    },
+    limits: withDefaults(limits, defaults.limits),
     timeouts: {
       headerMs: timeouts.header ?? defaults.listenerTimeouts.headerMs,
       idleMs: timeouts.idle ?? idleMs,
+      rateGraceMs: timeouts.rateGrace ?? defaults.listenerTimeouts.rateGraceMs,
     },
     paths: listener.paths,
     underscores: listener.underscores,
@@ -157,6 +157,15 @@ function buildTls(
         ? null
         : { mode: clientAuth.mode, ca: absolute(clientAuth.ca), crl: orNull(clientAuth.crl) },
   };
+}
+
+/** What is written, and the defaults for the rest. */
+function withDefaults(
+  written: Written['listeners'][number]['limits'],
+  common: ListenerLimits,
+): ListenerLimits {
+  const given = Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
+  return { ...common, ...given };
 }
 
 function buildAdmin(admin: Written['admin'], absolute: (path: string) => string): AdminConfig {

@@ -4,6 +4,8 @@
 export interface HeadLimits {
   /** Bytes of a head from the first byte of its start line to its last CRLF. RFC 9112, section 3 asks for 8,000 and more. */
   readonly headerBytes: number;
+  /** Bytes of the request line or of one field line of a request, without its CRLF. Responses have no such bound. */
+  readonly lineBytes: number;
   /** Field lines of one head, and of one trailer section. */
   readonly headerCount: number;
   /**

@@ -29,6 +29,7 @@ const REASONS = {
   'space-before-fields': 'bad-request',
   'header-too-large': 'header-too-large',
   'header-count': 'header-too-large',
+  'header-line-too-long': 'header-too-large',
   'connection-options': 'bad-request',
   // Host (RFC 9110, section 7.2; RFC 9112, section 3.2)
   'host-missing': 'bad-request',

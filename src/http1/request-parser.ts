@@ -25,11 +25,13 @@ export class RequestParser extends MessageParser {
   readonly head = new RequestHead();
   readonly #line = new RequestLineScanner();
   readonly #fields: FieldScanner;
+  readonly #lineBytes: number;
   #inFields = false;
   #empty: Empty = Empty.None;
 
   constructor(limits: HeadLimits, underscores: UnderscorePolicy = 'drop') {
     super(limits, underscores, Stage.Start);
+    this.#lineBytes = limits.lineBytes;
     this.#fields = new FieldScanner(this.head, limits.headerCount, underscores);
   }
 
@@ -94,10 +96,30 @@ export class RequestParser extends MessageParser {
 
   protected completeHead(bytes: Buffer, base: number): Step {
     this.head.takeRequestLine(bytes, base, this.#line.methodEnd, this.#line.targetEnd);
+    const failure = this.head.text.length > this.#lineBytes ? this.#longLine() : '';
+    if (failure !== '') {
+      this.failure = failure;
+      return Step.Failed;
+    }
+    return this.#judge(bytes, base);
+  }
+
+  #judge(bytes: Buffer, base: number): Step {
     const failure = this.head.judge(bytes, base);
     if (failure === '') return Step.Head;
     this.failure = failure;
     return Step.Failed;
+  }
+
+  /** Only a head that is longer than a line may be can hold such a line. */
+  #longLine(): ParseFailure | '' {
+    const { head } = this;
+    const limit = this.#lineBytes;
+    if (head.fieldsStart - 2 > limit) return 'target-too-long';
+    for (let i = 0; i < head.count; i++) {
+      if (head.offsets[4 * i + 3]! - head.offsets[4 * i]! > limit) return 'header-line-too-long';
+    }
+    return '';
   }
 
   #failScan(failure: ParseFailure | ''): Scan {

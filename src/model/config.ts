@@ -13,6 +13,7 @@ export interface Config {
   /** CIDRs whose `X-Forwarded-*` and `X-Request-Id` are believed. Default: none. */
   readonly trustedProxies: readonly string[];
   readonly log: LogConfig;
+  readonly memory: MemoryConfig;
   /** Worker processes; 0 means one for each available core. Default 0. */
   readonly workers: number;
   /** Where the last good inventory is kept; null keeps none. Default `./state` beside the configuration file. */
@@ -195,15 +196,46 @@ export interface ClientAuthConfig {
   readonly crl: string | null;
 }
 
+/** All per worker. Rates are per second, 0 is none; a burst of 0 is one second of its rate. */
 export interface ListenerLimits {
-  /** Open downstream connections per worker. Default 20000. */
+  /** Open downstream connections. Default 20000. */
   readonly connections: number;
-  /** Open downstream connections of one client address per worker. Default 1000. */
+  /** Open downstream connections of one client address. Default 1000. */
   readonly connectionsPerClient: number;
+  /** New connections. Default 0. */
+  readonly connectionRate: number;
+  readonly connectionBurst: number;
+  /** New connections of one client address. Default 0. */
+  readonly connectionRatePerClient: number;
+  readonly connectionBurstPerClient: number;
+  /** Requests in flight. Default 20000. */
+  readonly requests: number;
+  /** Requests in flight of one client address. Default 2000. */
+  readonly requestsPerClient: number;
+  /** Requests begun. Default 0. */
+  readonly requestRate: number;
+  readonly requestBurst: number;
+  /** Requests begun by one client address. Default 0. */
+  readonly requestRatePerClient: number;
+  readonly requestBurstPerClient: number;
+  /** Leading bits of an IPv4 address that make one client, 8 to 32. Default 32. */
+  readonly clientPrefix4: number;
+  /** Leading bits of an IPv6 address that make one client, 16 to 128. Default 64. */
+  readonly clientPrefix6: number;
   /** Header fields in one message. Default 100. */
   readonly headerCount: number;
   /** Bytes of a message head, request line included. Default 32768. */
   readonly headerBytes: number;
+  /** Bytes of the request line or of one header line. Default 16384. */
+  readonly headerLineBytes: number;
+  /** Bytes a second of a request body while it is waited for, over each `rateGraceMs`; 0 is none. Default 240. */
+  readonly minBodyRate: number;
+  /** Bytes a second of an answer that a client takes while it is waited for, over each `rateGraceMs`. Default 240. */
+  readonly minReadRate: number;
+  /** Requests that may be sent ahead of their answers. Default 256. */
+  readonly pipelinedRequests: number;
+  /** Bytes behind a request that are held until it is answered, at most 65536. Default 65536. */
+  readonly pipelinedBytes: number;
   /** Requests answered on one downstream connection before it is closed. Default 100000. */
   readonly requestsPerConnection: number;
 }
@@ -213,6 +245,8 @@ export interface ListenerTimeouts {
   readonly headerMs: number;
   /** Between two requests of a connection; for tcp, no byte in either direction. Defaults 60 s; tcp 1 h. */
   readonly idleMs: number;
+  /** Time over which the least rates must be reached. Default 30 s. */
+  readonly rateGraceMs: number;
 }
 
 export type PolicyName =
@@ -371,6 +405,14 @@ export interface UpstreamLimits {
   readonly startsPerSecond: number;
   /** How long a tcp connection waits for a target that may take it, when all are at that bound. Default 5 s. */
   readonly startWaitMs: number;
+  /** Open connections to all targets of the pool and worker. Default 16384. */
+  readonly perPool: number;
+  /** Requests of a worker that may wait for a free connection. Default 1024. */
+  readonly pending: number;
+  /** How long a request waits for one. Default 2 s. */
+  readonly pendingTimeoutMs: number;
+  /** Bytes a second of an answer, over each `rateGraceMs` of the listener; 0 is none. Default 0. */
+  readonly minAnswerRate: number;
 }
 
 export interface RouteConfig {
@@ -502,6 +544,11 @@ export interface AdminConfig {
   readonly tokenFile: string | null;
   /** Host names, beside the bind address and localhost, that requests may name. */
   readonly hosts: readonly string[];
+}
+
+export interface MemoryConfig {
+  /** Resident memory of a worker above which it takes no new work; 0 is no limit. Default 1 GiB. */
+  readonly perWorkerBytes: number;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';

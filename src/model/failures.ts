@@ -47,6 +47,8 @@ export const FAILURES = {
     ...refuse(421, 'This connection was made for another host.'),
     close: false,
   },
+  'body-too-slow': refuse(408, 'The request body came too slowly.'),
+  'client-too-slow': refuse(408, 'The answer was read too slowly.'),
   'header-timeout': refuse(408, 'The request header did not arrive in time.'),
   'body-timeout': refuse(408, 'The request body did not arrive in time.'),
   'no-route': { ...refuse(404, 'No route matches this request.', 'destination_not_found'), close: false },
@@ -56,6 +58,18 @@ export const FAILURES = {
   },
   'no-target': upstream(503, 'never', 'destination_unavailable', 'No target is available.'),
   'connection-limit': upstream(503, 'always', 'connection_limit_reached', 'Too many upstream connections.'),
+  'pending-limit': upstream(
+    503,
+    'never',
+    'connection_limit_reached',
+    'Too many requests wait for an upstream connection.',
+  ),
+  'pending-timeout': upstream(
+    503,
+    'never',
+    'connection_limit_reached',
+    'No upstream connection came free in time.',
+  ),
   'connect-refused': upstream(502, 'always', 'connection_refused', 'The target refused the connection.'),
   'connect-timeout': upstream(
     504,
@@ -109,10 +123,25 @@ export const FAILURES = {
     ...upstream(504, 'never', 'http_response_timeout', 'The tunnel lived for as long as it may.'),
     level: 'info',
   },
+  'answer-too-slow': upstream(504, 'never', 'http_response_timeout', 'The answer came too slowly.'),
   'total-timeout': upstream(504, 'never', 'http_response_timeout', 'The exchange took too long.'),
   'upgrade-failed': upstream(502, 'never', 'http_upgrade_failed', 'The target answered the upgrade wrongly.'),
   'client-aborted': { ...refuse(499, 'The client left.'), level: 'debug' },
   'client-limit': refuse(503, 'Too many connections.', 'connection_limit_reached'),
+  'request-limit': {
+    ...refuse(503, 'Too many requests are in progress.', 'http_request_denied'),
+    close: false,
+  },
+  'client-request-limit': {
+    ...refuse(503, 'Too many requests of this client are in progress.', 'http_request_denied'),
+    close: false,
+  },
+  'request-rate': { ...refuse(429, 'Too many requests.', 'http_request_denied'), close: false },
+  'client-request-rate': {
+    ...refuse(429, 'Too many requests of this client.', 'http_request_denied'),
+    close: false,
+  },
+  'memory-limit': refuse(503, 'There is no memory left for this request.', 'http_request_denied'),
   internal: { ...refuse(500, 'Portico failed on this request.', 'proxy_internal_error'), level: 'error' },
 } as const satisfies Record<string, Failure>;
 

@@ -9,6 +9,7 @@ import type {
   HttpsRedirect,
   ListenerConfig,
   MatchConfig,
+  MemoryConfig,
   PathRewrite,
   PolicyConfig,
   PoolTimeouts,
@@ -34,6 +35,7 @@ export interface Snapshot {
   readonly routes: readonly SnapshotRoute[];
   readonly trustedProxies: readonly string[];
   readonly accessLog: AccessLogConfig;
+  readonly memory: MemoryConfig;
 }
 
 export interface SnapshotHost {

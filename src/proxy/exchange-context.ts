@@ -2,7 +2,8 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Workspace } from '../http2/workspace.ts';
-import type { PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import type { Answer } from './http/answers.ts';
@@ -25,6 +26,8 @@ import type { Turn } from './wire/turn.ts';
  */
 export interface ExchangeSession {
   readonly client: ForwardedClient;
+  /** What the client has open; each request is admitted and counted by it. */
+  readonly load: ClientLoad;
   readonly listenerName: string;
   readonly listenerPort: number;
   readonly scheme: 'http' | 'https';
@@ -37,6 +40,11 @@ export interface ExchangeSession {
   readonly protocol: string;
   /** The nonce of the WebSocket handshake that an extended CONNECT becomes (RFC 8441); '' for everything else. */
   readonly webSocketKey: string;
+  /** Limits and timeouts of the listener, those in force now. */
+  readonly limits: ListenerLimits;
+  readonly timeouts: ListenerTimeouts;
+  /** Bytes that the client has taken so far; only ever compared with itself, over seconds. */
+  readonly takenBytes: number;
   /** The client takes less than it is sent; `Exchange.onDownstreamDrain` tells when that is over. */
   readonly congested: boolean;
   /** A 1xx answer other than 101, to clients that can read it. */

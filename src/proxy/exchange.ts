@@ -23,6 +23,8 @@ export class Exchange implements ForwardingOwner {
   readonly #forwarding: Forwarding;
   #runtime: Runtime;
   #active = false;
+  /** Counted among the requests in flight. */
+  #admitted = false;
 
   constructor(session: ExchangeSession, context: ExchangeContext) {
     this.#session = session;
@@ -46,6 +48,8 @@ export class Exchange implements ForwardingOwner {
   /** A request head is complete; `startedAtMs` is when its first byte came. It must stay as it is until the end. */
   start(head: RequestHead, startedAtMs: number): void {
     this.#reset(head, startedAtMs);
+    const refusal = this.#admit();
+    if (refusal !== null) return this.#answer(refusal);
     const { view, match } = this.facts;
     const path = head.path === '*' ? '*' : normalisePath(head.path, this.#session.paths);
     if (path === null) return this.#answer('bad-request');
@@ -67,6 +71,15 @@ export class Exchange implements ForwardingOwner {
     view.captures = match.captures;
     view.captureNames = match.rule!.captureNames;
     this.#act();
+  }
+
+  /** Takes the request in, or says which limit refuses it. */
+  #admit(): FailureCode | null {
+    const { load, meters } = this.#session;
+    const refusal = load.admission.beginRequest(load, this.facts.headAtMs);
+    this.#admitted = refusal === null;
+    if (this.#admitted) meters.requests(1);
+    return refusal;
   }
 
   #act(): void {
@@ -172,6 +185,12 @@ export class Exchange implements ForwardingOwner {
   #record(): void {
     this.#active = false;
     this.#forwarding.end();
+    if (this.#admitted) {
+      const { load, meters } = this.#session;
+      this.#admitted = false;
+      load.admission.endRequest(load);
+      meters.requests(-1);
+    }
     this.#context.recorder.record(this.facts, this.#session, this.#context.now());
   }
 
@@ -182,6 +201,11 @@ export class Exchange implements ForwardingOwner {
     this.facts.failure = failure;
     this.facts.target?.end();
     this.#record();
+  }
+
+  /** It is not used any more: nothing may hold it for a time to come. */
+  release(): void {
+    this.#forwarding.release();
   }
 
   #reset(head: RequestHead, startedAtMs: number): void {

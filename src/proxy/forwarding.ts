@@ -19,7 +19,7 @@ import type { Pool } from './upstream/pool.ts';
 import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
-import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream/upstream-stream.ts';
+import type { AttemptsUser, StreamDial, StreamUser, UpstreamStream } from './upstream/upstream-stream.ts';
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -45,7 +45,7 @@ export interface ForwardingOwner {
 }
 
 /** Reused for every request of an exchange. */
-export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
+export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
   /** The head of an answer has been passed on. */
@@ -65,6 +65,11 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   #sentAtMs = 0;
   #totalDueAtMs = NEVER;
   #answerDueAtMs = NEVER;
+  #silentAtMs = NEVER;
+  /** End of the stretch of time over which the least rates are judged, and what had been moved at its beginning. */
+  #paceDueAtMs = NEVER;
+  #paceBytes = 0;
+  #paceTaken = 0;
 
   constructor(
     owner: ForwardingOwner,
@@ -92,6 +97,8 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#sentAtMs = 0;
     this.#totalDueAtMs = NEVER;
     this.#answerDueAtMs = NEVER;
+    this.#silentAtMs = NEVER;
+    this.#paceDueAtMs = NEVER;
   }
 
   /** False while the body has to wait for its connection. */
@@ -125,9 +132,13 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     const nowMs = this.#context.now();
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
+    this.#paceDueAtMs = NEVER;
     this.#setDeadline(NEVER);
     const dial = this.#attempts.dial(nowMs);
-    if (dial === undefined) return this.#fail(this.#attempts.lastFailure);
+    if (dial === undefined) {
+      if (!this.#attempts.wait(nowMs)) this.#fail(this.#attempts.lastFailure);
+      return;
+    }
     this.#facts.attempts = this.#attempts.count;
     this.#facts.target = dial.target;
     if (dial.connected) this.onUpstreamConnected(dial);
@@ -151,6 +162,10 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#retryOrFail(code);
   }
 
+  onNoRoom(code: FailureCode): void {
+    this.#fail(code);
+  }
+
   // Send ---------------------------------------------------------------------------------------------------------
 
   #send(stream: UpstreamStream): void {
@@ -164,6 +179,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
       return this.#awaitResponse();
     }
     this.#phase = 'request';
+    this.#beginPace(this.#context.now());
     this.#setDeadline(this.#context.now() + this.#streamIdleMs());
     // The body waited for the connection; it flows now.
     this.#session.continueReading();
@@ -216,6 +232,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   #awaitResponse(): void {
     const { match, pool } = this.#facts;
     this.#phase = 'response-head';
+    this.#paceDueAtMs = NEVER;
     this.#sentAtMs = this.#context.now();
     const { responseHeaderMs } = match.rule!.rule.timeouts;
     // A gRPC answer begins with its first message, which may be the last thing that happens.
@@ -227,6 +244,8 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   }
 
   onUpstreamDrain(): void {
+    // The target was slow, not the client.
+    if (this.#phase === 'request') this.#beginPace(this.#context.now());
     this.#session.continueReading();
   }
 
@@ -260,7 +279,9 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     this.#phase = 'response-body';
     if (hasMediaType(head, EVENT_STREAM)) this.#longLived = true;
     this.#session.sendHead(head, facts);
-    if (head.framing !== Framing.None) this.#setDeadline(nowMs + this.#streamIdleMs());
+    if (head.framing === Framing.None) return;
+    this.#beginPace(nowMs);
+    this.#setDeadline(nowMs + this.#streamIdleMs());
   }
 
   #mayRetryStatus(retry: RetryConfig): boolean {
@@ -283,7 +304,10 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   onDownstreamDrain(): void {
     if (this.#stream === null) return;
     this.#stream.resume();
-    if (this.#phase === 'response-body') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    if (this.#phase !== 'response-body') return;
+    // The client was slow, not the target.
+    this.#beginPace(this.#context.now());
+    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -372,18 +396,53 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
     }
   }
 
+  // Time ---------------------------------------------------------------------------------------------------------
+
   onDeadline(nowMs: number): void {
     if (this.#phase === 'response-head' && nowMs < this.#answerDueAtMs && nowMs < this.#totalDueAtMs) {
       this.#context.silence.ask(this.#stream!, this, this.#sentAtMs);
       this.#setDeadline(Math.min(this.#answerDueAtMs, nowMs + SILENT_AGAIN_MS));
       return;
     }
+    let code: FailureCode | null = null;
+    if (nowMs >= Math.min(this.#silentAtMs, this.#totalDueAtMs)) code = this.#timeoutAt(nowMs);
+    else if (nowMs >= this.#paceDueAtMs) code = this.#judgePace();
+    if (code === null) {
+      if (nowMs >= this.#paceDueAtMs) this.#beginPace(nowMs);
+      this.#setDeadline(this.#silentAtMs);
+      return;
+    }
     this.#context.turn.enter();
     try {
-      this.#fail(this.#timeoutAt(nowMs));
+      this.#fail(code);
     } finally {
       this.#context.turn.leave();
     }
+  }
+
+  #beginPace(nowMs: number): void {
+    const { limits, timeouts, takenBytes } = this.#session;
+    const { minAnswerRate } = this.#facts.pool!.config.connections;
+    const isLimited =
+      this.#phase === 'request' ? limits.minBodyRate > 0 : limits.minReadRate > 0 || minAnswerRate > 0;
+    this.#paceDueAtMs = isLimited ? nowMs + timeouts.rateGraceMs : NEVER;
+    this.#paceBytes = this.#phase === 'request' ? this.#facts.bytesIn : this.#facts.bytesOut;
+    this.#paceTaken = takenBytes;
+  }
+
+  /** Whether whoever was waited for has moved enough; time in which it was held back by the other side never counts. */
+  #judgePace(): FailureCode | null {
+    const { limits, timeouts, congested, takenBytes } = this.#session;
+    const seconds = timeouts.rateGraceMs / 1000;
+    if (this.#phase === 'request') {
+      const came = this.#facts.bytesIn - this.#paceBytes;
+      return this.#stream?.congested !== true && came < limits.minBodyRate * seconds ? 'body-too-slow' : null;
+    }
+    if (congested) {
+      return takenBytes - this.#paceTaken < limits.minReadRate * seconds ? 'client-too-slow' : null;
+    }
+    const { minAnswerRate } = this.#facts.pool!.config.connections;
+    return this.#facts.bytesOut - this.#paceBytes < minAnswerRate * seconds ? 'answer-too-slow' : null;
   }
 
   #timeoutAt(nowMs: number): FailureCode {
@@ -404,6 +463,11 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   end(): void {
     this.#phase = 'idle';
     this.#context.deadlines.set(this, NEVER);
+  }
+
+  release(): void {
+    this.#context.deadlines.clear(this);
+    this.#attempts.cancel();
   }
 
   #leaveTarget(): void {
@@ -433,6 +497,7 @@ export class Forwarding implements StreamUser, DialUser<StreamDial>, Deadline {
   }
 
   #setDeadline(dueAtMs: number): void {
-    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs));
+    this.#silentAtMs = dueAtMs;
+    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs, this.#paceDueAtMs));
   }
 }

@@ -5,8 +5,9 @@ import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
 import { lastChunk } from '../http1/write.ts';
 import { matchPreface } from '../http2/preface.ts';
-import type { PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
@@ -32,6 +33,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** The first letters of HTTP/2's preface; no usual method begins with them. */
 const P = 80;
 const R = 82;
+/** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
+const KEPT_READY_MS = 2000;
+/** Pieces of a body that are read in one go: 64 KiB of usual chunks are fewer, of one-byte chunks they are 10,000. */
+const PIECES_AT_ONCE = 512;
+
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 
@@ -40,17 +46,25 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   filedTick = -1;
   readonly client: ForwardedClient;
   readonly tls: TlsFacts | null;
+  readonly load: ClientLoad;
   readonly webSocketKey = '';
   readonly #wire: Wire;
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
-  readonly #parser: RequestParser;
-  readonly #exchange: Exchange;
+  /** What a request needs. Made with its first byte, and let go of when the connection has been idle for a moment. */
+  #parser: RequestParser | null = null;
+  #exchange: Exchange | null = null;
   #phase: Phase = 'idle';
   /** Bytes that came while an exchange was in progress. */
   #held: Buffer | null = null;
   #requests = 0;
+  /** Requests of the bytes that came with one read: those that their sender did not wait with. */
+  #pipelined = 0;
+  /** Has had its share of the worker's time: the rest of what it sent is read on with the next tick. */
+  #yielded = false;
   #startedAtMs = 0;
+  /** When the wait for a request began. */
+  #idleSinceMs: number;
   #requestEnded = true;
   #framing: DownstreamFraming = 'none';
   /** Whether the connection stays open after the answer in progress; what its head says. */
@@ -67,6 +81,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     listener: Listener,
     makeWire: (owner: WireOwner) => Wire,
     client: ForwardedClient,
+    load: ClientLoad,
     tls: TlsFacts | null,
     context: ExchangeContext,
   ) {
@@ -74,10 +89,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#context = context;
     this.client = client;
     this.tls = tls;
+    this.load = load;
     this.#wire = makeWire(this);
     client.wire = this.#wire;
-    this.#parser = new RequestParser(listener.headLimits, listener.config.underscores);
-    this.#exchange = new Exchange(this, context);
+    this.#idleSinceMs = context.now();
     this.#fresh = tls === null && listener.config.http2.enabled;
     this.#setDeadline(listener.config.timeouts.headerMs);
   }
@@ -98,12 +113,24 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     return this.#listener.config.paths;
   }
 
+  get limits(): ListenerLimits {
+    return this.#listener.config.limits;
+  }
+
+  get timeouts(): ListenerTimeouts {
+    return this.#listener.config.timeouts;
+  }
+
+  get takenBytes(): number {
+    return this.#wire.takenBytes;
+  }
+
   get meters(): ListenerMeters {
     return this.#listener.meters;
   }
 
   get protocol(): string {
-    return this.#parser.head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
+    return this.#parser!.head.minor === 1 ? 'HTTP/1.1' : 'HTTP/1.0';
   }
 
   get congested(): boolean {
@@ -116,7 +143,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     if (this.#fresh && this.#isHttp2(buffer, length)) return;
     if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded))
       this.#hold(buffer, 0, length, false);
-    else this.#consume(buffer, length, false);
+    else {
+      this.#pipelined = 0;
+      this.#consume(buffer, length, false);
+    }
   }
 
   /**
@@ -141,7 +171,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     if (match === 'yes') {
       this.#phase = 'closed';
       this.#context.deadlines.clear(this);
-      this.#listener.becomeHttp2(this, this.#wire, this.client, bytes);
+      this.#listener.becomeHttp2(this, this.#wire, bytes);
     } else {
       this.#consume(bytes, bytes.length, held !== null);
     }
@@ -152,7 +182,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   #consume(buffer: Buffer, length: number, owned: boolean): void {
     this.#consuming = true;
     let position = 0;
-    const parser = this.#parser;
+    let pieces = 0;
+    const parser = this.#prepare();
     while (this.#phase !== 'closed' && this.#phase !== 'tunnel') {
       if (this.#mustWait()) {
         if (position < length) this.#hold(buffer, position, length, owned);
@@ -171,29 +202,40 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
         break;
       }
       this.#onStep(step, buffer);
+      if (step === Step.Body) {
+        pieces += 1;
+        if (pieces >= PIECES_AT_ONCE) this.#yield();
+      }
     }
     this.#consuming = false;
+  }
+
+  #yield(): void {
+    this.#yielded = true;
+    this.#context.deadlines.set(this, this.#context.now());
   }
 
   /** A request whose answer is in progress blocks the next one; a body waits for its connection. */
   #mustWait(): boolean {
     if (this.#phase !== 'exchange') return false;
-    return this.#requestEnded || !this.#exchange.wantsBody;
+    return this.#requestEnded || this.#yielded || !this.#exchange!.wantsBody;
   }
 
   #onStep(step: Step, buffer: Buffer): void {
-    const parser = this.#parser;
+    const parser = this.#parser!;
+    const exchange = this.#exchange!;
     if (step === Step.Head) {
       this.#phase = 'exchange';
       this.#requestEnded = false;
       this.#requests += 1;
+      this.#pipelined += 1;
       this.#context.deadlines.set(this, NEVER);
-      this.#exchange.start(parser.head, this.#startedAtMs);
+      exchange.start(parser.head, this.#startedAtMs);
     } else if (step === Step.Body) {
-      if (this.#exchange.active) this.#exchange.onRequestBody(buffer, parser.dataStart, parser.dataEnd);
+      if (exchange.active) exchange.onRequestBody(buffer, parser.dataStart, parser.dataEnd);
     } else {
       this.#requestEnded = true;
-      if (this.#exchange.active) this.#exchange.onRequestEnd(parser.trailers);
+      if (exchange.active) exchange.onRequestEnd(parser.trailers);
       else if (this.#phase === 'exchange') this.#becomeIdle();
     }
   }
@@ -210,14 +252,49 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   #becomeIdle(): void {
     this.#phase = 'idle';
-    this.#parser.releaseHead();
-    this.#setDeadline(this.#listener.config.timeouts.idleMs);
+    this.#parser!.releaseHead();
+    this.#idleSinceMs = this.#context.now();
+    this.#setDeadline(Math.min(KEPT_READY_MS, this.timeouts.idleMs));
+  }
+
+  #prepare(): RequestParser {
+    this.#exchange ??= new Exchange(this, this.#context);
+    this.#parser ??= new RequestParser(this.#listener.headLimits, this.#listener.config.underscores);
+    return this.#parser;
+  }
+
+  /** The connection has served, and its time to wait is not over. */
+  #mayRest(nowMs: number): boolean {
+    return this.#requests > 0 && nowMs - this.#idleSinceMs < this.timeouts.idleMs;
+  }
+
+  /** Idle for a moment: a connection that only waits keeps what waiting needs. */
+  #rest(): void {
+    const { deadlines } = this.#context;
+    deadlines.set(this, this.#idleSinceMs + this.timeouts.idleMs);
+    this.#parser = null;
+    this.#exchange?.release();
+    this.#exchange = null;
   }
 
   #hold(buffer: Buffer, start: number, end: number, owned: boolean): void {
+    // What is dropped once is not held afterwards: the connection ends with the answer in progress.
+    if (this.#requestEnded && this.#pipelined === Number.POSITIVE_INFINITY) return;
     const bytes = buffer.subarray(start, end);
     const rest = owned ? bytes : Buffer.from(bytes);
+    if (this.#requestEnded && rest.length + (this.#held?.length ?? 0) > this.limits.pipelinedBytes) {
+      return this.#dropPipelined();
+    }
     this.#held = this.#held === null ? rest : Buffer.concat([this.#held, rest]);
+    this.#wire.pause();
+  }
+
+  /** More than is held for anybody: what is in progress is answered, and the connection ends with that. */
+  #dropPipelined(): void {
+    this.#pipelined = Number.POSITIVE_INFINITY;
+    this.#keepAlive = false;
+    this.#held = null;
+    this.meters.ended('pipelined-bytes');
     this.#wire.pause();
   }
 
@@ -236,11 +313,11 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   /** 1xx answers pass to clients that can read them (RFC 9110, section 15.2). */
   sendInterim(head: ResponseHead): void {
-    if (this.#parser.head.minor === 1) this.#wire.text(buildInterimHead(head));
+    if (this.#parser!.head.minor === 1) this.#wire.text(buildInterimHead(head));
   }
 
   sendHead(head: ResponseHead, facts: ExchangeFacts): void {
-    const { minor } = this.#parser.head;
+    const { minor } = this.#parser!.head;
     this.#framing = downstreamFraming(head, minor);
     this.#keepAlive = this.#framing !== 'until-close' && this.#mayKeepAlive();
     this.#wire.text(
@@ -265,7 +342,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   }
 
   sendAnswer(answer: Answer, facts: ExchangeFacts): void {
-    const { head } = this.#parser;
+    const { head } = this.#parser!;
     this.#keepAlive = !answer.close && this.#mayKeepAlive();
     this.#wire.text(
       answerText(answer, {
@@ -279,20 +356,27 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   }
 
   #mayKeepAlive(): boolean {
-    const { head } = this.#parser;
+    const { head } = this.#parser!;
     return (
       head.keepAlive &&
       // A body that is still on its way cannot be told from the next request.
       (this.#requestEnded || head.framing === Framing.None) &&
       (!this.#clientEnded || this.#held !== null) &&
       !this.#listener.draining &&
-      this.#requests < this.#listener.config.limits.requestsPerConnection
+      this.#requests < this.limits.requestsPerConnection &&
+      !this.#isTooFarAhead()
     );
+  }
+
+  /** One request is in progress; the others were sent ahead of its answer. */
+  #isTooFarAhead(): boolean {
+    return this.#pipelined - 1 > this.limits.pipelinedRequests;
   }
 
   onExchangeDone(): void {
     this.#count();
     if (!this.#keepAlive) {
+      if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
       this.#close();
       return;
     }
@@ -314,7 +398,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     const read = this.#wire.bytesRead;
     const written = this.#wire.bytesWritten;
     this.#tunnel = new Tunnel(this.#wire, this, connection, limits, deadlines, now, (result) => {
-      this.#exchange.onTunnelEnd(
+      this.#exchange!.onTunnelEnd(
         this.#wire.bytesRead - read,
         this.#wire.bytesWritten - written,
         TUNNEL_FAILURES[result],
@@ -346,9 +430,9 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     if (this.#phase === 'exchange' && this.#requestEnded) return;
     if (this.#held !== null) return;
     if (this.#phase === 'exchange') {
-      this.#exchange.abort('client-aborted');
+      this.#exchange!.abort('client-aborted');
       this.#wire.destroy();
-    } else if (this.#phase === 'head' && !this.#parser.idle) {
+    } else if (this.#phase === 'head' && !this.#parser!.idle) {
       this.#refuse('bad-request', 'incomplete-head');
     } else {
       this.#close();
@@ -356,22 +440,29 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   }
 
   onDrain(): void {
-    if (this.#exchange.active) this.#exchange.onDownstreamDrain();
+    if (this.#exchange?.active === true) this.#exchange.onDownstreamDrain();
   }
 
   onClose(): void {
-    if (this.#phase === 'exchange') this.#exchange.abort('client-aborted');
+    if (this.#phase === 'exchange') this.#exchange!.abort('client-aborted');
     this.#ended();
     this.#count();
-    this.#listener.onSessionEnd(this, this.client.address);
+    this.#listener.onSessionEnd(this, this.load);
   }
 
-  onDeadline(): void {
+  onDeadline(nowMs: number): void {
     const { turn } = this.#context;
     turn.enter();
     try {
       if (this.#phase === 'head') this.#refuse('header-timeout', '');
-      else if (this.#phase === 'idle') this.#close();
+      else if (this.#phase === 'idle' && this.#mayRest(nowMs)) this.#rest();
+      else if (this.#phase === 'idle') {
+        this.meters.ended(this.#requests === 0 ? 'header-timeout' : 'idle-timeout');
+        this.#close();
+      } else if (this.#yielded) {
+        this.#yielded = false;
+        this.continueReading();
+      }
     } finally {
       turn.leave();
     }
@@ -382,15 +473,21 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#tunnel?.drain(deadlineMs, this.#context.random);
   }
 
-  closeIfIdle(): void {
-    if (this.#phase === 'idle') this.#close();
+  closeIfIdle(forMs: number): boolean {
+    if (this.#phase !== 'idle' || this.#context.now() - this.#idleSinceMs < forMs) return false;
+    this.#close();
+    return true;
+  }
+
+  get queuedBytes(): number {
+    return this.#wire.pendingBytes;
   }
 
   /** Ends the connection whatever it does: the drain deadline of the process has come. */
-  shutdown(): void {
+  shutdown(code: FailureCode): void {
     if (this.#phase === 'tunnel') this.#tunnel?.shutdown();
     else if (this.#phase === 'exchange') {
-      this.#exchange.abort('client-aborted');
+      this.#exchange!.abort(code);
       this.#wire.reset();
     } else if (this.#phase === 'closed') this.#wire.destroy();
     else this.#close();
@@ -399,7 +496,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   /** Nothing of a refused message reaches a target. */
   #refuse(code: FailureCode, detail: string): void {
     if (this.#phase === 'exchange') {
-      this.#exchange.refuse(code);
+      this.#exchange!.refuse(code);
       return;
     }
     const nowMs = this.#context.now();

@@ -9,8 +9,9 @@ import { ErrorCode } from '../http2/error-code.ts';
 import { type MessageFailure, requestFailureOf } from '../http2/failures.ts';
 import type { ServerConnection } from '../http2/server-connection.ts';
 import { Half, type Stream } from '../http2/stream.ts';
-import type { PathPolicy } from '../model/config.ts';
-import { FAILURES } from '../model/failures.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import { FAILURES, type FailureCode } from '../model/failures.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
@@ -46,6 +47,9 @@ export interface Http2Client {
   readonly listenerPort: number;
   readonly meters: ListenerMeters;
   readonly paths: PathPolicy;
+  readonly limits: ListenerLimits;
+  readonly timeouts: ListenerTimeouts;
+  readonly load: ClientLoad;
   readonly codec: ServerConnection<Http2Request>;
   /** The socket takes less than it is sent. */
   readonly congested: boolean;
@@ -115,6 +119,22 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
 
   get paths(): PathPolicy {
     return this.#on.paths;
+  }
+
+  get limits(): ListenerLimits {
+    return this.#on.limits;
+  }
+
+  get timeouts(): ListenerTimeouts {
+    return this.#on.timeouts;
+  }
+
+  get load(): ClientLoad {
+    return this.#on.load;
+  }
+
+  get takenBytes(): number {
+    return this.#queue.takenBytes;
   }
 
   get congested(): boolean {
@@ -347,9 +367,9 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
   }
 
   /** The connection ends: nothing of this request can be sent any more. */
-  shutdown(): void {
+  shutdown(code: FailureCode): void {
     if (this.#tunnel !== null) this.#tunnel.shutdown();
-    else this.#exchange.abort('client-aborted');
+    else this.#exchange.abort(code);
     this.#reset(ErrorCode.Cancel);
   }
 

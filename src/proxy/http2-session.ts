@@ -4,8 +4,10 @@ import { ErrorCode } from '../http2/error-code.ts';
 import type { ConnectionFailure } from '../http2/failures.ts';
 import type { OutputSink } from '../http2/output.ts';
 import { ServerConnection } from '../http2/server-connection.ts';
-import type { PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import type { FailureCode } from '../model/failures.ts';
 import { flagOf } from '../telemetry/flags.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
@@ -28,6 +30,7 @@ export class Http2Session
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly client: ForwardedClient;
+  readonly load: ClientLoad;
   readonly tls: TlsFacts | null;
   readonly codec: ServerConnection<Http2Request>;
   readonly #wire: Wire;
@@ -35,6 +38,8 @@ export class Http2Session
   readonly #context: ExchangeContext;
   readonly #streams: Http2Streams;
   #requests = 0;
+  /** When the last request was over. */
+  #idleSinceMs = 0;
   /** We take no new requests. */
   #draining = false;
   /** The client begins no new requests. */
@@ -48,6 +53,7 @@ export class Http2Session
     listener: Listener,
     makeWire: (owner: WireOwner) => Wire,
     client: ForwardedClient,
+    load: ClientLoad,
     tls: TlsFacts | null,
     context: ExchangeContext,
   ) {
@@ -55,6 +61,7 @@ export class Http2Session
     this.#listener = listener;
     this.#context = context;
     this.client = client;
+    this.load = load;
     this.tls = tls;
     this.#streams = new Http2Streams(this, this, context);
     const options = {
@@ -67,6 +74,7 @@ export class Http2Session
     };
     this.codec = new ServerConnection<Http2Request>(this.#streams, this, options, context.http2);
     this.#wire = makeWire(this);
+    client.wire = this.#wire;
     this.codec.start();
     this.onLastRequestClosed();
   }
@@ -89,6 +97,19 @@ export class Http2Session
 
   get paths(): PathPolicy {
     return this.#listener.config.paths;
+  }
+
+  get limits(): ListenerLimits {
+    return this.#listener.config.limits;
+  }
+
+  get timeouts(): ListenerTimeouts {
+    return this.#listener.config.timeouts;
+  }
+
+  /** What waits for a window is no more than one read for each stream; what waits for the socket is all of theirs. */
+  get queuedBytes(): number {
+    return this.#wire.pendingBytes;
   }
 
   get congested(): boolean {
@@ -127,7 +148,7 @@ export class Http2Session
     this.#streams.abandon();
     this.#end();
     this.#count();
-    this.#listener.onSessionEnd(this, this.client.address);
+    this.#listener.onSessionEnd(this, this.load);
   }
 
   take(): Buffer {
@@ -167,7 +188,8 @@ export class Http2Session
 
   onLastRequestClosed(): void {
     if (this.#ended || this.#draining || this.#clientLeaves) return this.#closeIfDone();
-    this.#context.deadlines.set(this, this.#context.now() + this.#listener.config.timeouts.idleMs);
+    this.#idleSinceMs = this.#context.now();
+    this.#context.deadlines.set(this, this.#idleSinceMs + this.#listener.config.timeouts.idleMs);
   }
 
   /** The client broke the protocol or floods us: counted, logged, and ended with what its GOAWAY says. */
@@ -199,7 +221,10 @@ export class Http2Session
   onDeadline(): void {
     this.#within(() => {
       if (this.#draining) this.codec.finishDrain();
-      else this.#leave();
+      else {
+        this.meters.ended('idle-timeout');
+        this.#leave();
+      }
       this.#closeIfDone();
     });
   }
@@ -223,18 +248,20 @@ export class Http2Session
     if (this.#clientLeaves || (this.#draining && this.codec.drained)) this.#close();
   }
 
-  closeIfIdle(): void {
-    if (this.#streams.count > 0 || this.#ended) return;
+  closeIfIdle(forMs: number): boolean {
+    if (this.#streams.count > 0 || this.#ended || this.#context.now() - this.#idleSinceMs < forMs)
+      return false;
     this.#within(() => {
       this.codec.goaway(ErrorCode.NoError);
       this.#close();
     });
+    return true;
   }
 
   /** Ends the connection whatever it does: the drain deadline of the process has come. */
-  shutdown(): void {
+  shutdown(code: FailureCode): void {
     this.#within(() => {
-      this.#streams.shutdown();
+      this.#streams.shutdown(code);
       this.codec.goaway(ErrorCode.NoError);
       this.codec.flush();
       this.#end();

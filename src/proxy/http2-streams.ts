@@ -3,6 +3,7 @@
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ConnectionFailure, MessageFailure } from '../http2/failures.ts';
 import type { ConnectionHandler } from '../http2/handler.ts';
+import type { FailureCode } from '../model/failures.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import { type Http2Client, Http2Request, type RequestStream } from './http2-request.ts';
 
@@ -94,8 +95,8 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
     for (const request of this.#open) request.drain(deadlineMs);
   }
 
-  shutdown(): void {
-    for (const request of [...this.#open]) request.shutdown();
+  shutdown(code: FailureCode): void {
+    for (const request of [...this.#open]) request.shutdown(code);
   }
 
   release(request: Http2Request, stream: RequestStream): void {

@@ -3,8 +3,10 @@
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/config.ts';
+import type { FailureCode } from '../model/failures.ts';
 import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
-import { ClientCounts } from './client-counts.ts';
+import { Admission, type Pressure } from './admission/admission.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import { HelloReader } from './first-bytes/hello-reader.ts';
 import { type FirstBytesReader, Opening } from './first-bytes/opening.ts';
@@ -33,16 +35,21 @@ export interface TcpHandle {
 }
 
 export interface ListenerSession {
-  /** Closes a connection that waits for a request. */
   /** The listener has stopped accepting, and ends in `deadlineMs` (Infinity: not by itself): clients are told. */
   drain(deadlineMs: number): void;
-  closeIfIdle(): void;
-  shutdown(): void;
+  /** Closes a connection that has waited for a request for so long, and says whether it did. */
+  closeIfIdle(forMs: number): boolean;
+  /** Bytes that wait for the client to read them. */
+  readonly queuedBytes: number;
+  /** Ends it now, whatever it does; `code` is why the request in progress failed. */
+  shutdown(code: FailureCode): void;
 }
 
 export interface ListenerContext {
   readonly wires: WireContext;
   readonly exchanges: ExchangeContext;
+  /** The memory ceiling of the worker. */
+  readonly pressure: Pressure;
   /** A listener of this worker: for connections that one hands to another. */
   readonly listenerNamed: (name: string) => Listener | undefined;
   readonly log: Pick<Logger, 'warn' | 'debug'>;
@@ -50,6 +57,18 @@ export interface ListenerContext {
 
 const BACKLOG = 4096;
 const KEEP_ALIVE_SECONDS = 30;
+/** Under pressure a connection is let go when it has waited so long: those in use come back within it. */
+const IDLE_UNDER_PRESSURE_MS = 1000;
+/** What a client must leave unread to be cut under pressure. */
+const STUCK_BYTES = 16 * 1024;
+/** Connections that are ended in one go, so that relief is no stall of its own. */
+const RELIEVED_AT_ONCE = 500;
+
+/** Who a connection is from, and what that client has open. */
+interface Client {
+  readonly address: string;
+  readonly load: ClientLoad;
+}
 
 export class Listener implements HandshakeOwner {
   draining = false;
@@ -62,12 +81,11 @@ export class Listener implements HandshakeOwner {
   readonly #openings = new Set<Opening>();
   /** Who may send PROXY headers. */
   #senders: TrustedProxies;
-  readonly #clients = new ClientCounts();
+  readonly #admission: Admission;
   #tlsRoutes: TlsRoutes;
-  readonly #handshakes = new Set<Handshake>();
+  readonly #handshakes = new Map<Handshake, ClientLoad>();
   /** Of an https listener, from its first snapshot on; a connection keeps what it began with. */
   tls: ListenerTls | null = null;
-  #opened = 0;
   #closed = false;
 
   constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
@@ -77,6 +95,7 @@ export class Listener implements HandshakeOwner {
     this.meters = meters;
     this.#senders = sendersOf(config);
     this.#tlsRoutes = new TlsRoutes(config.tlsRoutes);
+    this.#admission = new Admission(() => this.#config.limits, context.pressure);
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
@@ -97,29 +116,34 @@ export class Listener implements HandshakeOwner {
   }
 
   get headLimits(): HeadLimits {
-    const { headerBytes, headerCount } = this.#config.limits;
-    return { headerBytes, headerCount, chunkExtensionBytes: 4096, trailerBytes: 8192 };
+    const { headerBytes, headerLineBytes, headerCount } = this.#config.limits;
+    return {
+      headerBytes,
+      lineBytes: headerLineBytes,
+      headerCount,
+      chunkExtensionBytes: 4096,
+      trailerBytes: 8192,
+    };
   }
 
   /** Connections that are open: those in their TLS handshake and those whose last bytes are leaving included. */
   get openConnections(): number {
-    return this.#opened;
+    return this.#admission.connections;
   }
 
-  onSessionEnd(session: ListenerSession, client: string): void {
-    if (!this.#sessions.delete(session)) return;
-    this.#leave(client);
+  onSessionEnd(session: ListenerSession, load: ClientLoad): void {
+    if (this.#sessions.delete(session)) this.#leave(load);
   }
 
   /** A connection of an http listener has begun with the preface of HTTP/2: another session takes it over. */
-  becomeHttp2(session: ListenerSession, wire: Wire, client: ForwardedClient, bytes: Buffer): void {
+  becomeHttp2(session: Http1Session, wire: Wire, bytes: Buffer): void {
     const { exchanges } = this.#context;
     const takeOver = (owner: WireOwner): Wire => {
       wire.owner = owner;
       return wire;
     };
     this.#sessions.delete(session);
-    const successor = new Http2Session(this, takeOver, client, null, exchanges);
+    const successor = new Http2Session(this, takeOver, session.client, session.load, null, exchanges);
     this.#sessions.add(successor);
     successor.onBytes(bytes, bytes.length);
   }
@@ -139,15 +163,46 @@ export class Listener implements HandshakeOwner {
   }
 
   closeIdle(): void {
-    for (const session of this.#sessions) session.closeIfIdle();
+    for (const session of this.#sessions) session.closeIfIdle(0);
+  }
+
+  /**
+   * Lets go of memory: connections that wait for a request, and where that was not enough those whose clients leave
+   * the most unread.
+   * @param excessBytes how much too much there is
+   * @param stuckToo the first step was made before
+   * @returns the bytes that were held for the clients that were cut
+   */
+  relieve(excessBytes: number, stuckToo: boolean): number {
+    let ended = 0;
+    for (const session of this.#sessions) {
+      if (ended >= RELIEVED_AT_ONCE) break;
+      if (!session.closeIfIdle(IDLE_UNDER_PRESSURE_MS)) continue;
+      this.meters.ended('memory-limit');
+      ended += 1;
+    }
+    return stuckToo ? this.#cutStuck(excessBytes) : 0;
+  }
+
+  #cutStuck(excessBytes: number): number {
+    const stuck = [...this.#sessions].filter((session) => session.queuedBytes >= STUCK_BYTES);
+    stuck.sort((left, right) => right.queuedBytes - left.queuedBytes);
+    let freed = 0;
+    for (const session of stuck.slice(0, RELIEVED_AT_ONCE)) {
+      if (freed >= excessBytes) break;
+      freed += session.queuedBytes;
+      this.meters.ended('memory-limit');
+      session.shutdown('memory-limit');
+    }
+    return freed;
   }
 
   /** Ends every session now: the drain deadline has come. */
   shutdown(): void {
     this.stopAccepting();
     for (const opening of this.#openings) opening.close();
-    for (const handshake of this.#handshakes) handshake.close();
-    for (const session of this.#sessions) session.shutdown();
+    for (const handshake of this.#handshakes.keys()) handshake.close();
+    for (const session of this.#sessions) session.shutdown('client-aborted');
   }
 
   #accept(status: number, client: SocketHandle): void {
@@ -161,51 +216,73 @@ export class Listener implements HandshakeOwner {
     const address = unmapped(peer.address ?? '');
     const rules = this.#config.proxyProtocol;
     const isSender = rules !== null && this.#senders.has(address);
-    const refusal = this.#refusal(address, isSender);
-    if (refusal !== null) {
-      this.meters.refused(refusal);
+    const load = this.#admit(address, isSender);
+    if (load === undefined) {
       client.close();
       return;
     }
-    this.#opened += 1;
     this.meters.opened();
     client.setNoDelay(true);
-    if (isSender) {
-      const reader = new ProxyHeaderReader(rules, address);
+    if (load === null) {
+      const reader = new ProxyHeaderReader(rules!, address);
       this.#open(client, reader, null, null, (early) => this.#onHeader(client, reader, early));
       return;
     }
-    this.#clients.add(address);
-    this.#enter(client, address, null, null);
+    this.#enter(client, { address, load }, null, null);
+  }
+
+  /** Undefined, and counted by the limit, for a connection that is not taken; null where its client is not known yet. */
+  #admit(address: string, isSender: boolean): ClientLoad | null | undefined {
+    const isClosed =
+      this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null);
+    if (isClosed) {
+      this.meters.refused('closed');
+      return undefined;
+    }
+    if (!isSender && this.#config.proxyProtocol?.mode === 'required') {
+      this.meters.refused('proxy-untrusted');
+      return undefined;
+    }
+    const nowMs = this.#context.exchanges.now();
+    if (isSender && this.#admission.connectUnknown(nowMs)) return null;
+    const load = isSender ? null : this.#admission.connect(address, this.#isTrusted(address), nowMs);
+    if (load !== null) return load;
+    this.meters.refused(this.#admission.refusal);
+    return undefined;
+  }
+
+  #isTrusted(address: string): boolean {
+    return this.#context.exchanges.runtime().trustedProxies.has(address);
   }
 
   /** A connection that has come through another listener: what there has been read of it says that it is one of ours. */
   takeOver(client: SocketHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
-    const refusal = this.#limit(address);
-    if (refusal !== null) {
-      this.meters.refused(refusal);
+    const { now } = this.#context.exchanges;
+    const load = this.#admission.connect(address, this.#isTrusted(address), now());
+    if (load === null) {
+      this.meters.refused(this.#admission.refusal);
       client.close();
       return;
     }
-    this.#opened += 1;
     this.meters.opened();
-    this.#clients.add(address);
-    this.#enter(client, address, header, early);
+    this.#enter(client, { address, load }, header, early);
   }
 
   /** The sender of a header is not a client: the limits of one hold for the client that it names. */
   #onHeader(client: SocketHandle, { header, peer }: ProxyHeaderReader, early: Buffer | null): void {
     const address = header?.source?.address ?? peer;
-    if (this.#isOneTooMany(address)) return this.#refuse(client, null, 'client-limit');
-    this.#clients.add(address);
-    this.#enter(client, address, header, early);
+    const { now } = this.#context.exchanges;
+    const load = this.#admission.identify(address, this.#isTrusted(address), now());
+    if (load !== null) return this.#enter(client, { address, load }, header, early);
+    client.close();
+    this.#refused(null, this.#admission.refusal);
   }
 
   /** Reads the first bytes of a connection before it goes on. */
   #open(
     client: SocketHandle,
     reader: FirstBytesReader,
-    address: string | null,
+    from: Client | null,
     early: Buffer | null,
     goOn: (early: Buffer | null) => void,
   ): void {
@@ -219,7 +296,7 @@ export class Listener implements HandshakeOwner {
         },
         onOpeningFailed: (reason) => {
           this.#openings.delete(opening);
-          this.#refused(address, reason);
+          this.#refused(from, reason);
         },
       },
       this.#context.wires,
@@ -229,12 +306,13 @@ export class Listener implements HandshakeOwner {
   }
 
   /** @param early bytes that have been read already */
-  #enter(client: SocketHandle, address: string, header: ProxyHeader | null, early: Buffer | null): void {
+  #enter(client: SocketHandle, from: Client, header: ProxyHeader | null, early: Buffer | null): void {
+    const { address, load } = from;
     const { protocol, mux, timeouts } = this.#config;
     if (protocol === 'mux' && mux !== null) {
       const reader = new ProtocolReader(mux, timeouts.headerMs);
-      this.#open(client, reader, address, early, (rest) => {
-        this.#leave(address);
+      this.#open(client, reader, from, early, (rest) => {
+        this.#leave(load);
         const other = this.#context.listenerNamed(reader.listener);
         if (other !== undefined) return other.takeOver(client, address, header, rest);
         this.meters.refused('closed');
@@ -242,23 +320,21 @@ export class Listener implements HandshakeOwner {
       });
     } else if (protocol === 'tls-passthrough') {
       const reader = new HelloReader(timeouts.headerMs);
-      this.#open(client, reader, address, early, (hello) =>
-        this.#passOn(client, address, header, reader, hello),
-      );
+      this.#open(client, reader, from, early, (hello) => this.#passOn(client, from, header, reader, hello));
     } else if (this.tls !== null) {
       const handshake = new Handshake(client, address, this.tls, this, this.#context.wires);
       handshake.proxied = header;
-      this.#handshakes.add(handshake);
+      this.#handshakes.set(handshake, load);
       if (early !== null) handshake.receive(early);
     } else {
-      this.#enterPlain(client, address, header, early, this.#config.pool);
+      this.#enterPlain(client, from, header, early, this.#config.pool);
     }
   }
 
   /** A TLS connection whose ClientHello was read, and goes with everything else to a pool. */
   #passOn(
     client: SocketHandle,
-    address: string,
+    from: Client,
     header: ProxyHeader | null,
     { serverName, hello }: HelloReader,
     early: Buffer | null,
@@ -266,57 +342,37 @@ export class Listener implements HandshakeOwner {
     const pool = this.#tlsRoutes.choose(serverName, hello?.alpn ?? [], this.#context.exchanges.random());
     if (pool === null) {
       sayUnrecognizedName(client);
-      return this.#refused(address, 'hello-no-route');
+      return this.#refused(from, 'hello-no-route');
     }
     const told = header ?? NO_HEADER;
-    this.#enterPlain(client, address, { ...told, authority: serverName }, early, pool);
+    this.#enterPlain(client, from, { ...told, authority: serverName }, early, pool);
   }
 
   #enterPlain(
     client: SocketHandle,
-    address: string,
+    from: Client,
     header: ProxyHeader | null,
     early: Buffer | null,
     pool: string | null,
   ): void {
     const { wires } = this.#context;
     if (pool !== null) client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
-    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), address, header, null, pool);
+    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), from, header, null, pool);
     if (early !== null && !wire.closed) wire.receive(early, early.length);
   }
 
-  #refuse(client: SocketHandle, address: string | null, reason: string): void {
-    client.close();
-    this.#refused(address, reason);
-  }
-
-  #refused(address: string | null, reason: string): void {
+  /** @param from null while its client is not known yet */
+  #refused(from: Client | null, reason: string): void {
     this.meters.refused(reason);
     const { name } = this.#config;
-    this.#context.log.debug({ code: reason, listener: name, client: address }, 'connection refused');
-    this.#leave(address);
-  }
-
-  #refusal(address: string, isSender: boolean): string | null {
-    if (this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null))
-      return 'closed';
-    if (isSender) return this.#opened >= this.#config.limits.connections ? 'listener-limit' : null;
-    if (this.#config.proxyProtocol?.mode === 'required') return 'proxy-untrusted';
-    return this.#limit(address);
-  }
-
-  #limit(address: string): string | null {
-    if (this.#opened >= this.#config.limits.connections) return 'listener-limit';
-    return this.#isOneTooMany(address) ? 'client-limit' : null;
-  }
-
-  #isOneTooMany(address: string): boolean {
-    return this.#clients.count(address) >= this.#config.limits.connectionsPerClient;
+    const client = from === null ? null : from.address;
+    this.#context.log.debug({ code: reason, listener: name, client }, 'connection refused');
+    this.#leave(from === null ? null : from.load);
   }
 
   #begin(
     open: (owner: WireOwner) => Wire,
-    address: string,
+    { address, load }: Client,
     header: ProxyHeader | null,
     facts: TlsFacts | null,
     pool: string | null,
@@ -332,21 +388,20 @@ export class Listener implements HandshakeOwner {
     const { turn } = exchanges;
     turn.enter();
     try {
-      const session =
-        pool !== null
-          ? new TcpSession(this, makeWire, address, pool, exchanges)
-          : facts?.alpn === 'h2'
-            ? new Http2Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges)
-            : new Http1Session(this, makeWire, this.#forwardedClient(address, facts), facts, exchanges);
-      this.#sessions.add(session);
+      if (pool !== null) {
+        this.#sessions.add(new TcpSession(this, makeWire, address, load, pool, exchanges));
+        return wire;
+      }
+      const Session = facts?.alpn === 'h2' ? Http2Session : Http1Session;
+      const forwarded = this.#forwardedClient(address, load.exempt, facts);
+      this.#sessions.add(new Session(this, makeWire, forwarded, load, facts, exchanges));
       return wire;
     } finally {
       turn.leave();
     }
   }
 
-  #forwardedClient(address: string, facts: TlsFacts | null): ForwardedClient {
-    const trusted = this.#context.exchanges.runtime().trustedProxies.has(address);
+  #forwardedClient(address: string, trusted: boolean, facts: TlsFacts | null): ForwardedClient {
     return new ForwardedClient(address, {
       protocol: facts === null ? 'http' : 'https',
       trusted,
@@ -356,12 +411,13 @@ export class Listener implements HandshakeOwner {
   }
 
   onSecure(handshake: Handshake, facts: TlsFacts): void {
+    const load = this.#handshakes.get(handshake)!;
     this.#handshakes.delete(handshake);
     this.meters.handshaken(facts.version, facts.resumed);
     const { wires } = this.#context;
     this.#begin(
       (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),
-      handshake.address,
+      { address: handshake.address, load },
       handshake.proxied,
       facts,
       null,
@@ -369,6 +425,7 @@ export class Listener implements HandshakeOwner {
   }
 
   onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void {
+    const load = this.#handshakes.get(handshake)!;
     this.#handshakes.delete(handshake);
     this.meters.refused(reason);
     const { address } = handshake;
@@ -376,15 +433,13 @@ export class Listener implements HandshakeOwner {
       { code: reason, listener: this.#config.name, client: address, detail },
       'TLS handshake failed',
     );
-    this.#leave(address);
+    this.#leave(load);
   }
 
-  /** @param address null while its client is not known yet */
-  #leave(address: string | null): void {
-    this.#opened -= 1;
+  /** @param load null while its client is not known yet */
+  #leave(load: ClientLoad | null): void {
+    this.#admission.disconnect(load);
     this.meters.closed(0, 0);
-    if (address === null) return;
-    this.#clients.remove(address);
   }
 }
 

@@ -14,6 +14,7 @@ export class ListenerMeters {
   readonly #total: number;
   readonly #received: number;
   readonly #sent: number;
+  readonly #requests: number;
   readonly #routes = new Map<string, RequestSeries>();
   readonly #protocols = new Map<string, number>();
 
@@ -22,6 +23,7 @@ export class ListenerMeters {
     this.#listener = listener;
     this.#active = board.gauge('portico_connections_active', { listener, protocol });
     this.#total = board.counter('portico_connections_total', { listener, protocol });
+    this.#requests = board.gauge('portico_requests_active', { listener });
     this.#received = board.counter('portico_bytes_received_total', { listener });
     this.#sent = board.counter('portico_bytes_sent_total', { listener });
   }
@@ -58,6 +60,16 @@ export class ListenerMeters {
     this.#add(
       this.#board.counter('portico_http2_connection_failures_total', { listener: this.#listener, reason }),
     );
+  }
+
+  /** Moves the gauge of requests in flight. */
+  requests(change: 1 | -1): void {
+    this.#board.values[this.#requests]! += change;
+  }
+
+  /** A limit ended a connection that was open. */
+  ended(reason: string): void {
+    this.#add(this.#board.counter('portico_connections_ended_total', { listener: this.#listener, reason }));
   }
 
   refused(reason: string): void {
@@ -103,6 +115,7 @@ export class PoolMeters {
   readonly #ejected: number;
   readonly #active: number;
   readonly #idle: number;
+  readonly #pending: number;
   readonly #classes: readonly number[];
 
   constructor(board: MetricsBoard, pool: string) {
@@ -115,6 +128,7 @@ export class PoolMeters {
     this.#ejected = board.gauge('portico_ejected', { pool });
     this.#active = board.gauge('portico_upstream_connections', { pool, state: 'active' });
     this.#idle = board.gauge('portico_upstream_connections', { pool, state: 'idle' });
+    this.#pending = board.gauge('portico_upstream_pending', { pool });
     this.#classes = CODE_CLASSES.map((codeClass) =>
       board.counter('portico_upstream_requests_total', { pool, code_class: codeClass }),
     );
@@ -125,6 +139,11 @@ export class PoolMeters {
     const { values } = this.#board;
     values[this.#active]! += active;
     values[this.#idle]! += idle;
+  }
+
+  /** Moves the gauge of those that wait for a connection. */
+  pending(change: 1 | -1): void {
+    this.#board.values[this.#pending]! += change;
   }
 
   connected(tookMs: number): void {

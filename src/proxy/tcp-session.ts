@@ -3,6 +3,7 @@
 import type { ProxyProtocolOut } from '../model/config.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import { flagOf } from '../telemetry/flags.ts';
+import type { ClientLoad } from './admission/client-table.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { Listener } from './listener.ts';
 import { NOTHING } from './recorder.ts';
@@ -14,7 +15,7 @@ import { proxyHeaderFor } from './upstream/proxy-header.ts';
 import type { Starter } from './upstream/start-queue.ts';
 import type { Target } from './upstream/target.ts';
 import type { UpstreamConnection } from './upstream/upstream-connection.ts';
-import type { DialUser } from './upstream/upstream-stream.ts';
+import type { AttemptsUser } from './upstream/upstream-stream.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** Targets tried before the client is given up on; every try costs at most the pool's connect timeout. */
@@ -22,10 +23,11 @@ const ATTEMPTS = 5;
 /** What a client may say before its target is there; more waits in the kernel. */
 const EARLY_BYTES = 64 * 1024;
 
-export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Starter {
+export class TcpSession implements WireOwner, AttemptsUser<UpstreamConnection>, Starter {
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #client: string;
+  readonly #load: ClientLoad;
   readonly #wire: Wire;
   readonly #startedAtMs: number;
   readonly #attempts: Attempts<UpstreamConnection>;
@@ -43,6 +45,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Star
     listener: Listener,
     makeWire: (owner: WireOwner) => Wire,
     client: string,
+    load: ClientLoad,
     pool: string,
     context: ExchangeContext,
   ) {
@@ -50,6 +53,7 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Star
     this.#context = context;
     this.#attempts = new Attempts(context, connectBytes);
     this.#client = client;
+    this.#load = load;
     this.#startedAtMs = context.now();
     this.#wire = makeWire(this);
     this.#start(pool);
@@ -82,7 +86,10 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Star
   #attempt(): void {
     const { now } = this.#context;
     const connection = this.#attempts.rounds < ATTEMPTS ? this.#attempts.dial(now()) : undefined;
-    if (connection === undefined) return this.#waitOrFail(this.#attempts.lastFailure);
+    if (connection === undefined) {
+      if (!this.#attempts.wait(now())) this.#waitOrFail(this.#attempts.lastFailure);
+      return;
+    }
     this.#target = connection.target;
   }
 
@@ -115,6 +122,10 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Star
     wire.bytes(header, 0, header.length);
   }
 
+  onNoRoom(code: FailureCode): void {
+    this.#fail(code);
+  }
+
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
     this.#attempts.lastFailure = code;
     this.#pool?.meters.retried(code);
@@ -143,11 +154,17 @@ export class TcpSession implements WireOwner, DialUser<UpstreamConnection>, Star
     this.#leaveTarget();
     connection?.close();
     this.#record('client-aborted');
-    this.#listener.onSessionEnd(this, this.#client);
+    this.#listener.onSessionEnd(this, this.#load);
   }
 
   /** A tunnel has no idle moment that its ends could know of. */
-  closeIfIdle(): void {}
+  closeIfIdle(): boolean {
+    return false;
+  }
+
+  get queuedBytes(): number {
+    return this.#wire.pendingBytes;
+  }
 
   /** Bytes that are opaque cannot be told that the end is near. */
   drain(): void {}

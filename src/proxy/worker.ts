@@ -18,6 +18,7 @@ import { decodePublication, OtherBase } from '../snapshot/decode.ts';
 import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
 import type { LogPath } from '../telemetry/log-destination.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
+import { MemoryWatch } from './admission/memory-watch.ts';
 import { Applier } from './apply.ts';
 import { Deadlines } from './deadlines.ts';
 import { explainRoute } from './explain-route.ts';
@@ -48,6 +49,10 @@ export interface WorkerEnvironment {
   readonly now: () => number;
   readonly wallClock: () => number;
   readonly random: () => number;
+  /** Resident memory of this process. */
+  readonly residentBytes: () => number;
+  /** Frees what nothing refers to, when this Node lets us say so. */
+  readonly collectGarbage: () => void;
   readonly send: (message: WorkerToSupervisor) => void;
   readonly exit: (code: number) => void;
 }
@@ -60,17 +65,20 @@ export class Worker {
   readonly #applier: Applier;
   readonly #listenerContext: ListenerContext;
   readonly #recorder: Recorder;
+  readonly #memory: MemoryWatch;
   /** Bound sockets that came ahead of the snapshot that names them. */
   readonly #handles = new Map<string, TcpHandle>();
   readonly #listeners = new Map<string, Listener>();
   /** No longer configured; their connections live on. */
   readonly #retired = new Set<Listener>();
   readonly #slots: {
-    version: number;
-    apply: number;
-    rejected: number;
-    missed: number;
-    lost: Record<LostReason, number>;
+    readonly version: number;
+    readonly apply: number;
+    readonly rejected: number;
+    readonly missed: number;
+    readonly memory: number;
+    readonly memoryOver: number;
+    readonly lost: Record<LostReason, number>;
   };
   #runtime: Runtime;
   /** TLS of the https listeners, by name. */
@@ -95,6 +103,7 @@ export class Worker {
     this.#deadlines = new Deadlines(now);
     this.#recorder = new Recorder(wallClock);
     this.#runtime = emptyRuntime();
+    this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now);
     const turn = new Turn(now);
     const wires: WireContext = {
       turn,
@@ -107,6 +116,7 @@ export class Worker {
     const http2 = new Workspace();
     const responseLimits = {
       headerBytes: 65_536,
+      lineBytes: 65_536,
       headerCount: 256,
       chunkExtensionBytes: 4096,
       trailerBytes: 8192,
@@ -131,6 +141,7 @@ export class Worker {
       wires,
       log,
       listenerNamed: (name) => this.#listenerNamed(name),
+      pressure: this.#memory,
       exchanges: {
         runtime: () => this.#runtime,
         now: turn.now,
@@ -153,6 +164,8 @@ export class Worker {
       apply: this.#board.histogram('portico_snapshot_apply_seconds', {}),
       rejected: this.#board.counter('portico_snapshot_rejected_total', {}),
       missed: this.#board.counter('portico_snapshot_missed_total', {}),
+      memory: this.#board.gauge('portico_worker_memory_bytes', {}),
+      memoryOver: this.#board.gauge('portico_worker_memory_over', {}),
       lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<
         LostReason,
         number
@@ -259,6 +272,7 @@ export class Worker {
       this.#tls = tls;
       this.#tlsSecrets = this.#secrets;
       this.#ticketKeys.set(this.#secrets.ticketKeys);
+      this.#memory.ceilingBytes = snapshot.memory.perWorkerBytes;
       this.#applyAccessLog(snapshot);
       if (!this.#draining) this.#applyListeners(snapshot, opened);
       this.#board.values[this.#slots.version] = version;
@@ -378,7 +392,27 @@ export class Worker {
     void before?.close(LOG_CLOSE_MS);
   }
 
+  /** Looks at the memory, which is seldom enough to cost nothing and often enough to be in time. */
+  #watchMemory(): void {
+    const { log } = this.#environment;
+    const memory = this.#memory;
+    const wasOver = memory.over;
+    const bytes = memory.look();
+    this.#board.values[this.#slots.memory] = bytes;
+    this.#board.values[this.#slots.memoryOver] = memory.over ? 1 : 0;
+    if (memory.over) {
+      const listeners = [...this.#listeners.values(), ...this.#retired];
+      let excess = memory.excessBytes;
+      for (const listener of listeners) excess -= listener.relieve(excess, wasOver);
+    }
+    if (memory.over === wasOver) return;
+    const fields = { code: 'memory-limit', bytes, ceiling: memory.ceilingBytes };
+    if (memory.over) log.warn(fields, 'memory ceiling reached, new work is refused');
+    else log.info(fields, 'below the memory ceiling again');
+  }
+
   #report(): void {
+    this.#watchMemory();
     this.#tellController({ kind: 'metrics', frame: this.#board.frame() });
   }
 
@@ -407,6 +441,7 @@ function emptyRuntime(): Runtime {
       routes: [],
       trustedProxies: [],
       accessLog: { path: 'off', bufferBytes: 0 },
+      memory: { perWorkerBytes: 0 },
     },
     routers: new Map(),
     pools: [],
@@ -426,6 +461,9 @@ export function runWorker(log: Logger): void {
     now: () => performance.now(),
     wallClock: () => Date.now(),
     random: Math.random,
+    residentBytes: () => process.memoryUsage.rss(),
+    // The supervisor starts workers with --expose-gc.
+    collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
     send,
     exit: (code) => process.exit(code),
   });

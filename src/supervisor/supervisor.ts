@@ -28,7 +28,8 @@ export interface SupervisorOptions {
   readonly log: Logger;
 }
 
-const WORKER_EXEC_ARGV = ['--max-semi-space-size=16'];
+/** A worker at its memory ceiling collects garbage before it believes that the memory is in use. */
+const WORKER_EXEC_ARGV = ['--max-semi-space-size=16', '--expose-gc'];
 /**
  * A controller's heap may grow by a third between two collections, not to a multiple: what it holds of large clusters
  * lives long, and the lists that it is made from do not.

@@ -86,6 +86,16 @@ export const FAMILIES = {
     ['listener', 'reason'],
     'HTTP/2 connections of clients that were given up because they broke the protocol or flooded it',
   ),
+  portico_connections_ended_total: counter(
+    'worker',
+    ['listener', 'reason'],
+    'Open downstream connections that a limit ended, by that limit',
+  ),
+  portico_requests_active: gauge(
+    'worker',
+    ['listener'],
+    'HTTP requests in flight, those that became tunnels included',
+  ),
   portico_bytes_received_total: counter('worker', ['listener'], 'Bytes received from clients', 'bytes'),
   portico_bytes_sent_total: counter('worker', ['listener'], 'Bytes sent to clients', 'bytes'),
   portico_tcp_connections_total: counter(
@@ -119,6 +129,11 @@ export const FAMILIES = {
     'worker',
     ['pool', 'state'],
     'Open connections to targets, by whether a request is on them',
+  ),
+  portico_upstream_pending: gauge(
+    'worker',
+    ['pool'],
+    'Requests and tcp connections that wait for a free connection to a target',
   ),
   portico_upstream_connection_reuses_total: counter(
     'worker',
@@ -165,6 +180,8 @@ export const FAMILIES = {
     [],
     'Publications that did not fit the snapshot before them, so that a worker had to get it whole',
   ),
+  portico_worker_memory_bytes: gauge('worker', [], 'Resident memory of the workers', 'bytes'),
+  portico_worker_memory_over: gauge('worker', [], 'Workers that are at their memory ceiling now'),
   portico_access_log_lines_lost_total: counter(
     'worker',
     ['reason'],

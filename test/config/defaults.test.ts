@@ -16,8 +16,25 @@ const POOL_TIMEOUTS = {
 const LIMITS = {
   connections: 20_000,
   connectionsPerClient: 1000,
+  connectionRate: 0,
+  connectionBurst: 0,
+  connectionRatePerClient: 0,
+  connectionBurstPerClient: 0,
+  requests: 20_000,
+  requestsPerClient: 2000,
+  requestRate: 0,
+  requestBurst: 0,
+  requestRatePerClient: 0,
+  requestBurstPerClient: 0,
+  clientPrefix4: 32,
+  clientPrefix6: 64,
   headerCount: 100,
   headerBytes: 32_768,
+  headerLineBytes: 16_384,
+  minBodyRate: 240,
+  minReadRate: 240,
+  pipelinedRequests: 256,
+  pipelinedBytes: 65_536,
   requestsPerConnection: 100_000,
 };
 const RETRY = { attempts: 2, statuses: [], budget: 0.2 };
@@ -37,7 +54,7 @@ test('the least configuration carries every default', () => {
         mux: null,
         proxyProtocol: null,
         limits: LIMITS,
-        timeouts: { headerMs: 10_000, idleMs: 60_000 },
+        timeouts: { headerMs: 10_000, idleMs: 60_000, rateGraceMs: 30_000 },
         paths: {
           mergeSlashes: false,
           encodedSlash: 'keep',
@@ -93,6 +110,10 @@ test('the least configuration carries every default', () => {
           perTarget: 4096,
           startsPerSecond: 0,
           startWaitMs: 5000,
+          perPool: 16_384,
+          pending: 1024,
+          pendingTimeoutMs: 2000,
+          minAnswerRate: 0,
         },
         protocol: 'http1',
         proxyProtocol: null,
@@ -127,12 +148,13 @@ test('the least configuration carries every default', () => {
     admin: { host: '127.0.0.1', port: 9901, unixPath: null, tokenFile: null, hosts: [] },
     defaults: {
       timeouts: POOL_TIMEOUTS,
-      listenerTimeouts: { headerMs: 10_000, idleMs: 60_000 },
+      listenerTimeouts: { headerMs: 10_000, idleMs: 60_000, rateGraceMs: 30_000 },
       retry: RETRY,
       limits: LIMITS,
     },
     trustedProxies: [],
     log: { level: 'info', access: { path: 'stdout', bufferBytes: 4 * 1024 * 1024 } },
+    memory: { perWorkerBytes: 1024 ** 3 },
     workers: 0,
     stateDirectory: '/etc/portico/state',
   };
@@ -185,9 +207,9 @@ routes:
       - { matches: [{ method: GET }], pools: [{ name: app }], retry: { attempts: 0 }, timeouts: { total: 1s } }
       - { service: { cluster: iad, name: a/b, port: "80", timeouts: { responseHeader: 1s } } }
 `);
-  assert.deepEqual(config.listeners[0]?.timeouts, { headerMs: 4000, idleMs: 20_000 });
+  assert.deepEqual(config.listeners[0]?.timeouts, { headerMs: 4000, idleMs: 20_000, rateGraceMs: 30_000 });
   assert.deepEqual(config.listeners[0]?.limits, { ...LIMITS, headerCount: 50, headerBytes: 8192 });
-  assert.deepEqual(config.listeners[1]?.timeouts, { headerMs: 3000, idleMs: 3_600_000 });
+  assert.deepEqual(config.listeners[1]?.timeouts, { headerMs: 3000, idleMs: 3_600_000, rateGraceMs: 30_000 });
   assert.deepEqual(config.pools[0]?.timeouts, { ...POOL_TIMEOUTS, connectMs: 2000, totalMs: 300_000 });
   const [first, second] = config.routes[0]?.rules ?? [];
   assert.deepEqual(first?.retry, { attempts: 0, statuses: [503], budget: 0.2 });

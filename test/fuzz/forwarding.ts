@@ -22,6 +22,7 @@ import {
 /** Small, so that inputs of some hundred bytes can go past each of them. */
 export const LIMITS: HeadLimits = {
   headerBytes: 900,
+  lineBytes: 500,
   headerCount: 20,
   chunkExtensionBytes: 32,
   trailerBytes: 100,

@@ -13,6 +13,7 @@ import { type Framing, Step } from '../../src/http1/step.ts';
 
 export const LIMITS: HeadLimits = {
   headerBytes: 8192,
+  lineBytes: 8192,
   headerCount: 32,
   chunkExtensionBytes: 64,
   trailerBytes: 256,

@@ -75,6 +75,29 @@ describe('the size of a head', () => {
   });
 });
 
+describe('the length of a line', () => {
+  const limits: HeadLimits = { ...LIMITS, headerBytes: 400, lineBytes: 60 };
+  const field = (length: number) => `GET / HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(length - 3)}\r\n\r\n`;
+  const line = (length: number) =>
+    `GET /${'a'.repeat(length - 14)} HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(40)}\r\n\r\n`;
+
+  it('may be exactly the limit, for a field and for the request line, and not one byte more', () => {
+    assert.deepEqual(read(field(60), limits), OK);
+    assert.deepEqual(read(field(61), limits), ['header-line-too-long', 'header-too-large']);
+    assert.deepEqual(read(line(60), limits), OK);
+    assert.deepEqual(read(line(61), limits), TOO_LONG);
+  });
+
+  it('is judged after what is wrong within the lines, and before what the fields mean', () => {
+    assert.equal(read(field(61).replace('X:', 'X :'), limits)[0], 'field-name-space');
+    assert.equal(read(field(61).replace('Host', 'Hest'), limits)[0], 'header-line-too-long');
+  });
+
+  it('leaves heads of many short lines alone', () => {
+    assert.deepEqual(read(`GET / HTTP/1.1\r\nHost: a\r\n${'b: c\r\n'.repeat(20)}\r\n`, limits), OK);
+  });
+});
+
 describe('the number of fields', () => {
   it('may be exactly the limit, and not one more', () => {
     const fields = (count: number) => `GET / HTTP/1.1\r\nHost: a\r\n${'b: c\r\n'.repeat(count - 1)}\r\n`;

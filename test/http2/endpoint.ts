@@ -17,7 +17,13 @@ import type { Stream } from '../../src/http2/stream.ts';
 import { Workspace } from '../../src/http2/workspace.ts';
 
 export const OPTIONS: ConnectionOptions = {
-  head: { headerBytes: 16384, headerCount: 100, chunkExtensionBytes: 64, trailerBytes: 4096 },
+  head: {
+    headerBytes: 16384,
+    lineBytes: 16384,
+    headerCount: 100,
+    chunkExtensionBytes: 64,
+    trailerBytes: 4096,
+  },
   underscores: 'drop',
   maxStreams: 100,
   streamWindow: 65535,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import type { ListenerConfig, ListenerLimits } from '../../src/model/config.ts';
+import type { ListenerLimits } from '../../src/model/config.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import {
   answering,
@@ -15,7 +15,7 @@ import {
   Stage,
   socketsOf,
 } from '../support/data-plane.ts';
-import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
+import { type ListenerShape, listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 /** A target may take its time: these tests move the clock. */
@@ -34,15 +34,13 @@ describe('listener', () => {
   afterEach(() => stage.clear());
   after(() => stage.end());
 
-  async function serve(over: Partial<ListenerConfig> = {}): Promise<RawServer> {
+  async function serve(over: ListenerShape = {}): Promise<RawServer> {
     const server = await stage.backend(answering(OK));
     stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }], listeners: [listenerConfig(over)] }));
     return server;
   }
 
-  const limits = (over: Partial<ListenerLimits>): Partial<ListenerConfig> => ({
-    limits: { ...listenerConfig().limits, ...over },
-  });
+  const limits = (over: Partial<ListenerLimits>): ListenerShape => ({ limits: over });
 
   function refused(reason: string): number {
     return stage.plane.metric(`portico_connections_refused_total{listener="web",reason="${reason}"}`);
@@ -110,6 +108,21 @@ describe('listener', () => {
     next.send(GET + GET + GET + GET);
     const all = await next.all();
     assert.equal(all.split('200 OK').length - 1, 3, 'of four pipelined requests three are answered');
+  });
+
+  it('serves on a connection that has rested, and closes it when its idle time is over', async () => {
+    await serve();
+    const peer = await stage.client();
+    for (let round = 0; round < 3; round += 1) {
+      assert.match(await request(peer), /200 OK/);
+      await stage.plane.skip(10_000);
+    }
+    await stage.plane.skip(40_000);
+    assert.equal(peer.ended, false);
+    await stage.plane.skip(11_000);
+    assert.equal(await peer.all(), '');
+    const ended = 'portico_connections_ended_total{listener="web",reason="idle-timeout"}';
+    assert.equal(stage.plane.metric(ended), 1);
   });
 
   it('counts every byte, those of the last answer included', async () => {

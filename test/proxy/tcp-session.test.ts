@@ -5,12 +5,17 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import type { ListenerConfig } from '../../src/model/config.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { BlackHole } from '../support/black-hole.ts';
 import { bytesReadBy, eventually, type RawPeer, Stage, socketsOf } from '../support/data-plane.ts';
-import { listenerConfig, type PoolShape, ROUND_ROBIN, snapshotOf } from '../support/snapshots.ts';
+import {
+  type ListenerShape,
+  listenerConfig,
+  type PoolShape,
+  ROUND_ROBIN,
+  snapshotOf,
+} from '../support/snapshots.ts';
 
 const HOUR_MS = 3_600_000;
 /** Less than the worker takes before it stops reading. */
@@ -30,7 +35,7 @@ describe('tcp session', () => {
   afterEach(() => stage.clear());
   after(() => stage.end());
 
-  function snapshot(pool: PoolShape, listener: Partial<ListenerConfig> = {}, version = 1): Snapshot {
+  function snapshot(pool: PoolShape, listener: ListenerShape = {}, version = 1): Snapshot {
     return snapshotOf({
       version,
       listeners: [
@@ -362,15 +367,7 @@ describe('tcp session', () => {
     stage.plane.apply(
       snapshot({
         targets: [first.at, second.at],
-        connections: {
-          idlePerTarget: 64,
-          idleMs: 55_000,
-          requests: 0,
-          ageMs: 0,
-          perTarget: 2,
-          startsPerSecond: 0,
-          startWaitMs: 5000,
-        },
+        connections: { perTarget: 2 },
       }),
     );
     for (let round = 0; round < 4; round += 1) {

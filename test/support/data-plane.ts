@@ -30,9 +30,14 @@ export class DataPlane {
   readonly said: WorkerToController[] = [];
   readonly ports = new Map<string, number>();
   readonly worker: Worker;
+  /** What the worker takes for its resident memory. */
+  residentBytes = 1;
+  /** How often it has asked for a collection of garbage. */
+  collections = 0;
   exited: Promise<number>;
   #exit!: (code: number) => void;
   #skippedMs = 0;
+  #frozenAtMs: number | null = null;
   #clockReads = 0;
 
   constructor(log: Logger = pino({ level: 'silent' })) {
@@ -43,10 +48,14 @@ export class DataPlane {
       log,
       now: () => {
         this.#clockReads += 1;
-        return performance.now() + this.#skippedMs;
+        return (this.#frozenAtMs ?? performance.now()) + this.#skippedMs;
       },
       wallClock: () => Date.now(),
       random: Math.random,
+      residentBytes: () => this.residentBytes,
+      collectGarbage: () => {
+        this.collections += 1;
+      },
       send: (message: WorkerToSupervisor) => {
         if (message.kind === 'to-controller') this.said.push(message.message);
       },
@@ -83,6 +92,11 @@ export class DataPlane {
 
   port(listener = 'web'): number {
     return this.ports.get(listener)!;
+  }
+
+  /** From here on the worker's clock moves only by `skip`: for what a slow machine must not change. */
+  freeze(): void {
+    this.#frozenAtMs = performance.now();
   }
 
   /** Moves the worker's clock on and waits until its timer has seen that: what was due has happened. */
@@ -234,6 +248,19 @@ export class RawPeer {
     for (const check of [...this.#waiting]) check();
   }
 }
+
+/** Acts once the peer has said this; a connection that never does (a second dial in time) waits for nothing. */
+export function whenSaid(peer: RawPeer, text: string, act: () => void): void {
+  const look = (): void => {
+    if (!peer.received.includes(text)) return;
+    peer.socket.off('data', look);
+    act();
+  };
+  peer.socket.on('data', look);
+}
+
+/** The same for a whole request head. */
+export const whenAsked = (peer: RawPeer, act: () => void): void => whenSaid(peer, '\r\n\r\n', act);
 
 /** A backend that answers every request head with `answer`, keep-alive. */
 export function answering(answer: string): (peer: RawPeer) => void {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs real peer programs from Debian's packages: sshd, ssh, git, curl, haproxy, nginx, promtool, and for the
-# world in network namespaces nft, ip, conntrack, nsenter, setpriv, pip3; for the TLS scans testssl, pip3.
+# world in network namespaces nft, ip, conntrack, nsenter, setpriv, pip3; for the TLS scans testssl, pip3; for the
+# floods slowhttptest.
 # usage: install-peers.sh [name ...]   (all of them without arguments; needs root and apt-get)
 # What is in PATH already is left alone, and no service is started.
 set -eu
@@ -24,6 +25,7 @@ package_of() {
     nsenter | setpriv) echo util-linux ;;
     pip3) echo python3-pip ;;
     testssl) echo testssl.sh ;;
+    slowhttptest) echo slowhttptest ;;
     *)
       echo "install-peers.sh: unknown peer: $1" >&2
       exit 64

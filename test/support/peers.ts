@@ -23,6 +23,7 @@ export const PEERS = [
   'setpriv',
   'pip3',
   'testssl',
+  'slowhttptest',
 ] as const;
 export type PeerName = (typeof PEERS)[number];
 

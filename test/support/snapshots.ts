@@ -4,9 +4,12 @@ import { DEFAULT_PATH_POLICY } from '../../src/http1/normalise.ts';
 import type {
   FilterConfig,
   ListenerConfig,
+  ListenerLimits,
+  ListenerTimeouts,
   MatchConfig,
   PolicyConfig,
   RetryConfig,
+  UpstreamLimits,
 } from '../../src/model/config.ts';
 import type {
   HostSet,
@@ -31,7 +34,52 @@ export const ROUND_ROBIN: PolicyConfig = {
 export const NO_RETRY: RetryConfig = { attempts: 0, statuses: [], budget: 0.2 };
 export const RETRY: RetryConfig = { attempts: 2, statuses: [], budget: 0.2 };
 
-export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConfig {
+const LIMITS: ListenerLimits = {
+  connections: 1000,
+  connectionsPerClient: 1000,
+  connectionRate: 0,
+  connectionBurst: 0,
+  connectionRatePerClient: 0,
+  connectionBurstPerClient: 0,
+  requests: 1000,
+  requestsPerClient: 1000,
+  requestRate: 0,
+  requestBurst: 0,
+  requestRatePerClient: 0,
+  requestBurstPerClient: 0,
+  clientPrefix4: 32,
+  clientPrefix6: 64,
+  headerCount: 100,
+  headerBytes: 32_768,
+  headerLineBytes: 16_384,
+  minBodyRate: 0,
+  minReadRate: 0,
+  pipelinedRequests: 1000,
+  pipelinedBytes: 65_536,
+  requestsPerConnection: 100_000,
+};
+
+export const UPSTREAM_LIMITS: UpstreamLimits = {
+  idlePerTarget: 64,
+  idleMs: 55_000,
+  requests: 0,
+  ageMs: 0,
+  perTarget: 4096,
+  startsPerSecond: 0,
+  startWaitMs: 5000,
+  perPool: 16_384,
+  pending: 0,
+  pendingTimeoutMs: 2000,
+  minAnswerRate: 0,
+};
+
+/** A listener that differs from its defaults in what is given, limit by limit. */
+export interface ListenerShape extends Partial<Omit<ListenerConfig, 'limits' | 'timeouts'>> {
+  readonly limits?: Partial<ListenerLimits>;
+  readonly timeouts?: Partial<ListenerTimeouts>;
+}
+
+export function listenerConfig({ limits, timeouts, ...over }: ListenerShape = {}): ListenerConfig {
   return {
     name: 'web',
     host: '127.0.0.1',
@@ -42,14 +90,8 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
     tlsRoutes: [],
     mux: null,
     proxyProtocol: null,
-    limits: {
-      connections: 1000,
-      connectionsPerClient: 1000,
-      headerCount: 100,
-      headerBytes: 32_768,
-      requestsPerConnection: 100_000,
-    },
-    timeouts: { headerMs: 10_000, idleMs: 60_000 },
+    limits: { ...LIMITS, ...limits },
+    timeouts: { headerMs: 10_000, idleMs: 60_000, rateGraceMs: 30_000, ...timeouts },
     paths: DEFAULT_PATH_POLICY,
     underscores: 'drop',
     http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
@@ -60,7 +102,8 @@ export function listenerConfig(over: Partial<ListenerConfig> = {}): ListenerConf
   };
 }
 
-export interface PoolShape extends Partial<Omit<SnapshotPool, 'groups'>> {
+export interface PoolShape extends Partial<Omit<SnapshotPool, 'groups' | 'connections'>> {
+  readonly connections?: Partial<UpstreamLimits>;
   /** `address:port` of each target; one host set for each. */
   readonly targets: readonly (string | ({ readonly at: string } & Partial<HostSetMember>))[];
 }
@@ -73,10 +116,11 @@ export function snapshotOf(shape: {
   readonly routes?: readonly SnapshotRoute[];
   readonly trustedProxies?: readonly string[];
   readonly accessLogPath?: string;
+  readonly memoryPerWorker?: number;
 }): Snapshot {
   const hostSets: HostSet[] = [];
   const pools = shape.pools.map((pool, poolIndex): SnapshotPool => {
-    const { targets, ...over } = pool;
+    const { targets, connections, ...over } = pool;
     const groups = targets.map((target) => {
       const { at, ...member } = typeof target === 'string' ? { at: target } : target;
       const colon = at.lastIndexOf(':');
@@ -115,15 +159,7 @@ export function snapshotOf(shape: {
         tunnelLifetimeMs: 0,
         totalMs: 0,
       },
-      connections: {
-        idlePerTarget: 64,
-        idleMs: 55_000,
-        requests: 0,
-        ageMs: 0,
-        perTarget: 4096,
-        startsPerSecond: 0,
-        startWaitMs: 5000,
-      },
+      connections: { ...UPSTREAM_LIMITS, ...connections },
       protocol: 'http1',
       proxyProtocol: null,
       tls: null,
@@ -140,6 +176,7 @@ export function snapshotOf(shape: {
     routes: shape.routes ?? [route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] })])],
     trustedProxies: shape.trustedProxies ?? [],
     accessLog: { path: shape.accessLogPath ?? 'off', bufferBytes: 1 << 20 },
+    memory: { perWorkerBytes: shape.memoryPerWorker ?? 0 },
   };
 }
 

@@ -1,39 +1,22 @@
-// Schema of `listeners`, and the limits and timeouts that `defaults` shares with it.
+// Schema of `listeners`, and the timeouts that `defaults` shares with it.
 
 import { z } from 'zod';
 import { parseServerName } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { parseBind, parseCidr, parseSecretName } from '../values.ts';
 import { hsts, redirectToHttps } from './https.ts';
+import { limitFields } from './limits.ts';
 import { duration, exactlyOne, filePath, integer, name, reference, refuse, size, text } from './scalars.ts';
-
-const limitFields = {
-  connections: integer(1, 1_000_000).describe('Open downstream connections per worker.'),
-  connectionsPerClient: integer(1, 1_000_000).describe(
-    'Open downstream connections of one client address per worker.',
-  ),
-  headerCount: integer(1, 10_000).describe('Header fields in one message.'),
-  headerBytes: size(1024, 1024 * 1024).describe('Bytes of a message head, request line included.'),
-  requestsPerConnection: integer(1, 1_000_000_000).describe(
-    'Requests answered on one downstream connection before it is closed.',
-  ),
-};
 
 const timeoutFields = {
   header: duration({ min: 100 }).describe('From the first byte of a head (or the accept) to its end.'),
   idle: duration({ min: 100 }).describe(
     'Between two requests of a connection; for tcp, no byte in either direction.',
   ),
+  rateGrace: duration({ min: 1000 }).describe(
+    'Time over which the least rates (`limits.minBodyRate`, `limits.minReadRate`, `connections.minAnswerRate`) must be reached.',
+  ),
 };
-
-/** `defaults.limits`: every field with its default. */
-export const defaultLimits = z.strictObject({
-  connections: limitFields.connections.default(20_000),
-  connectionsPerClient: limitFields.connectionsPerClient.default(1000),
-  headerCount: limitFields.headerCount.default(100),
-  headerBytes: limitFields.headerBytes.prefault('32KiB'),
-  requestsPerConnection: limitFields.requestsPerConnection.default(100_000),
-});
 
 /** `defaults.listenerTimeouts`: every field with its default. */
 export const defaultListenerTimeouts = z.strictObject({
@@ -41,6 +24,7 @@ export const defaultListenerTimeouts = z.strictObject({
   idle: timeoutFields.idle
     .prefault('60s')
     .describe('Between two requests of a connection. Not taken over by tcp listeners.'),
+  rateGrace: timeoutFields.rateGrace.prefault('30s'),
 });
 
 const secret = z.strictObject({

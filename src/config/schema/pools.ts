@@ -188,6 +188,20 @@ const connections = z.strictObject({
     .describe(
       'How long a tcp connection waits when all targets are at `startsPerSecond`, first come, first served; requests are answered 503 at once.',
     ),
+  perPool: integer(1, 1_000_000)
+    .default(16_384)
+    .describe('Open connections to all targets of the pool and worker.'),
+  pending: integer(0, 1_000_000)
+    .default(1024)
+    .describe('Requests of a worker that may wait for a free connection; 0 refuses at once.'),
+  pendingTimeout: duration({ min: 10 })
+    .prefault('2s')
+    .describe('A request that has waited so long is refused.'),
+  minAnswerRate: integer(0, 1_000_000)
+    .default(0)
+    .describe(
+      'Bytes a second of an answer that a target sends, over each `timeouts.rateGrace` of the listener; 0 is no limit.',
+    ),
 });
 
 const proxyProtocolMap = z

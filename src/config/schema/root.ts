@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import { parseAdminBind, parseCidr } from '../values.ts';
 import { clusterSchema } from './clusters.ts';
-import { defaultLimits, defaultListenerTimeouts, listenerSchema } from './listeners.ts';
+import { defaultLimits } from './limits.ts';
+import { defaultListenerTimeouts, listenerSchema } from './listeners.ts';
 import { defaultTimeouts, poolSchema } from './pools.ts';
 import { defaultRetry, routeSchema } from './routes.ts';
 import { filePath, hostName, integer, size, text } from './scalars.ts';
@@ -42,6 +43,14 @@ const log = z.strictObject({
     .describe('The access log: one JSON line for each request.'),
 });
 
+const memory = z.strictObject({
+  perWorker: size(0, 1024 ** 4)
+    .prefault('1GiB')
+    .describe(
+      'Resident memory of a worker above which it takes no new work and lets idle and stuck connections go; 0 is no limit.',
+    ),
+});
+
 const defaults = z.strictObject({
   timeouts: defaultTimeouts.prefault({}).describe('Timeouts of pools that set no own.'),
   listenerTimeouts: defaultListenerTimeouts.prefault({}).describe('Timeouts of listeners that set no own.'),
@@ -62,6 +71,7 @@ export const rootSchema = z.strictObject({
     .prefault([])
     .describe('CIDRs (or addresses) whose `X-Forwarded-*` and `X-Request-Id` are believed.'),
   log: log.prefault({}).describe('What is logged, and where.'),
+  memory: memory.prefault({}).describe('The ceiling of the process tree.'),
   workers: integer(0, 512).default(0).describe('Worker processes; 0 means one for each available core.'),
   stateDirectory: filePath()
     .nullable()

@@ -85,7 +85,7 @@ export function compile(input: CompileInput, memo: CompileMemo = createCompileMe
   const pools = input.pools.map((pool) => compilePool(pool, builder, memo));
   memo.placed.last = builder.byKey();
   if (memo.pools.size > pools.length) forgetOthers(memo.pools, pools);
-  const { listeners, trustedProxies } = config;
+  const { listeners, trustedProxies, memory } = config;
   const accessLog = config.log.access;
   return {
     version,
@@ -97,6 +97,7 @@ export function compile(input: CompileInput, memo: CompileMemo = createCompileMe
     routes: compileRoutes(input, pools, memo),
     trustedProxies,
     accessLog,
+    memory,
   };
 }
 
@@ -237,9 +238,9 @@ function checksumOf(
   pools: readonly SnapshotPool[],
   memo: CompileMemo,
 ): string {
-  const { listeners, routes, trustedProxies, log } = config;
+  const { listeners, routes, trustedProxies, log, memory } = config;
   const text = remember(memo.configs, config, () =>
-    JSON.stringify([listeners, routes, trustedProxies, log.access]),
+    JSON.stringify([listeners, routes, trustedProxies, log.access, memory]),
   );
   const hash = createHash('sha256').update(text);
   let checksums = '';

@@ -24,7 +24,10 @@ export interface AnswerParts {
   readonly isHead: boolean;
 }
 
-/** Answers to failures that pass by themselves say when to come back (RFC 9110, section 10.2.3), in seconds. */
+/**
+ * Answers to failures that pass by themselves say when to come back (RFC 9110, section 10.2.3), in seconds. Rates
+ * are whole numbers a second, so that a token has come by then.
+ */
 const RETRY_AFTER = 1;
 /** To an OPTIONS request that may not be forwarded: nothing is known of what lies behind. */
 export const OPTIONS_ANSWER: Answer = { status: 204, fields: '', body: '', close: false };
@@ -41,7 +44,7 @@ export function failureAnswer(code: FailureCode): Answer {
 function answerTo(code: FailureCode): Answer {
   const { status, proxyStatus, text, close }: Failure = FAILURES[code];
   const body = `${text}\n`;
-  const retryAfter = status === 503 ? `Retry-After: ${RETRY_AFTER}\r\n` : '';
+  const retryAfter = status === 503 || status === 429 ? `Retry-After: ${RETRY_AFTER}\r\n` : '';
   const fields =
     `Proxy-Status: portico; error=${proxyStatus}; details="${code}"\r\n` +
     `Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ${body.length}\r\n${retryAfter}`;

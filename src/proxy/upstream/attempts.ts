@@ -5,8 +5,9 @@ import type { Member } from '../../model/picker.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
 import type { Pool, Reuse } from './pool.ts';
+import type { Waiter } from './pool-load.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
-import type { Dial, DialUser } from './upstream-stream.ts';
+import type { AttemptsUser, Dial, DialUser } from './upstream-stream.ts';
 
 /**
  * An idle connection to the target, or a dial that will call `user` back; undefined when it is at its bound.
@@ -31,9 +32,11 @@ const NEVER = Number.POSITIVE_INFINITY;
  * Reused for every request of a client connection. Nothing is sent before a connection is up, so several dials for one
  * request are safe whatever its method: the first to connect is used.
  */
-export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
+export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   dueAtMs = NEVER;
   filedTick = -1;
+  before: Waiter | null = null;
+  behind: Waiter | null = null;
   /** Connections used or dialled so far. */
   count = 0;
   /** Times that `dial` has found something: what retries are limited by. */
@@ -42,13 +45,15 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
   lastFailure: FailureCode = 'no-target';
   readonly #context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>;
   readonly #connectTo: Connect<D>;
-  #user!: DialUser<D>;
+  #user!: AttemptsUser<D>;
   #pool!: Pool;
   #hash = 0;
   #reuse: Reuse = 'any';
   #keepsSpare = false;
   /** All targets were tried once. */
   #isAroundAgain = false;
+  /** Among those who wait for room in the pool. */
+  #waits = false;
   readonly #tried: Member[] = [];
   /** Tried only when nobody else is left: their last connect failed or hangs. */
   readonly #suspects: Member[] = [];
@@ -63,7 +68,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
    * @param user is told of the connection, or of the failure of the last open dial
    * @param reuse which pooled connections it may take; with `none` it keeps none either that came too late
    */
-  reset(user: DialUser<D>, pool: Pool, hash: number, reuse: Reuse): void {
+  reset(user: AttemptsUser<D>, pool: Pool, hash: number, reuse: Reuse): void {
     this.count = 0;
     this.rounds = 0;
     this.#isAroundAgain = false;
@@ -73,6 +78,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
     this.#hash = hash;
     this.#reuse = reuse;
     this.#keepsSpare = reuse !== 'none';
+    this.#forgetTried();
+  }
+
+  #forgetTried(): void {
     // Setting a length goes through C++ and costs more than this.
     while (this.#tried.length > 0) this.#tried.pop();
     while (this.#suspects.length > 0) this.#suspects.pop();
@@ -85,17 +94,65 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
    */
   dial(nowMs: number): D | undefined {
     const connection = this.#next(nowMs);
-    if (connection === undefined) return undefined;
-    this.rounds += 1;
-    if (!connection.connected) {
-      this.#dials.push(connection);
-      this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
-    }
+    if (connection !== undefined) this.#begin(connection, nowMs);
     return connection;
+  }
+
+  #begin(connection: D, nowMs: number): void {
+    this.rounds += 1;
+    if (connection.connected) return;
+    this.#dials.push(connection);
+    this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
+  }
+
+  /**
+   * After `dial` has found every target at its bound: waits for room, in order and for a limited time. Then the user is
+   * told as by `dial`, or of the end of its patience. False, and `lastFailure` says why, when it must not wait.
+   */
+  wait(nowMs: number): boolean {
+    const { pending, pendingTimeoutMs, startsPerSecond } = this.#pool.config.connections;
+    if (this.lastFailure !== 'connection-limit' || pending === 0) return false;
+    // A target that may only not be dialled yet says nothing when it may: what waits for that has a queue of its own.
+    if (startsPerSecond > 0) return false;
+    const { load, meters } = this.#pool;
+    if (load.waiting >= pending) {
+      this.lastFailure = 'pending-limit';
+      return false;
+    }
+    this.#waits = true;
+    load.join(this);
+    meters.pending(1);
+    this.#context.deadlines.set(this, nowMs + pendingTimeoutMs);
+    return true;
+  }
+
+  onRoom(): boolean {
+    const { now, turn } = this.#context;
+    turn.enter();
+    try {
+      this.#forgetTried();
+      const connection = this.#next(now());
+      if (connection === undefined) return false;
+      this.#stopWaiting();
+      this.#begin(connection, now());
+      if (connection.connected) this.#user.onUpstreamConnected(connection);
+      return true;
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #stopWaiting(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#pool.load.leave(this);
+    this.#pool.meters.pending(-1);
+    this.#context.deadlines.clear(this);
   }
 
   /** Gives up the open dials: the client is gone or has been answered. */
   cancel(): void {
+    this.#stopWaiting();
     if (this.#dials.length === 0) return;
     this.#context.deadlines.clear(this);
     for (const dial of this.#dials) {
@@ -132,6 +189,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
 
   /** The dials have been silent for a while: one more, to the next target. */
   onDeadline(nowMs: number): void {
+    if (this.#waits) return this.#giveUpWaiting();
     const { deadlines, turn } = this.#context;
     if (this.#dials.every(({ reached }) => reached === true)) return;
     for (const dial of this.#dials) dial.target.suspect(nowMs + SUSPECT_MS);
@@ -158,6 +216,18 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
     }
   }
 
+  #giveUpWaiting(): void {
+    const { turn } = this.#context;
+    this.#stopWaiting();
+    this.lastFailure = 'pending-timeout';
+    turn.enter();
+    try {
+      this.#user.onNoRoom('pending-timeout');
+    } finally {
+      turn.leave();
+    }
+  }
+
   #won(connection: D): void {
     this.#forget(connection);
     this.#context.deadlines.clear(this);
@@ -177,6 +247,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline {
 
   #next(nowMs: number): D | undefined {
     const { picker } = this.#pool;
+    if (this.#pool.full) {
+      this.lastFailure = 'connection-limit';
+      return undefined;
+    }
     for (;;) {
       const member = picker.pick(this.#hash, this.#tried);
       if (member === undefined || (member.lastResort && this.#keepsLastResort())) break;

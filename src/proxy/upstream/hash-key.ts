@@ -1,7 +1,7 @@
 // The hash key of a flow: from what the pool's policy names to the number that its picker takes.
 
 import { isIP } from 'node:net';
-import { addressBytes } from '../../balance/address-bytes.ts';
+import { addressBytes, clearBits } from '../../balance/address-bytes.ts';
 import type { createFlowHasher } from '../../balance/siphash.ts';
 import type { HashKeyConfig } from '../../model/config.ts';
 
@@ -35,12 +35,6 @@ function addressHash(
   const prefix = bytes.length === 4 ? key.prefix4 : key.prefix6;
   if (isIP(address) !== 0 && prefix < bytes.length * 8) clearBits(bytes, prefix);
   return hasher.bytes(bytes, bytes.length);
-}
-
-function clearBits(bytes: Uint8Array, prefix: number): void {
-  const whole = prefix >> 3;
-  if ((prefix & 7) !== 0) bytes[whole]! &= 0xff << (8 - (prefix & 7));
-  bytes.fill(0, (prefix & 7) === 0 ? whole : whole + 1);
 }
 
 function keyText(key: Exclude<HashKeyConfig, { kind: 'source-ip' }>, flow: FlowFacts): string | undefined {

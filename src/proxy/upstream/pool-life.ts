@@ -6,6 +6,7 @@ import type { Deadlines } from '../deadlines.ts';
 import { PoolMeters } from '../meters.ts';
 import { ConnectRecord } from './connect-record.ts';
 import type { PoolContext } from './pool.ts';
+import { PoolLoad } from './pool-load.ts';
 import { type ConnectOutcome, type EjectionLedger, Target } from './target.ts';
 
 /** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
@@ -36,6 +37,8 @@ export class PoolLife implements EjectionLedger {
   readonly name: string;
   /** Those that were used, by identity. */
   readonly targets = new Map<string, Target>();
+  /** Connections and who waits for one. */
+  readonly load = new PoolLoad();
   /** Those that the pool does not have any more, as long as there are flows on them. */
   readonly #leaving = new Set<Target>();
   readonly #context: PoolContext;

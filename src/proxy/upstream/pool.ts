@@ -15,6 +15,7 @@ import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { PoolLife, type PoolVersion } from './pool-life.ts';
+import type { PoolLoad } from './pool-load.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -102,6 +103,10 @@ export class Pool implements PoolVersion {
     return this.#ready().picker;
   }
 
+  get load(): PoolLoad {
+    return this.life.load;
+  }
+
   get meters(): PoolMeters {
     return this.life.meters;
   }
@@ -135,7 +140,7 @@ export class Pool implements PoolVersion {
 
   /**
    * An idle connection to the target, ready at once, or a new one that will call its user back.
-   * Undefined when the target is at its bound of open connections or of starts.
+   * Undefined when the target or the pool is at its bound of open connections, or the target at that of starts.
    * @param host of the request as it is sent on, without port; '' for a tcp connection
    */
   connect(
@@ -157,7 +162,7 @@ export class Pool implements PoolVersion {
       }
     }
     const { perTarget, startsPerSecond } = this.config.connections;
-    if (target.connections.size >= perTarget) return undefined;
+    if (target.connections.size >= perTarget || !this.#hasRoom()) return undefined;
     if (startsPerSecond > 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
   }
@@ -176,6 +181,24 @@ export class Pool implements PoolVersion {
     }
     if (target.connections.size >= this.config.connections.perTarget) return undefined;
     return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
+  }
+
+  /** False when no target can be connected to, whichever is picked. */
+  get full(): boolean {
+    return this.load.open >= this.config.connections.perPool && this.load.idle === 0;
+  }
+
+  /** A pool at its bound gives up an idle connection to another target for a new one. */
+  #hasRoom(): boolean {
+    const { perPool } = this.config.connections;
+    if (this.load.open < perPool) return true;
+    for (const { idle } of this.life.targets.values()) {
+      const oldest = idle.shift();
+      if (oldest === undefined) continue;
+      oldest.close();
+      break;
+    }
+    return this.load.open < perPool;
   }
 
   onConnected(target: Target, tookMs: number, first: boolean): void {

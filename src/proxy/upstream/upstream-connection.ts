@@ -91,6 +91,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     this.wire.socket.setNoDelay(true);
     this.keepAlive(target.doubted);
     target.connections.add(this);
+    pool.load.open += 1;
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
   }
 
@@ -145,6 +146,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   use(): void {
     this.#phase = 'busy';
     this.reused = true;
+    this.pool.load.idle -= 1;
     this.pool.meters.connections(1, -1);
     this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
   }
@@ -176,10 +178,12 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     }
     this.#phase = 'idle';
     this.idleSinceMs = nowMs;
+    this.pool.load.idle += 1;
     this.pool.meters.connections(-1, 1);
     this.wire.resume();
     this.#context.deadlines.set(this, nowMs + connections.idleMs);
     target.idle.push(this);
+    this.pool.load.tell();
   }
 
   /** Ends the connection without telling its user. */
@@ -314,11 +318,16 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   #closed(): void {
     if (this.#phase === 'closed') return;
     if (this.#phase === 'busy') this.pool.meters.connections(-1, 0);
-    else if (this.#phase === 'idle') this.pool.meters.connections(0, -1);
+    else if (this.#phase === 'idle') {
+      this.pool.load.idle -= 1;
+      this.pool.meters.connections(0, -1);
+    }
     this.#phase = 'closed';
     this.target.spare.delete(this);
     this.target.connections.delete(this);
     this.#context.deadlines.clear(this);
+    this.pool.load.open -= 1;
+    this.pool.load.tell();
   }
 }
 

@@ -29,6 +29,12 @@ export interface DialUser<D extends Dial> {
   onUpstreamConnectFailed(dial: D, code: FailureCode): void;
 }
 
+/** Who makes attempts, and may have to wait for room. */
+export interface AttemptsUser<D extends Dial> extends DialUser<D> {
+  /** No connection came free in time (`Attempts.wait`). */
+  onNoRoom(code: FailureCode): void;
+}
+
 /** A dial that leads to a request. */
 export interface StreamDial extends Dial {
   /** Takes a connected dial into use for one request. */

@@ -11,6 +11,8 @@ export class SendQueue<H extends MessageHead = MessageHead, O = unknown> {
   #bytes: Buffer | null = null;
   /** Trailer lines of the end that is due, or null. */
   #trailers: string | null = null;
+  /** Bytes that the windows have taken so far, of all its streams. */
+  takenBytes = 0;
 
   constructor(codec: Connection<H, O>) {
     this.#codec = codec;
@@ -42,6 +44,7 @@ export class SendQueue<H extends MessageHead = MessageHead, O = unknown> {
       return;
     }
     const taken = this.#codec.sendData(stream, buffer, start, end, last);
+    this.takenBytes += taken;
     if (taken < end - start) this.#bytes = Buffer.from(buffer.subarray(start + taken, end));
   }
 
@@ -57,6 +60,7 @@ export class SendQueue<H extends MessageHead = MessageHead, O = unknown> {
     if (bytes === null || stream === null) return;
     const endsWithIt = this.#trailers === '';
     const taken = this.#codec.sendData(stream, bytes, 0, bytes.length, endsWithIt);
+    this.takenBytes += taken;
     this.#bytes = taken < bytes.length ? bytes.subarray(taken) : null;
     if (this.#bytes === null && this.#trailers !== null && !endsWithIt)
       this.#codec.sendEnd(stream, this.#trailers);

@@ -181,6 +181,11 @@ export class Wire implements SocketUser, Deadline {
     return this.socket.writableLength + this.#text.length + this.#used;
   }
 
+  /** Bytes that the kernel has taken so far; those in its buffer count. Only ever compared with itself. */
+  get takenBytes(): number {
+    return this.bytesWritten - this.socket.writableLength;
+  }
+
   receive(buffer: Buffer, length: number): void {
     this.bytesRead += length;
     if (this.#lingering > 0) {

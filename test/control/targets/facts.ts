@@ -16,6 +16,7 @@ import {
   type NodeFact,
   type ServiceFact,
 } from '../../../src/model/inventory.ts';
+import { listenerConfig, UPSTREAM_LIMITS } from '../../support/snapshots.ts';
 
 export function nodeFact(name: string, changes: Partial<NodeFact> = {}): NodeFact {
   const number = Number(/\d+$/.exec(name)?.[0] ?? 1);
@@ -151,15 +152,7 @@ export function poolConfig(name: string, changes: Partial<PoolConfig> = {}): Poo
       tunnelLifetimeMs: 0,
       totalMs: 0,
     },
-    connections: {
-      idlePerTarget: 64,
-      idleMs: 55000,
-      requests: 10000,
-      ageMs: 600000,
-      perTarget: 4096,
-      startsPerSecond: 0,
-      startWaitMs: 5000,
-    },
+    connections: UPSTREAM_LIMITS,
     protocol: 'http1',
     proxyProtocol: null,
     tls: null,
@@ -215,13 +208,6 @@ export function serviceRoute(name: string, service: string, changes: Partial<Poo
 }
 
 export function config(changes: Partial<Config> = {}): Config {
-  const limits = {
-    connections: 1,
-    connectionsPerClient: 1,
-    headerCount: 1,
-    headerBytes: 1,
-    requestsPerConnection: 1,
-  };
   return {
     clusters: [clusterConfig()],
     listeners: [],
@@ -230,12 +216,13 @@ export function config(changes: Partial<Config> = {}): Config {
     admin: { host: '127.0.0.1', port: 0, unixPath: null, tokenFile: null, hosts: [] },
     defaults: {
       timeouts: poolConfig('x').timeouts,
-      listenerTimeouts: { headerMs: 1, idleMs: 1 },
+      listenerTimeouts: listenerConfig().timeouts,
       retry: { attempts: 2, statuses: [], budget: 0.2 },
-      limits,
+      limits: listenerConfig().limits,
     },
     trustedProxies: [],
     log: { level: 'silent', access: { path: 'off', bufferBytes: 1 } },
+    memory: { perWorkerBytes: 0 },
     workers: 1,
     stateDirectory: null,
     ...changes,

@@ -48,7 +48,7 @@ class World {
       // All that a pool without connections asks of it.
       wires: { now: () => this.nowMs } as unknown as WireContext,
       http2: new Workspace(),
-      limits: { headerBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
+      limits: { headerBytes: 1, lineBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
       random: () => 0.5,
       log: { warn: log, info: log },
       onProven: () => {},

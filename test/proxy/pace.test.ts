@@ -1,0 +1,258 @@
+// How slow each side may be, and how far ahead a client may send: with real sockets and a clock that the test moves.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, describe, it } from 'node:test';
+import type { ListenerLimits, UpstreamLimits } from '../../src/model/config.ts';
+import {
+  answering,
+  bytesReadBy,
+  eventually,
+  type RawPeer,
+  Stage,
+  socketsOf,
+  whenAsked,
+  whenSaid,
+} from '../support/data-plane.ts';
+import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+/** Only the rates are to end anything. */
+const PATIENT = {
+  connectMs: 10_000,
+  responseHeaderMs: 600_000,
+  streamIdleMs: 600_000,
+  tunnelIdleMs: 600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
+const GRACE_MS = 10_000;
+const CHUNK = Buffer.alloc(64 * 1024, 'x');
+
+describe('least rates', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  async function serve(
+    onConnection: (peer: RawPeer) => void,
+    limits: Partial<ListenerLimits> = {},
+    connections: Partial<UpstreamLimits> = {},
+  ): Promise<void> {
+    const server = await stage.backend(onConnection);
+    stage.plane.apply(
+      snapshotOf({
+        pools: [{ targets: [server.at], timeouts: PATIENT, connections }],
+        listeners: [listenerConfig({ limits, timeouts: { rateGraceMs: GRACE_MS } })],
+      }),
+    );
+  }
+
+  const failed = (reason: string): number =>
+    stage.plane.metric(`portico_failures_total{listener="web",reason="${reason}"}`);
+  const received = (): number =>
+    socketsOf((socket) => socket.localPort === stage.plane.port()).reduce(
+      (sum, socket) => sum + bytesReadBy(socket),
+      0,
+    );
+
+  /** Sends so many bytes and waits until the worker has read them. */
+  async function send(peer: RawPeer, bytes: number): Promise<void> {
+    const before = received();
+    peer.send('y'.repeat(bytes));
+    await eventually('the bytes', () => received() === before + bytes);
+  }
+
+  /** Sends an endless answer as fast as it is taken. */
+  function pouring(peer: RawPeer): void {
+    whenAsked(peer, () => {
+      peer.send('HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n');
+      const more = (): void => {
+        while (!peer.closed && peer.socket.write(CHUNK));
+      };
+      peer.socket.on('drain', more);
+      more();
+    });
+  }
+
+  it('answers 408 to a body that comes more slowly than the least rate, and lets one pass that keeps to it', async () => {
+    await serve(() => {}, { minBodyRate: 100 });
+    const peer = await stage.client();
+    peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n');
+    await eventually('the request', () => stage.plane.metric('portico_upstream_connections') >= 1);
+    for (let stretch = 0; stretch < 3; stretch += 1) {
+      await send(peer, 1200);
+      await stage.plane.skip(GRACE_MS + 100);
+      assert.equal(peer.ended, false, 'above 100 bytes a second');
+    }
+    await send(peer, 800);
+    await stage.plane.skip(GRACE_MS + 100);
+    assert.match(await peer.all(), /^HTTP\/1.1 408 .*details="body-too-slow"/s);
+    assert.equal(failed('body-too-slow'), 1);
+  });
+
+  it('does not hold a slow target against the client that sends to it', async () => {
+    await serve((upstream) => upstream.socket.pause(), { minBodyRate: 1000 });
+    const peer = await stage.client();
+    peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n');
+    const more = (): void => {
+      while (!peer.closed && peer.socket.write(CHUNK));
+    };
+    peer.socket.on('drain', more);
+    more();
+    await eventually(
+      'a target that takes no more',
+      () =>
+        socketsOf(
+          ({ localPort, writableLength }) => localPort !== stage.plane.port() && writableLength > 128 * 1024,
+        ).length === 1,
+    );
+    for (let stretch = 0; stretch < 3; stretch += 1) await stage.plane.skip(GRACE_MS + 100);
+    assert.equal(failed('body-too-slow'), 0);
+    assert.equal(peer.closed, false);
+  });
+
+  it('cuts a client that takes its answer more slowly than the least rate', async () => {
+    await serve(pouring, { minReadRate: 100 });
+    const peer = await stage.client();
+    peer.socket.pause();
+    peer.send(GET);
+    await eventually(
+      'an answer that is stuck',
+      () =>
+        socketsOf((socket) => socket.localPort === stage.plane.port() && socket.writableLength > 256 * 1024)
+          .length === 1,
+    );
+    // The first stretch began with the answer, of which the kernel has taken a lot.
+    await stage.plane.skip(GRACE_MS + 100);
+    await stage.plane.skip(GRACE_MS + 100);
+    await eventually('the cut', () => failed('client-too-slow') === 1);
+    await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+  });
+
+  it('lets a client go on that reads slowly but keeps to the least rate', async () => {
+    await serve(pouring, { minReadRate: 1 });
+    const peer = await stage.client();
+    peer.socket.pause();
+    peer.send(GET);
+    const down = () => socketsOf((socket) => socket.localPort === stage.plane.port())[0]!;
+    for (let stretch = 0; stretch < 3; stretch += 1) {
+      await eventually('an answer that is stuck', () => (down()?.writableLength ?? 0) > 256 * 1024);
+      const before = peer.received.length;
+      peer.socket.resume();
+      await eventually('some of it', () => peer.received.length > before + 4 * 1024 * 1024);
+      peer.socket.pause();
+      peer.received = '';
+      await stage.plane.skip(GRACE_MS + 100);
+    }
+    assert.equal(failed('client-too-slow'), 0);
+    assert.equal(peer.closed, false);
+  });
+
+  it('cuts a target that answers more slowly than the least rate of its pool, and no other', async () => {
+    const upstreams: RawPeer[] = [];
+    await serve(
+      (peer) => {
+        whenAsked(peer, () => {
+          peer.send('HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n');
+          upstreams.push(peer);
+        });
+      },
+      {},
+      { minAnswerRate: 100 },
+    );
+    const peer = await stage.client();
+    peer.send(GET);
+    await peer.expect('\r\n\r\n');
+    upstreams[0]!.send('z'.repeat(1100));
+    await peer.until(() => peer.received.endsWith('z'.repeat(1100)));
+    await stage.plane.skip(GRACE_MS + 100);
+    assert.equal(peer.closed, false);
+    upstreams[0]!.send('.');
+    await peer.until(() => peer.received.endsWith('.'));
+    await stage.plane.skip(GRACE_MS + 100);
+    await peer.until(() => peer.closed);
+    assert.equal(failed('answer-too-slow'), 1);
+  });
+
+  it('has no least rate for an answer unless one is set: events may be hours apart', async () => {
+    await serve(
+      (peer) => {
+        whenAsked(peer, () => peer.send('HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n'));
+      },
+      { minBodyRate: 1000, minReadRate: 1000 },
+    );
+    const peer = await stage.client();
+    peer.send(GET);
+    await peer.expect('data: 1');
+    for (let stretch = 0; stretch < 5; stretch += 1) await stage.plane.skip(GRACE_MS + 100);
+    assert.equal(peer.ended, false);
+  });
+});
+
+describe('requests ahead of their answers', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  async function serve(limits: Partial<ListenerLimits>): Promise<void> {
+    const server = await stage.backend(answering(OK));
+    stage.plane.apply(
+      snapshotOf({ pools: [{ targets: [server.at] }], listeners: [listenerConfig({ limits })] }),
+    );
+  }
+
+  const ended = (reason: string): number =>
+    stage.plane.metric(`portico_connections_ended_total{listener="web",reason="${reason}"}`);
+  const answers = (text: string): number => text.split('HTTP/1.1 200 OK').length - 1;
+
+  it('are answered up to the limit, and the connection is closed with the next one', async () => {
+    await serve({ pipelinedRequests: 3 });
+    const peer = await stage.client();
+    peer.send(GET.repeat(7));
+    const all = await peer.all();
+    assert.equal(answers(all), 5, 'one in progress, three ahead of it, and the one too many');
+    assert.equal(all.split('Connection: close').length - 1, 1, 'told with the last answer');
+    assert.equal(ended('pipelined-requests'), 1);
+  });
+
+  it('count anew for each batch: a client that waits for its answers is never closed', async () => {
+    await serve({ pipelinedRequests: 3 });
+    const peer = await stage.client();
+    for (let batch = 0; batch < 3; batch += 1) {
+      peer.send(GET.repeat(4));
+      await peer.until(() => answers(peer.received) === 4 || peer.ended);
+      assert.doesNotMatch(peer.take(), /Connection: close/);
+    }
+    assert.equal(ended('pipelined-requests'), 0);
+  });
+
+  it('are dropped beyond the limit of bytes, and the connection is closed with the answer in progress', async () => {
+    await serve({ pipelinedBytes: 2000 });
+    const peer = await stage.client();
+    peer.send(GET + `GET /${'a'.repeat(500)} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(5));
+    const all = await peer.all();
+    assert.equal(answers(all), 1);
+    assert.match(all, /Connection: close/);
+    assert.equal(ended('pipelined-bytes'), 1);
+  });
+
+  it('a body of tiny chunks leaves time for others, and arrives whole', async () => {
+    let received = 0;
+    const server = await stage.backend((peer) => {
+      whenSaid(peer, '\r\n0\r\n\r\n', () => {
+        received = peer.received.split('\r\nx').length - 1;
+        peer.send(OK);
+      });
+    });
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    const peer = await stage.client();
+    const chunks = 4000;
+    peer.send(
+      `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(chunks)}0\r\n\r\n${GET}`,
+    );
+    await peer.expect('ok', 20_000);
+    assert.equal(received, chunks);
+    await peer.until(() => answers(peer.received) === 1 && peer.received.endsWith('ok'));
+  });
+});
