@@ -69,7 +69,7 @@ export const FAMILIES = {
   portico_connections_refused_total: counter(
     'worker',
     ['listener', 'reason'],
-    'Downstream connections closed right after the accept, by the limit that refused them',
+    'Downstream connections closed before their session began, by the limit or the first bytes (docs/tcp.md) that refused them',
   ),
   portico_tls_handshakes_total: counter(
     'worker',
