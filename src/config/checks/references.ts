@@ -136,7 +136,22 @@ function checkPools(context: CheckContext): void {
     }
     checkSourceWeights(context, pool, place);
     checkUpstreamTls(context, pool, place);
+    checkProxyOverHttp2(context, pool, place);
   }
+}
+
+/** A connection of HTTP/2 carries the requests of many clients, and a PROXY header names one. */
+function checkProxyOverHttp2({ problem }: CheckContext, pool: PoolConfig, place: Path): void {
+  if (pool.protocol !== 'http2' || pool.proxyProtocol === null) {
+    return;
+  }
+  problem(
+    [...place, 'protocol'],
+    'http2-proxy-protocol',
+    `the pool ${quote(pool.name)} has protocol http2 and proxyProtocol: its connections carry many clients`,
+    'Keep one of them.',
+    'key',
+  );
 }
 
 function checkUpstreamTls(
