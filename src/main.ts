@@ -8,6 +8,7 @@ import { type DemoOptions, LOG_LEVELS, parseArguments, type RunOptions } from '.
 import { type CliIo, usesColour } from './cli/terminal.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { createLogger, type LoggerOptions } from './telemetry/logger.ts';
+import { createProcessLog, type ProcessLog } from './telemetry/process-log.ts';
 
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -31,7 +32,11 @@ export async function main(argv: readonly string[], entry: string): Promise<void
 
 /** All that was written so far is out, or nobody reads it any more. */
 function written(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => stream.write('', () => resolve()));
+  return new Promise((resolve) => {
+    // A full disk is no reason to end with an error.
+    stream.on('error', () => resolve());
+    stream.write('', () => resolve());
+  });
 }
 
 type LogLevel = LoggerOptions['level'];
@@ -45,25 +50,26 @@ function levelOf(text: string): LogLevel {
 
 async function startWorker(level: string): Promise<void> {
   const { runWorker } = await import('./proxy/worker.ts');
-  const { createAccessLog } = await import('./telemetry/access-log.ts');
-  // A pipe that nobody reads must not stop the data plane: what does not fit is lost.
-  const lines = createAccessLog({ path: 'stderr', bufferBytes: 256 * 1024, lost: () => {} });
-  const destination = { write: (line: string) => lines.line(line) };
-  runWorker(createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination }));
+  const lines = createProcessLog();
+  const { destination } = lines;
+  const log = createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination });
+  runWorker(log, lines);
 }
 
 /** @param level given on the command line; null follows the configuration */
 async function startController(configPath: string, level: string | null): Promise<void> {
   const { runController } = await import('./control/controller.ts');
+  const lines = createProcessLog();
   const log = createLogger({
     level: levelOf(level ?? 'info'),
     role: 'controller',
     pid: process.pid,
-    destination: 'stderr',
+    destination: lines.destination,
   });
   runController({
     configPath,
     log,
+    lines,
     version: VERSION,
     setLogLevel: (wanted) => {
       if (level === null) log.level = wanted;
@@ -102,18 +108,25 @@ async function runCommand(argv: readonly string[], entry: string): Promise<numbe
 }
 
 async function run(options: RunOptions, entry: string): Promise<number> {
-  const supervisor = createSupervisor(options.config, options.logLevel, entry);
+  const { supervisor, lines } = createSupervisor(options.config, options.logLevel, entry);
   const code = supervisor.run();
   process.on('SIGTERM', () => supervisor.stop());
   process.on('SIGINT', () => supervisor.stop());
   process.on('SIGHUP', () => supervisor.reload());
   process.on('SIGUSR1', () => supervisor.reopenLogs());
   process.on('SIGUSR2', () => supervisor.replaceAll());
-  return code;
+  const ended = await code;
+  await lines.close();
+  return ended;
 }
 
-function createSupervisor(configPath: string, logLevel: RunOptions['logLevel'], entry: string): Supervisor {
-  return new Supervisor({
+function createSupervisor(
+  configPath: string,
+  logLevel: RunOptions['logLevel'],
+  entry: string,
+): { readonly supervisor: Supervisor; readonly lines: ProcessLog } {
+  const lines = createProcessLog();
+  const supervisor = new Supervisor({
     entry,
     configPath,
     logLevel,
@@ -124,9 +137,12 @@ function createSupervisor(configPath: string, logLevel: RunOptions['logLevel'], 
       level: logLevel ?? 'info',
       role: 'supervisor',
       pid: process.pid,
-      destination: 'stderr',
+      destination: lines.destination,
     }),
+    report: (text) => lines.destination.write(text),
+    lostLines: () => lines.lost,
   });
+  return { supervisor, lines };
 }
 
 /** Portico in front of the embedded cluster, in this process and its children, until Ctrl-C. */
@@ -170,7 +186,7 @@ async function startInside(
   entry: string,
   onExit: (code: number) => void,
 ): Promise<{ close(): Promise<void> }> {
-  const supervisor = createSupervisor(configPath, logLevel ?? 'error', entry);
+  const { supervisor, lines } = createSupervisor(configPath, logLevel ?? 'error', entry);
   const code = supervisor.run();
   void code.then(onExit);
   const ready = supervisor.whenServing();
@@ -180,6 +196,7 @@ async function startInside(
     close: async () => {
       supervisor.stop();
       await code;
+      await lines.close();
     },
   };
 }

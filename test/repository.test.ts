@@ -11,6 +11,7 @@ const FILES = globSync('src/**/*.{ts,js}', { cwd: ROOT }).sort();
 /** Which directories of `src` each one may import from, beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
+  names: ['model'],
   http1: ['model'],
   http2: ['model', 'http1'],
   'proxy-protocol': [],
@@ -19,8 +20,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['model'],
   config: ['model'],
   supervisor: ['model'],
-  proxy: ['model', 'http1', 'http2', 'proxy-protocol', 'balance', 'snapshot', 'telemetry'],
-  control: ['model', 'config', 'proxy-protocol', 'balance', 'snapshot', 'telemetry'],
+  proxy: ['model', 'http1', 'http2', 'proxy-protocol', 'balance', 'names', 'snapshot', 'telemetry'],
+  control: ['model', 'config', 'proxy-protocol', 'balance', 'names', 'snapshot', 'telemetry'],
   cli: ['model', 'config'],
   demo: ['model'],
   'main.ts': ['cli', 'config', 'control', 'demo', 'proxy', 'supervisor', 'telemetry'],

@@ -15,6 +15,7 @@ export class ControllerMeters {
   /** Gauges set at the last scrape: a series that is not set again goes to zero. */
   #gauges = new Set<number>();
   readonly #expiries = new Set<number>();
+  readonly #lostCounted = new Map<string, number>();
 
   constructor(board: MetricsBoard, build: { readonly version: string; readonly node: string }) {
     this.#board = board;
@@ -53,14 +54,33 @@ export class ControllerMeters {
   }
 
   readonly discovered: OnCount = (name, labels) => {
-    if (name === 'unlisted') {
+    if (name === 'watch-restart') {
+      const { cluster, kind, reason } = labels as { cluster: string; kind: string; reason: string };
+      this.#add(this.#board.counter('portico_k8s_watch_restarts_total', { cluster, kind, reason }));
+    } else if (name === 'unlisted') {
       const { cluster, kind } = labels as { cluster: string; kind: string };
       this.#add(this.#board.counter('portico_k8s_unlisted_objects_total', { cluster, kind }));
+    } else if (name === 'inventory-file') {
+      const { cluster, result } = labels as { cluster: string; result: string };
+      this.#add(this.#board.counter('portico_inventory_file_total', { cluster, result }));
     }
-    if (name !== 'watch-restart') return;
-    const { cluster, kind, reason } = labels as { cluster: string; kind: string; reason: string };
-    this.#add(this.#board.counter('portico_k8s_watch_restarts_total', { cluster, kind, reason }));
   };
+
+  nameLooked(result: string): void {
+    this.#add(this.#board.counter('portico_name_lookups_total', { result }));
+  }
+
+  linesLost(role: string, reason: string, lines: number): void {
+    this.#board.values[this.#board.counter('portico_log_lines_lost_total', { role, reason })]! += lines;
+  }
+
+  /** @param lost since the start of this process */
+  ownLinesLost(lost: Readonly<Record<string, number>>): void {
+    for (const [reason, lines] of Object.entries(lost)) {
+      this.linesLost('controller', reason, lines - (this.#lostCounted.get(reason) ?? 0));
+      this.#lostCounted.set(reason, lines);
+    }
+  }
 
   /** Sets the gauges that describe targets and clusters; called before a scrape. */
   describe(

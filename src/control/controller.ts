@@ -1,5 +1,6 @@
 // The controller's composition root: configuration, discovery, probes, compile and admin, driven by the supervisor.
 
+import { lookup } from 'node:dns/promises';
 import type { Logger } from 'pino';
 import { formatProblems } from '../config/problem.ts';
 import type { Config } from '../model/config.ts';
@@ -9,8 +10,10 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
+import { Names } from '../names/names.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
+import type { ProcessLog } from '../telemetry/process-log.ts';
 import { createProcessMetrics } from '../telemetry/process-metrics.ts';
 import { type AdminServer, createAdminServer } from './admin/admin-server.ts';
 import { AdminView } from './admin-view.ts';
@@ -36,6 +39,7 @@ import { type KeptTicketKeys, TicketRotation } from './tls/ticket-rotation.ts';
 export interface ControllerOptions {
   readonly configPath: string;
   readonly log: Logger;
+  readonly lines: ProcessLog;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
@@ -70,6 +74,7 @@ export class Controller {
   readonly #processMetrics = createProcessMetrics();
   readonly #publisher: Publisher;
   readonly #questions: Questions;
+  readonly #names: Names;
   readonly #configuration: Configuration;
   readonly #engine: TargetEngine;
   readonly #drains: DrainKeeper;
@@ -108,6 +113,12 @@ export class Controller {
         this.#configuration.accepted(snapshot.version);
       },
     });
+    this.#names = new Names({
+      resolve: (name) => lookup(name, { all: true, order: 'ipv4first' }),
+      now: monotonic,
+      log: this.#log,
+      onResult: (result) => this.#meters.nameLooked(result),
+    });
     this.#questions = new Questions({
       send: (worker, id, question) => options.send({ kind: 'ask', worker, id, question }),
       after: this.#clock.after,
@@ -121,6 +132,7 @@ export class Controller {
       prober: createProber({
         clock: this.#clock,
         monotonic,
+        lookup: this.#names.lookup,
         tlsOptions: (tls, host, hostHeader) => this.#probeTls.options(tls, host, hostHeader),
       }),
       firstVersion: start.version + 1,
@@ -257,6 +269,9 @@ export class Controller {
           this.#publisher.workerGone(message.worker);
           this.#retain();
         }
+        return;
+      case 'lines-lost':
+        this.#meters.linesLost('supervisor', message.reason, message.lines);
         return;
       case 'draining':
         this.#draining = true;
@@ -411,6 +426,7 @@ export class Controller {
       this.#discovery?.status() ?? [],
       this.#material.certificates,
     );
+    this.#meters.ownLinesLost(this.#options.lines.lost);
     // What has been shown must not go back when this process is killed before its next report.
     this.#retain();
     return this.#merge.text() + (await this.#processMetrics.text());
@@ -433,12 +449,13 @@ export class Controller {
 export function runController(
   options: Omit<ControllerOptions, 'send' | 'environment' | 'nodeVersion'>,
 ): void {
-  const { log } = options;
+  const { log, lines } = options;
   let controller: Controller | null = null;
   const leave = async (code: number): Promise<void> => {
     await controller?.close();
     // Everything that was sent must have left before the channel is closed.
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
+    await lines.close();
     process.exit(code);
   };
   process.on('message', (raw) => {
@@ -460,7 +477,7 @@ export function runController(
     );
     controller.start(message.configuration as Loaded | null).catch((error: unknown) => {
       log.fatal({ code: 'internal', error }, 'controller failed to start');
-      process.exit(1);
+      void lines.close().then(() => process.exit(1));
     });
   });
   // The supervisor decides; a signal to the whole group must not end the controller before the workers.
@@ -470,6 +487,6 @@ export function runController(
   process.on('disconnect', () => void leave(0));
   process.on('uncaughtException', (error) => {
     log.fatal({ code: 'internal', error }, 'controller failed');
-    process.exit(1);
+    void lines.close().then(() => process.exit(1));
   });
 }

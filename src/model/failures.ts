@@ -77,6 +77,13 @@ export const FAILURES = {
     'connection_timeout',
     'The target did not accept a connection in time.',
   ),
+  'name-unresolved': upstream(502, 'always', 'dns_error', 'The name of the target could not be resolved.'),
+  'local-limit': upstream(
+    503,
+    'always',
+    'connection_limit_reached',
+    'No descriptor or port is left for another connection.',
+  ),
   'connect-failed': upstream(502, 'always', 'destination_ip_unroutable', 'The target could not be reached.'),
   'tls-handshake-failed': upstream(
     502,

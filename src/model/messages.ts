@@ -71,6 +71,8 @@ export type SupervisorToController =
       readonly worker: string;
       readonly reason: string;
     }
+  /** Lines of the supervisor's own log that were not written, since it told of them last. */
+  | { readonly kind: 'lines-lost'; readonly reason: string; readonly lines: number }
   | { readonly kind: 'draining' };
 
 export interface BoundAddress {

@@ -87,7 +87,12 @@ export class Applier {
     for (const life of this.#lives()) yield* life.all();
   }
 
-  /** Closes every idle upstream connection; those in use close when their exchange ends. */
+  /** Closes every idle upstream connection, and keeps the targets. */
+  closeIdle(): void {
+    for (const life of this.#lives()) for (const target of life.all()) target.closeIdle();
+  }
+
+  /** Retires every target: idle connections are closed, those in use close when their exchange ends. */
   close(): void {
     for (const life of this.#lives()) life.retire();
   }

@@ -412,6 +412,8 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
       this.#setDeadline(this.#silentAtMs);
       return;
     }
+    // No answer in time is as bad as a bad one: a target that hangs has to be left alone like one that fails.
+    if (code === 'response-timeout') this.#facts.target?.onAnswer(true, nowMs - this.#sentAtMs, nowMs);
     this.#context.turn.enter();
     try {
       this.#fail(code);

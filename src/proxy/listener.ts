@@ -7,6 +7,7 @@ import type { FailureCode } from '../model/failures.ts';
 import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
 import { Admission, type Pressure } from './admission/admission.ts';
 import type { ClientLoad } from './admission/client-table.ts';
+import type { Descriptors } from './descriptors.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import { HelloReader } from './first-bytes/hello-reader.ts';
 import { type FirstBytesReader, Opening } from './first-bytes/opening.ts';
@@ -52,6 +53,7 @@ export interface ListenerContext {
   readonly pressure: Pressure;
   /** A listener of this worker: for connections that one hands to another. */
   readonly listenerNamed: (name: string) => Listener | undefined;
+  readonly descriptors: Descriptors;
   readonly log: Pick<Logger, 'warn' | 'debug'>;
 }
 
@@ -102,6 +104,7 @@ export class Listener implements HandshakeOwner {
     handle.onconnection = (status, client) => this.#accept(status, client);
     const status = handle.listen(BACKLOG);
     if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
+    context.descriptors.listening(1);
   }
 
   get config(): ListenerConfig {
@@ -155,6 +158,7 @@ export class Listener implements HandshakeOwner {
     this.draining = true;
     this.#handle.onconnection = null;
     this.#handle.close();
+    this.#context.descriptors.listening(-1);
     this.drain(Number.POSITIVE_INFINITY);
   }
 
@@ -221,6 +225,7 @@ export class Listener implements HandshakeOwner {
       client.close();
       return;
     }
+    this.#context.descriptors.opened();
     this.meters.opened();
     client.setNoDelay(true);
     if (load === null) {
@@ -264,6 +269,7 @@ export class Listener implements HandshakeOwner {
       client.close();
       return;
     }
+    this.#context.descriptors.opened();
     this.meters.opened();
     this.#enter(client, { address, load }, header, early);
   }
@@ -439,6 +445,7 @@ export class Listener implements HandshakeOwner {
   /** @param load null while its client is not known yet */
   #leave(load: ClientLoad | null): void {
     this.#admission.disconnect(load);
+    this.#context.descriptors.closed();
     this.meters.closed(0, 0);
   }
 }

@@ -1,5 +1,7 @@
 // The worker's composition root: the data plane of one process, driven by the supervisor's messages.
 
+import { lookup } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { Workspace } from '../http2/workspace.ts';
 import type { ListenerConfig } from '../model/config.ts';
@@ -14,13 +16,16 @@ import type {
 } from '../model/messages.ts';
 import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { type NameResult, Names, type NamesOptions } from '../names/names.ts';
 import { decodePublication, OtherBase } from '../snapshot/decode.ts';
 import { type AccessLog, createAccessLog, LOST_REASONS, type LostReason } from '../telemetry/access-log.ts';
 import type { LogPath } from '../telemetry/log-destination.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
+import type { ProcessLog } from '../telemetry/process-log.ts';
 import { MemoryWatch } from './admission/memory-watch.ts';
 import { Applier } from './apply.ts';
 import { Deadlines } from './deadlines.ts';
+import { Descriptors, openFilesLimit } from './descriptors.ts';
 import { explainRoute } from './explain-route.ts';
 import { HttpDate } from './http/date.ts';
 import { TrustedProxies } from './http/forwarded.ts';
@@ -55,6 +60,11 @@ export interface WorkerEnvironment {
   readonly collectGarbage: () => void;
   readonly send: (message: WorkerToSupervisor) => void;
   readonly exit: (code: number) => void;
+  /** Descriptors that this process may have open; Infinity where that is not known. */
+  readonly descriptorLimit: number;
+  readonly resolveName: NamesOptions['resolve'];
+  /** Lines of the worker's own log that were not written since the start, by reason. */
+  readonly linesLost: Readonly<Record<LostReason, number>>;
 }
 
 export class Worker {
@@ -79,6 +89,7 @@ export class Worker {
     readonly memory: number;
     readonly memoryOver: number;
     readonly lost: Record<LostReason, number>;
+    readonly ownLost: Record<LostReason, number>;
   };
   #runtime: Runtime;
   /** TLS of the https listeners, by name. */
@@ -105,7 +116,19 @@ export class Worker {
     this.#runtime = emptyRuntime();
     this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now);
     const turn = new Turn(now);
+    const nameResults: Record<NameResult, number> = { ok: 0, failed: 0, kept: 0 };
+    for (const result of ['ok', 'failed', 'kept'] as const)
+      nameResults[result] = this.#board.counter('portico_name_lookups_total', { result });
+    const names = new Names({
+      resolve: environment.resolveName,
+      now,
+      log,
+      onResult: (result) => {
+        this.#board.values[nameResults[result]]! += 1;
+      },
+    });
     const wires: WireContext = {
+      lookup: names.lookup,
       turn,
       pool: new BufferPool(),
       deadlines: this.#deadlines,
@@ -132,6 +155,7 @@ export class Worker {
         http2,
         random,
         log,
+        onLocalLimit: () => this.#applier.closeIdle(),
         onProven: (pool, identity) => this.#tellController({ kind: 'proven', pool, identity }),
       },
     });
@@ -139,6 +163,7 @@ export class Worker {
     this.#doubtWatch.start();
     this.#listenerContext = {
       wires,
+      descriptors: new Descriptors({ limit: environment.descriptorLimit, log }),
       log,
       listenerNamed: (name) => this.#listenerNamed(name),
       pressure: this.#memory,
@@ -166,10 +191,10 @@ export class Worker {
       missed: this.#board.counter('portico_snapshot_missed_total', {}),
       memory: this.#board.gauge('portico_worker_memory_bytes', {}),
       memoryOver: this.#board.gauge('portico_worker_memory_over', {}),
-      lost: Object.fromEntries(LOST_REASONS.map((reason) => [reason, lostSlot(reason)])) as Record<
-        LostReason,
-        number
-      >,
+      lost: byReason(lostSlot),
+      ownLost: byReason((reason) =>
+        this.#board.counter('portico_log_lines_lost_total', { role: 'worker', reason }),
+      ),
     };
   }
 
@@ -413,6 +438,8 @@ export class Worker {
 
   #report(): void {
     this.#watchMemory();
+    const { linesLost } = this.#environment;
+    for (const reason of LOST_REASONS) this.#board.values[this.#slots.ownLost[reason]] = linesLost[reason];
     this.#tellController({ kind: 'metrics', frame: this.#board.frame() });
   }
 
@@ -420,6 +447,9 @@ export class Worker {
     this.#environment.send({ kind: 'to-controller', message });
   }
 }
+
+const byReason = (slotOf: (reason: LostReason) => number): Record<LostReason, number> =>
+  Object.fromEntries(LOST_REASONS.map((reason) => [reason, slotOf(reason)])) as Record<LostReason, number>;
 
 /** A worker that drains follows the snapshots for the connections that it has, and listens nowhere. */
 const NO_LISTENERS: ReadonlyMap<string, Listener> = new Map();
@@ -451,7 +481,7 @@ function emptyRuntime(): Runtime {
 }
 
 /** Runs a worker in this process; the supervisor is at the other end of the IPC channel. */
-export function runWorker(log: Logger): void {
+export function runWorker(log: Logger, lines: ProcessLog): void {
   const send = (message: WorkerToSupervisor): void => {
     // The supervisor may be gone already; then the disconnect handler below ends this process.
     if (process.connected) process.send?.(message);
@@ -465,7 +495,10 @@ export function runWorker(log: Logger): void {
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
     send,
-    exit: (code) => process.exit(code),
+    exit: (code) => void lines.close().then(() => process.exit(code)),
+    descriptorLimit: descriptorLimit(),
+    resolveName: (name) => lookup(name, { all: true, order: 'ipv4first' }),
+    linesLost: lines.lost,
   });
   process.on('message', (message, handle) => worker.onMessage(message as SupervisorToWorker, handle));
   // The supervisor decides when to stop; a signal sent to the whole group must not end a drain early.
@@ -475,9 +508,18 @@ export function runWorker(log: Logger): void {
   process.on('disconnect', () => worker.drain(0, ORPHAN_DRAIN_MS));
   process.on('uncaughtException', (error) => {
     log.fatal({ code: 'internal', error, text: FAILURES.internal.text }, 'worker failed');
-    process.exit(1);
+    void lines.close().then(() => process.exit(1));
   });
   worker.start();
+}
+
+/** Only Linux says it; elsewhere the process finds out by its errors. */
+function descriptorLimit(): number {
+  try {
+    return openFilesLimit(readFileSync('/proc/self/limits', 'latin1'));
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** Without a supervisor nothing new is served; what is in flight gets this long. */

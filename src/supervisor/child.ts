@@ -24,9 +24,14 @@ export class Child {
   readonly role: 'controller' | 'worker';
   readonly process: ChildProcess;
   readonly startedAtMs: number;
+  /** When it was started or last said something, on the monotonic clock. */
+  heardAtMs: number;
+  /** It has said something. */
+  spoke = false;
   /** On its way out as it was told to: a worker finishes what it has, a controller is being replaced. */
   draining = false;
   #exited = false;
+  #endedAs: string | null = null;
   readonly #log: Logger;
 
   constructor(options: ChildOptions) {
@@ -35,20 +40,29 @@ export class Child {
     this.role = options.role;
     this.#log = options.log;
     this.startedAtMs = performance.now();
+    this.heardAtMs = this.startedAtMs;
     this.process = fork(options.entry, options.args, {
       execArgv: [...options.execArgv],
       // Typed arrays and handles travel unchanged.
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.process.on('message', (message) => options.onMessage(this, message));
-    this.process.on('error', (error) =>
-      this.#log.error({ code: 'child-error', child: this.name, error: error.message }, 'child process error'),
-    );
-    this.process.on('exit', (code, signal) => {
-      this.#exited = true;
-      options.onExit(this, signal ?? `exit-${code}`);
+    this.process.on('message', (message) => {
+      this.heardAtMs = performance.now();
+      this.spoke = true;
+      options.onMessage(this, message);
     });
+    this.process.on('error', (error: NodeJS.ErrnoException) => {
+      this.#log.error({ code: 'child-error', child: this.name, error: error.message }, 'child process error');
+      // One that could not be started (no descriptor, no memory, no process) has no exit of its own.
+      if (this.process.pid === undefined) exit(`not-started-${error.code ?? 'unknown'}`);
+    });
+    this.process.on('exit', (code, signal) => exit(signal ?? `exit-${code}`));
+    const exit = (reason: string): void => {
+      if (this.#exited) return;
+      this.#exited = true;
+      options.onExit(this, this.#endedAs ?? reason);
+    };
   }
 
   get pid(): number {
@@ -70,6 +84,12 @@ export class Child {
         );
       }
     });
+  }
+
+  /** Ends it at once; `reason` is told in place of the signal. */
+  end(reason: string): void {
+    this.#endedAs = reason;
+    this.kill('SIGKILL');
   }
 
   kill(signal: NodeJS.Signals): void {

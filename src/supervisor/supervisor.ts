@@ -11,8 +11,10 @@ import type {
   WorkerToSupervisor,
 } from '../model/messages.ts';
 import { Backoff, Child } from './child.ts';
+import { CONTROLLER_EXEC_ARGV, WORKER_EXEC_ARGV } from './exec-argv.ts';
 import { MetricsLedger } from './metrics-ledger.ts';
 import { BindError, boundPort, type SlotSockets, Sockets } from './sockets.ts';
+import { WATCH_MS, Watchdog } from './watchdog.ts';
 
 export interface SupervisorOptions {
   /** The program that children run: `entry --role=worker`. */
@@ -26,15 +28,12 @@ export interface SupervisorOptions {
   /** From then until what is in flight is cut. Default 30 s. */
   readonly drainTimeoutMs: number;
   readonly log: Logger;
+  /** Says in plain lines why there is nothing to run. */
+  readonly report: (text: string) => void;
+  /** Own log lines that were not written since the start, by reason. */
+  readonly lostLines: () => Readonly<Record<string, number>>;
 }
 
-/** A worker at its memory ceiling collects garbage before it believes that the memory is in use. */
-const WORKER_EXEC_ARGV = ['--max-semi-space-size=16', '--expose-gc'];
-/**
- * A controller's heap may grow by a third between two collections, not to a multiple: what it holds of large clusters
- * lives long, and the lists that it is made from do not.
- */
-const CONTROLLER_EXEC_ARGV = ['--heap-growing-percent=30', '--max-semi-space-size=8'];
 const RESTART_BASE_MS = 100;
 const RESTART_CAP_MS = 10_000;
 /** A replaced worker gets this long to finish; it keeps serving what it has, so time costs nothing but memory. */
@@ -63,6 +62,10 @@ export class Supervisor {
   #stopping = false;
   #finish: (code: number) => void = () => {};
   readonly #serving = Promise.withResolvers<void>();
+  readonly #watchdog = new Watchdog(performance.now());
+  #watchTimer: NodeJS.Timeout | null = null;
+  /** Lost lines that a controller has been told of. */
+  readonly #lostTold = new Map<string, number>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -76,8 +79,10 @@ export class Supervisor {
       this.#finish = (code) => {
         this.#sockets.close();
         for (const timer of this.#timers) clearTimeout(timer);
+        if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
         resolve(code);
       };
+      this.#watchTimer = setInterval(() => this.#watch(), WATCH_MS);
       this.#startController();
     });
   }
@@ -184,7 +189,7 @@ export class Supervisor {
         this.#retained = message.state;
         return;
       case 'unusable':
-        process.stderr.write(message.report);
+        this.#options.report(message.report);
         if (this.#publication === null) {
           this.#stopping = true;
           this.#controller?.kill('SIGTERM');
@@ -248,7 +253,7 @@ export class Supervisor {
         error: error.message,
       });
       if (this.#publication === null) {
-        process.stderr.write(`portico: cannot listen on ${error.message}\n`);
+        this.#options.report(`portico: cannot listen on ${error.message}\n`);
         this.#stopping = true;
         this.#controller?.kill('SIGTERM');
         this.#finish(1);
@@ -408,6 +413,30 @@ export class Supervisor {
       return;
     }
     this.#finish(0);
+  }
+
+  // Watching -----------------------------------------------------------------------------------------------------
+
+  /** A blocked event loop answers no message and no SIGTERM: the process is killed and replaced like one that died. */
+  #watch(): void {
+    const nowMs = performance.now();
+    for (const child of this.#watchdog.silent(this.#children(), nowMs)) {
+      const silentMs = Math.round(nowMs - child.heardAtMs);
+      const fields = { code: `${child.role}-hung`, child: child.name, pid: child.pid, silentMs };
+      this.#log.error(fields, `${child.role} hangs, killing it`);
+      child.end('hung');
+    }
+    this.#tellLostLines();
+  }
+
+  #tellLostLines(): void {
+    if (this.#controller === null || !this.#controller.spoke) return;
+    for (const [reason, lines] of Object.entries(this.#options.lostLines())) {
+      const fresh = lines - (this.#lostTold.get(reason) ?? 0);
+      if (fresh === 0) continue;
+      this.#lostTold.set(reason, lines);
+      this.#tellController({ kind: 'lines-lost', reason, lines: fresh });
+    }
   }
 
   // Plumbing -----------------------------------------------------------------------------------------------------

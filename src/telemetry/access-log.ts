@@ -25,7 +25,7 @@ export interface AccessLogOptions {
   /** Told of an error of the destination, once until it works again. */
   readonly failed?: (error: Error) => void;
   readonly open?: OpenLogDestination;
-  /** Longest time that a line waits for others. Default 100 ms. */
+  /** Longest time that a line waits for others; 0 writes each at once, where nothing is being written. Default 100 ms. */
   readonly flushMs?: number;
   /** Pause before a destination that failed is opened again. Default 1 s. */
   readonly retryMs?: number;
@@ -104,7 +104,9 @@ class LineWriter implements AccessLog {
   /** Soon when there is much to write, otherwise after `flushMs`: many small writes would cost more than the lines. */
   #schedule(): void {
     if (this.#destination === null) return;
-    if (this.#lines.size >= EAGER_BYTES) {
+    if (this.#flushMs === 0) {
+      this.#flush();
+    } else if (this.#lines.size >= EAGER_BYTES) {
       this.#eager = true;
       setImmediate(this.#flush);
     } else if (this.#flushTimer === null && this.#lines.size > 0) {

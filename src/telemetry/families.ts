@@ -125,6 +125,11 @@ export const FAMILIES = {
     ['pool', 'reason'],
     'Connections to targets that could not be opened',
   ),
+  portico_name_lookups_total: counter(
+    'worker',
+    ['result'],
+    'Look-ups of the host names of targets, by workers and controller; kept is one that failed while the addresses of before are used',
+  ),
   portico_upstream_connections: gauge(
     'worker',
     ['pool', 'state'],
@@ -186,6 +191,11 @@ export const FAMILIES = {
     'worker',
     ['reason'],
     'Access log lines that were not written',
+  ),
+  portico_log_lines_lost_total: counter(
+    'worker',
+    ['role', 'reason'],
+    "Lines of the processes' own log that were not written, those of supervisor and controller included",
   ),
 
   // Targets and health
@@ -260,6 +270,11 @@ export const FAMILIES = {
     'controller',
     [],
     'Time from a cluster event to the acknowledgement of the last worker',
+  ),
+  portico_inventory_file_total: counter(
+    'controller',
+    ['cluster', 'result'],
+    'Times that the kept inventory was loaded or rejected, written, too large or failed to be written',
   ),
   portico_worker_restarts_total: counter(
     'controller',

@@ -24,6 +24,8 @@ export const FLAGS = {
   'pending-timeout': 'UO',
   'connect-refused': 'UF',
   'connect-timeout': 'UF',
+  'name-unresolved': 'UF',
+  'local-limit': 'UO',
   'connect-failed': 'UF',
   'tls-handshake-failed': 'UF',
   'certificate-invalid': 'UF',

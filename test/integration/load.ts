@@ -154,9 +154,9 @@ export class Backend {
     );
   }
 
-  static async start(name = 'ok'): Promise<Backend> {
+  static async start(name = 'ok', host = '127.0.0.1', port = 0): Promise<Backend> {
     const backend = new Backend(name);
-    backend.#server.listen(0, '127.0.0.1');
+    backend.#server.listen(port, host);
     await once(backend.#server, 'listening');
     return backend;
   }

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import dns from 'node:dns';
+import type { LookupFunction } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { createProber } from '../../src/control/health/probes.ts';
@@ -167,6 +169,7 @@ http {
     proxyProtocol: 1 | 2 | null,
   ): Promise<string | null> {
     const prober = createProber({
+      lookup: dns.lookup as LookupFunction,
       clock: {
         now: Date.now,
         after: (ms, task) => {

@@ -1,6 +1,7 @@
 // One child process: messages in order, its end told once, and the pause before another is started.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -66,6 +67,27 @@ describe('child', () => {
     assert.equal(child.exited, true);
     child.send({ number: 4 });
     child.kill('SIGTERM');
+  });
+
+  it('tells of a process that cannot be started like of one that ended', () => {
+    // With so few descriptors no channel can be made: the starting process is a real one of its own.
+    const script = `
+      import { pino } from 'pino';
+      import { openSync } from 'node:fs';
+      import { Child } from ${JSON.stringify(path.join(import.meta.dirname, '../../src/supervisor/child.ts'))};
+      const log = pino({ level: 'silent' });
+      const options = { role: 'worker', name: 'worker-1', slot: 0, entry: 'x', args: [], execArgv: [], log };
+      try { for (;;) openSync('/dev/null'); } catch {}
+      new Child({ ...options, onMessage() {}, onExit: (child, reason) => {
+        process.stdout.write(reason + ' ' + child.exited);
+      } }).send({});
+    `;
+    const { stdout, stderr } = spawnSync(
+      'sh',
+      ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, '--input-type=module', '--eval', script],
+      { encoding: 'utf8', cwd: path.join(import.meta.dirname, '../..') },
+    );
+    assert.equal(stdout, 'not-started-EMFILE true', stderr);
   });
 
   it('says by which signal it ended', async () => {

@@ -1,6 +1,7 @@
 // A real worker in this process with real sockets, and raw peers on both sides of it.
 
 import assert from 'node:assert/strict';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -12,8 +13,10 @@ import type { Snapshot } from '../../src/model/snapshot.ts';
 import { OWNER } from '../../src/proxy/wire/tcp-binding.ts';
 import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
-import { Worker } from '../../src/proxy/worker.ts';
+import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
 import { encodeWhole } from '../../src/snapshot/encode.ts';
+
+export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName'>>;
 
 type CreateServerHandle = (
   address: string,
@@ -40,7 +43,7 @@ export class DataPlane {
   #frozenAtMs: number | null = null;
   #clockReads = 0;
 
-  constructor(log: Logger = pino({ level: 'silent' })) {
+  constructor(log: Logger = pino({ level: 'silent' }), options: DataPlaneOptions = {}) {
     this.exited = new Promise((resolve) => {
       this.#exit = resolve;
     });
@@ -60,6 +63,9 @@ export class DataPlane {
         if (message.kind === 'to-controller') this.said.push(message.message);
       },
       exit: (code) => this.#exit(code),
+      descriptorLimit: options.descriptorLimit ?? Number.POSITIVE_INFINITY,
+      resolveName: options.resolveName ?? ((name) => lookup(name, { all: true })),
+      linesLost: { 'buffer-full': 0, 'write-error': 0, closed: 0 },
     });
     this.worker.start();
   }
@@ -111,15 +117,16 @@ export class DataPlane {
     await this.exited;
   }
 
-  /** The summed value of a series, by its start, in the newest frame. */
-  metric(prefix: string): number {
+  /** The summed value of series, by their start or by what fits, in the newest frame. */
+  metric(which: string | ((series: string) => boolean)): number {
+    const fits = typeof which === 'string' ? (series: string) => series.startsWith(which) : which;
     this.#tell({ kind: 'report-anew' });
     for (const message of this.said.toReversed()) {
       if (message.kind !== 'metrics' || message.frame.series === null) continue;
       let slot = 0;
       let sum = 0;
       for (const series of message.frame.series) {
-        if (series.startsWith(prefix)) sum += message.frame.values[slot]!;
+        if (fits(series)) sum += message.frame.values[slot]!;
         slot += series.includes('_seconds') && !series.includes('timestamp') ? 17 : 1;
       }
       return sum;

@@ -43,7 +43,9 @@ const source = z
       .min(1)
       .max(10_000)
       .optional()
-      .describe('Targets outside any cluster, as `host:port`.'),
+      .describe(
+        'Targets outside any cluster, as `host:port`; a name is looked up every 5 s while it is used, its addresses are taken in turn, and the last good ones are kept while it cannot be resolved.',
+      ),
     priority: integer(0, 100).default(0).describe('Lower is used first.'),
     weight: integer(0, 1_000_000)
       .default(1)
@@ -115,7 +117,9 @@ const ejection = z
       .describe('Consecutive connect failures that eject a target in one worker; 0 is off.'),
     gatewayErrors: integer(0, 1000)
       .default(5)
-      .describe('Consecutive answers 502, 503 or 504 (or nonsense) that eject; 0 is off.'),
+      .describe(
+        'Consecutive answers 502, 503 or 504 (or nonsense, or none in time) that eject; a target is ejected too when a fifth of its recent answers are such, twice the share of the others. 0 is off.',
+      ),
     base: duration({ min: 100 })
       .prefault('5s')
       .describe('Length of the first ejection; it doubles each time.'),

@@ -11,22 +11,26 @@ const SECRET_NAME = /auth|cookie|token|secret|passw|key|credential|session/i;
 /** With the hash keys a client could choose its target; every other Portico has them from its own configuration. */
 const SECRET_FIELDS: ReadonlySet<string> = new Set(['seed', 'hashKey']);
 
-/** A copy with the hash keys and the values of credential headers taken out. Private keys never are in a snapshot. */
+/**
+ * A copy with the hash keys taken out, and the values of headers: those that targets get, whatever their names, for
+ * any of them may come from `${ENV}`, and elsewhere those of credential headers. What clients get is no secret.
+ */
 export function redactSnapshot(snapshot: Snapshot): unknown {
-  return redact(snapshot);
+  return redact(snapshot, false);
 }
 
-function redact(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(redact);
+/** @param forTargets within a filter whose headers only targets see */
+function redact(value: unknown, forTargets: boolean): unknown {
+  if (Array.isArray(value)) return value.map((item) => redact(item, forTargets));
   if (typeof value !== 'object' || value === null) return value;
-  const fields = Object.entries(value);
+  const hidden = forTargets || ('kind' in value && value.kind === 'request-headers');
   const name: unknown = 'name' in value ? value.name : undefined;
-  const secret = typeof name === 'string' && SECRET_NAME.test(name);
+  const secret = hidden || (typeof name === 'string' && SECRET_NAME.test(name));
   return Object.fromEntries(
-    fields.map(([key, field]) => {
+    Object.entries(value).map(([key, field]) => {
       if (SECRET_FIELDS.has(key)) return [key, REDACTED];
       if (secret && key === 'value' && typeof field === 'string') return [key, REDACTED];
-      return [key, redact(field)];
+      return [key, redact(field, hidden)];
     }),
   );
 }

@@ -46,6 +46,8 @@ interface Slot {
 }
 
 const abandonedAfterMs = 3_600_000;
+/** From a write that failed to the next. */
+const RETRY_MS = 10_000;
 
 export function createInventoryStore(options: InventoryStoreOptions): InventoryStore {
   const { directory, clock, log, onCount } = options;
@@ -88,7 +90,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
 
   function schedule(into: string, cluster: string, slot: Slot): void {
     if (slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
-    const pauseMs = Math.max(intervalMs, slot.costMs * 5);
+    const pauseMs = Math.max(slot.failing ? RETRY_MS : intervalMs, slot.costMs * 5);
     const sinceMs = clock.now() - slot.lastWriteMs;
     // A clock that was set back must not put the write off by the difference.
     const delayMs = sinceMs < 0 ? pauseMs : Math.max(0, pauseMs - sinceMs);
@@ -129,6 +131,8 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
       slot.failing = false;
     } catch (error) {
       report(cluster, slot, 'write-failed', errorCode(error));
+      // Nothing may change for days: the disk that was full has to be tried again without a reason.
+      slot.pending ??= inventory;
     }
   }
 
@@ -148,6 +152,8 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
       disarm(slot);
       startWrite(directory, cluster, slot);
       await slot.writing;
+      disarm(slot);
+      slot.pending = null;
     }
   }
 

@@ -36,7 +36,8 @@ export type ProbeTarget =
 /**
  * `answered`: an answer came and it is bad; `refused`: nobody listens there; `timeout`: nothing in time, before
  * or after the connect; `unreachable`: no route, no such host; `closed`: the connection ended before the answer;
- * `nonsense`: an answer that is not of the protocol; `cancelled`: we stopped it, which says nothing.
+ * `nonsense`: an answer that is not of the protocol; `local`: this process had no descriptor or port for it, which
+ * says nothing; `cancelled`: we stopped it, which says nothing.
  */
 export const PROBE_FAILURES = [
   'answered',
@@ -45,6 +46,7 @@ export const PROBE_FAILURES = [
   'unreachable',
   'closed',
   'nonsense',
+  'local',
   'cancelled',
 ] as const;
 export type ProbeFailure = (typeof PROBE_FAILURES)[number];

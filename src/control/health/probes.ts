@@ -2,7 +2,7 @@
 
 import http from 'node:http';
 import https from 'node:https';
-import net from 'node:net';
+import net, { type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { PoolTls } from '../../model/config.ts';
 import { NO_FACTS } from '../../proxy-protocol/header.ts';
@@ -10,7 +10,15 @@ import { writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
 import type { ProbeHeader, ProbeResult, ProbeTarget } from './probe-result.ts';
 import { identificationProbe } from './ssh-banner.ts';
-import { answered, failed, fromError, type ProbeEnd, passed, type Verdict } from './verdict.ts';
+import {
+  answered,
+  failed,
+  fromError,
+  type ProbeEnd,
+  type ProbePlace,
+  passed,
+  type Verdict,
+} from './verdict.ts';
 
 /** Bytes of a body that are read (and, but for kube-proxy's answers, thrown away) before the connection is cut. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
@@ -19,6 +27,8 @@ export interface ProberOptions {
   readonly clock: Clock;
   /** Monotonic milliseconds, for durations. */
   readonly monotonic: () => number;
+  /** In the place of `dns.lookup`. */
+  readonly lookup: LookupFunction;
   /** TLS of a pool's connections; see `ProbeTls.options`. */
   readonly tlsOptions: TlsOptions;
 }
@@ -39,7 +49,7 @@ export type Prober = (
 ) => Promise<void>;
 
 /** Builds the prober over real sockets: a new connection for each probe, so that kube-proxy chooses anew as for a client. */
-export function createProber({ clock, monotonic, tlsOptions }: ProberOptions): Prober {
+export function createProber({ clock, monotonic, lookup, tlsOptions }: ProberOptions): Prober {
   return (target, timeoutMs, signal, onResult) =>
     new Promise((resolve) => {
       const startedMs = monotonic();
@@ -68,7 +78,7 @@ export function createProber({ clock, monotonic, tlsOptions }: ProberOptions): P
         resolve();
       };
       try {
-        cut = start(target, { settle, closed }, tlsOptions);
+        cut = start(target, lookup, { settle, closed }, tlsOptions);
       } catch (error) {
         // A path or a host field that HTTP does not allow: reported as the result, as any other failure.
         settle(failed('nonsense', error instanceof Error ? error.message : 'not a request'));
@@ -83,22 +93,25 @@ export function createProber({ clock, monotonic, tlsOptions }: ProberOptions): P
 /** Ends a probe's socket at once. */
 type Cut = () => void;
 
-function start(target: ProbeTarget, end: ProbeEnd, tlsOptions: TlsOptions): Cut {
+function start(target: ProbeTarget, lookup: LookupFunction, end: ProbeEnd, tlsOptions: TlsOptions): Cut {
+  const header = 'proxyProtocol' in target ? localHeader(target.proxyProtocol) : null;
+  const tls = target.kind === 'http' ? (target.tls ?? null) : null;
+  const place = { host: target.host, port: target.port, lookup, header, tls };
   switch (target.kind) {
     case 'tcp':
-      return tcpProbe(target, end);
+      return tcpProbe(place, end);
     case 'ssh':
-      return identificationProbe(target.host, target.port, localHeader(target.proxyProtocol), end);
+      return identificationProbe(place, end);
     case 'http':
-      return httpProbe(target, target.path, target.hostHeader, end, tlsOptions, (status) =>
+      return httpProbe(place, target.path, target.hostHeader, end, tlsOptions, (status) =>
         target.statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status),
       );
     case 'kube-proxy':
-      return httpProbe(target, '/healthz', null, end, tlsOptions, (status) =>
+      return httpProbe(place, '/healthz', null, end, tlsOptions, (status) =>
         status === 200 ? passed() : answered(status),
       );
     case 'health-check-node-port':
-      return httpProbe(target, '/', null, end, tlsOptions, judgeHealthCheckNodePort);
+      return httpProbe(place, '/', null, end, tlsOptions, judgeHealthCheckNodePort);
   }
 }
 
@@ -108,12 +121,8 @@ function localHeader(version: ProbeHeader = null): Buffer | null {
   return version === 1 ? writeLine(null) : writeBinary(null, NO_FACTS, false);
 }
 
-function tcpProbe(
-  { host, port, proxyProtocol }: Extract<ProbeTarget, { kind: 'tcp' | 'ssh' }>,
-  end: ProbeEnd,
-): Cut {
-  const socket = net.connect({ host, port, noDelay: true });
-  const header = localHeader(proxyProtocol);
+function tcpProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): Cut {
+  const socket = net.connect({ ...at, noDelay: true });
   socket.once('connect', () => {
     end.settle(passed());
     if (header === null) socket.end();
@@ -138,7 +147,7 @@ function after(header: Buffer): (options: http.ClientRequestArgs) => net.Socket 
 type Judge = (status: number, headers: http.IncomingHttpHeaders, body: string) => Verdict;
 
 function httpProbe(
-  target: ProbeTarget,
+  { header, tls, ...at }: ProbePlace,
   path: string,
   hostHeader: string | null,
   end: ProbeEnd,
@@ -148,14 +157,11 @@ function httpProbe(
   const needsBody = judge === judgeHealthCheckNodePort;
   const headers: Record<string, string> = { 'user-agent': 'portico-probe', connection: 'close' };
   if (hostHeader !== null) headers['host'] = hostHeader;
-  const { host, port } = target;
-  const { proxyProtocol = null, tls = null } = target.kind === 'http' ? target : {};
-  const header = localHeader(proxyProtocol);
-  const options = { host, port, path, headers, maxHeaderSize: 16 * 1024 } as const;
+  const options = { ...at, path, headers, maxHeaderSize: 16 * 1024 } as const;
   // An agent would make the connection itself, past the header.
   const request =
     tls !== null
-      ? https.request({ ...tlsOptions(tls, host, hostHeader), ...options, agent: false })
+      ? https.request({ ...tlsOptions(tls, at.host, hostHeader), ...options, agent: false })
       : http.request(
           header === null ? { ...options, agent: false } : { ...options, createConnection: after(header) },
         );

@@ -225,6 +225,10 @@ export class ProbeScheduler {
   #take(entry: Entry, result: ProbeResult): void {
     if (result.failure === 'cancelled' || entry.abort.signal.aborted) return;
     const { spec, status: before } = entry;
+    if (result.failure === 'local') {
+      this.#options.onResult(spec, result);
+      return;
+    }
     const ok = result.failure === null;
     entry.damped = dampen(entry.damped, ok, spec.rise, spec.fall);
     entry.mask = ((entry.mask << 1) | (ok ? 0 : 1)) & ((1 << RECENT_RESULTS) - 1);

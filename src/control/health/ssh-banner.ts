@@ -1,23 +1,15 @@
 // Owns the SSH probe: read the server's identification line, give ours, leave politely (RFC 4253, section 4.2).
 
 import net from 'node:net';
-import { failed, fromError, type ProbeEnd, passed } from './verdict.ts';
+import { failed, fromError, type ProbeEnd, type ProbePlace, passed } from './verdict.ts';
 
 const IDENTIFICATION = 'SSH-2.0-Portico\r\n';
 /** A server may send other lines first; this many bytes are looked at. */
 const GREETING_LIMIT_BYTES = 8 * 1024;
 
-/**
- * Starts the probe; returns what cuts it off.
- * @param header sent first; null sends nothing before the server has spoken
- */
-export function identificationProbe(
-  host: string,
-  port: number,
-  header: Buffer | null,
-  end: ProbeEnd,
-): () => void {
-  const socket = net.connect({ host, port, noDelay: true });
+/** Starts the probe; returns what cuts it off. */
+export function identificationProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): () => void {
+  const socket = net.connect({ ...at, noDelay: true });
   if (header !== null) socket.write(header);
   let greeting = '';
   let done = false;

@@ -1,5 +1,7 @@
 // Owns verdicts: how a running probe says what it found, and how an error becomes a failure.
 
+import type { LookupFunction } from 'node:net';
+import type { PoolTls } from '../../model/config.ts';
 import type { ProbeFailure, ProbeResult } from './probe-result.ts';
 
 /** What a probe learns, before time is taken. */
@@ -9,6 +11,17 @@ export type Verdict = Pick<ProbeResult, 'failure' | 'detail' | 'weight'>;
 export interface ProbeEnd {
   settle(verdict: Verdict): void;
   closed(): void;
+}
+
+/** Where a probe connects. */
+export interface ProbePlace {
+  readonly host: string;
+  readonly port: number;
+  readonly lookup: LookupFunction;
+  /** Sent before anything else, for a target that expects a PROXY header. */
+  readonly header: Buffer | null;
+  /** Http only. */
+  readonly tls: PoolTls | null;
 }
 
 /** A success without a weight. */
@@ -33,17 +46,19 @@ const UNREACHABLE = new Set([
   'ENETDOWN',
   'ENOTFOUND',
   'EAI_AGAIN',
-  'EADDRNOTAVAIL',
 ]);
 
 /** OpenSSL's handshake errors and verification codes, and Node's own. */
 const TLS_CODE = /^EPROTO$|^ERR_(?:SSL|TLS)_|CERT|UNABLE_TO_|CRL|INVALID_CA|INVALID_PURPOSE/;
+/** What this process or machine lacks: descriptors, ports, memory. It says nothing of the target. */
+const LOCAL = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 /** Sorts a socket or parser error into a failure. */
 export function fromError(error: Error): Verdict {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   if (code === 'ECONNREFUSED') return failed('refused', code);
   if (code === 'ETIMEDOUT') return failed('timeout', code);
+  if (LOCAL.has(code)) return failed('local', code);
   if (UNREACHABLE.has(code)) return failed('unreachable', code);
   if (code.startsWith('HPE_') || TLS_CODE.test(code)) return failed('nonsense', code);
   return failed('closed', code);

@@ -54,6 +54,8 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   #isAroundAgain = false;
   /** Among those who wait for room in the pool. */
   #waits = false;
+  /** The first of the open dials has had its connect timeout: the others get a moment more, and no company. */
+  #isLate = false;
   readonly #tried: Member[] = [];
   /** Tried only when nobody else is left: their last connect failed or hangs. */
   readonly #suspects: Member[] = [];
@@ -100,6 +102,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
 
   #begin(connection: D, nowMs: number): void {
     this.rounds += 1;
+    this.#isLate = false;
     if (connection.connected) return;
     this.#dials.push(connection);
     this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
@@ -181,8 +184,18 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#forget(connection);
     connection.target.end();
     this.lastFailure = code;
+    // Our own lack, which closing idle connections may have ended: the target is as good as before.
+    if (code === 'local-limit') this.#retry(connection.target);
     // Another dial is still open, and may connect.
-    if (this.#dials.length > 0) return;
+    if (this.#dials.length > 0) {
+      if (code === 'connect-timeout' && !this.#isLate) {
+        this.#isLate = true;
+        const { deadlines, now } = this.#context;
+        deadlines.clear(this);
+        deadlines.set(this, now() + HEDGE_AFTER_MS);
+      }
+      return;
+    }
     this.#context.deadlines.clear(this);
     this.#user.onUpstreamConnectFailed(connection, code);
   }
@@ -191,6 +204,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   onDeadline(nowMs: number): void {
     if (this.#waits) return this.#giveUpWaiting();
     const { deadlines, turn } = this.#context;
+    if (this.#isLate) return this.#giveUp();
     if (this.#dials.every(({ reached }) => reached === true)) return;
     for (const dial of this.#dials) dial.target.suspect(nowMs + SUSPECT_MS);
     if (this.#dials.length >= OPEN_DIALS || !this.#pool.mayHedge()) return;
@@ -226,6 +240,24 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     } finally {
       turn.leave();
     }
+  }
+
+  /** Nobody has answered within the connect timeout: without this each dial's company would keep the next one waiting. */
+  #giveUp(): void {
+    const [oldest] = this.#dials;
+    this.cancel();
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      if (oldest !== undefined) this.#user.onUpstreamConnectFailed(oldest, this.lastFailure);
+    } finally {
+      turn.leave();
+    }
+  }
+
+  #retry(target: Target): void {
+    const index = this.#tried.findIndex(({ live }) => live === target);
+    if (index !== -1) this.#tried.splice(index, 1);
   }
 
   #won(connection: D): void {

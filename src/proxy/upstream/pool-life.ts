@@ -4,6 +4,7 @@ import type { Member, TargetLive } from '../../model/picker.ts';
 import type { SnapshotPool } from '../../model/snapshot.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { PoolMeters } from '../meters.ts';
+import { AnswerRecord, isWorseThanOthers } from './answer-record.ts';
 import { ConnectRecord } from './connect-record.ts';
 import type { PoolContext } from './pool.ts';
 import { PoolLoad } from './pool-load.ts';
@@ -51,6 +52,7 @@ export class PoolLife implements EjectionLedger {
   #windowRetries = 0;
   #windowHedges = 0;
   readonly #connects = new ConnectRecord();
+  readonly #answers = new AnswerRecord();
 
   constructor(version: PoolVersion, context: PoolContext, deadlines: Deadlines) {
     this.name = version.config.name;
@@ -160,6 +162,12 @@ export class PoolLife implements EjectionLedger {
     target.connects.count(failed, nowMs);
     this.#connects.count(failed, nowMs);
     return failed ? this.#connects.failureShareWithout(target.connects, outcome === 'silent', nowMs) : 0;
+  }
+
+  countAnswer(target: Target, gatewayError: boolean, nowMs: number): boolean {
+    target.answers.count(gatewayError, nowMs);
+    this.#answers.count(gatewayError, nowMs);
+    return gatewayError && isWorseThanOthers(target.answers, this.#answers, nowMs);
   }
 
   mayEject(): boolean {

@@ -28,6 +28,8 @@ export interface PoolContext {
   readonly http2: Workspace;
   readonly random: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+  /** The process has no descriptor or port left: idle connections are closed, so that others can be opened. */
+  readonly onLocalLimit: () => void;
   /** Tells the controller that a connect to this target has succeeded for the first time. */
   readonly onProven: (pool: string, identity: string) => void;
 }
@@ -208,6 +210,7 @@ export class Pool implements PoolVersion {
 
   onConnectFailed(code: FailureCode, target: Target, detail: string): void {
     this.meters.connectFailed(code);
+    if (code === 'local-limit') this.#context.onLocalLimit();
     if (code !== 'certificate-invalid' && code !== 'tls-handshake-failed') return;
     // Every connection would say the same until somebody acts.
     const nowMs = this.#context.wires.now();

@@ -3,6 +3,7 @@
 import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import { AnswerRecord } from './answer-record.ts';
 import { ConnectRecord, runThatTells } from './connect-record.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import { Pace } from './pace.ts';
@@ -30,6 +31,8 @@ export interface EjectionLedger {
   onReturned(target: Target): void;
   /** Counts a connect, and says which share of them fails at the pool's other targets, 0 to 1. */
   countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number;
+  /** Counts an answer; true when the target fails clearly more often than the pool's others. */
+  countAnswer(target: Target, gatewayError: boolean, nowMs: number): boolean;
 }
 
 /** Outlives snapshots: keyed by pool and identity, shared by every version that names it. */
@@ -59,6 +62,7 @@ export class Target implements TargetLive, Deadline {
   suspectUntilMs = 0;
   readonly connects = new ConnectRecord();
   readonly pace = new Pace();
+  readonly answers = new AnswerRecord();
   /** No snapshot names it any more, or it is draining: connections are closed instead of kept. */
   retired = false;
   readonly identity: string;
@@ -136,12 +140,13 @@ export class Target implements TargetLive, Deadline {
     this.suspectUntilMs = untilMs;
   }
 
-  /** An answer arrived; `gatewayError` marks 502, 503, 504 and answers that were not HTTP. */
+  /** An answer arrived, or none in time; `gatewayError` marks that, 502, 503, 504 and answers that were not HTTP. */
   onAnswer(gatewayError: boolean, tookMs: number, nowMs: number): void {
+    const isWorse = this.ledger.countAnswer(this, gatewayError, nowMs);
     if (gatewayError) {
       this.#gatewayErrors += 1;
       const limit = this.ejection.gatewayErrors;
-      if (limit > 0 && this.#gatewayErrors >= limit) this.#eject(nowMs, 'gateway-errors');
+      if (limit > 0 && (isWorse || this.#gatewayErrors >= limit)) this.#eject(nowMs, 'gateway-errors');
       return;
     }
     this.#gatewayErrors = 0;
@@ -159,6 +164,7 @@ export class Target implements TargetLive, Deadline {
     this.ejected = false;
     this.#connectFailures = 0;
     this.#gatewayErrors = 0;
+    this.answers.clear();
     this.ledger.onReturned(this);
   }
 

@@ -294,7 +294,9 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     this.#dialler = null;
     this.#closed();
     this.wire.destroy();
-    this.target.onConnectFailed(this.#context.now(), ANSWERED.has(code) ? 'refused' : 'silent');
+    // What this process lacks is not held against the target.
+    if (code !== 'local-limit')
+      this.target.onConnectFailed(this.#context.now(), ANSWERED.has(code) ? 'refused' : 'silent');
     this.pool.onConnectFailed(code, this.target, detail);
     const { turn } = this.#context;
     turn.enter();
@@ -331,8 +333,19 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   }
 }
 
+/** By the code of the error; everything else is `connect-failed`. */
+const CONNECT_FAILURES: ReadonlyMap<string, FailureCode> = new Map([
+  ['ECONNREFUSED', 'connect-refused'],
+  ['ETIMEDOUT', 'connect-timeout'],
+  // Descriptors of the process and of the system, local ports, memory of the kernel.
+  ['EMFILE', 'local-limit'],
+  ['ENFILE', 'local-limit'],
+  ['EADDRNOTAVAIL', 'local-limit'],
+  ['ENOBUFS', 'local-limit'],
+  ['ENOMEM', 'local-limit'],
+]);
+
 function connectFailure(error: NodeJS.ErrnoException): FailureCode {
-  if (error.code === 'ECONNREFUSED') return 'connect-refused';
-  if (error.code === 'ETIMEDOUT') return 'connect-timeout';
-  return 'connect-failed';
+  if (error.syscall === 'getaddrinfo') return 'name-unresolved';
+  return CONNECT_FAILURES.get(error.code ?? '') ?? 'connect-failed';
 }

@@ -29,6 +29,8 @@ export interface WireOwner {
 
 /** What all wires of a worker share. */
 export interface WireContext {
+  /** In the place of `dns.lookup`, for targets with a host name. */
+  readonly lookup: net.LookupFunction;
   readonly turn: Turn;
   readonly pool: BufferPool;
   readonly deadlines: Deadlines;
@@ -103,7 +105,7 @@ export class Wire implements SocketUser, Deadline {
       const wire = Wire.#overNet({}, owner, context);
       const socket = wire.socket as net.Socket;
       socket.once('connect', () => wire.onSocketConnect());
-      socket.connect({ host, port, autoSelectFamily: false });
+      socket.connect({ host, port, autoSelectFamily: false, lookup: context.lookup });
       return wire;
     }
     const socket = new TcpSocket(null, context.readBuffer, context.tcp);
@@ -144,6 +146,7 @@ export class Wire implements SocketUser, Deadline {
     const given: unknown = {
       ...options,
       ...address,
+      lookup: context.lookup,
       autoSelectFamily: false,
       allowHalfOpen: true,
       highWaterMark: HIGH_WATER_BYTES,

@@ -157,15 +157,18 @@ describe('admin HTTP', () => {
           name: 'r',
           rules: [
             {
+              matches: [{ headers: [{ name: 'Authorization', kind: 'exact', value: 'hunter2' }] }],
               filters: [
                 {
                   kind: 'request-headers',
                   set: [
                     { name: 'Authorization', value: 'Basic hunter2' },
                     { name: 'X-Api-Key', value: 'hunter2' },
-                    { name: 'X-Color', value: 'blue' },
+                    // A harmless name, and a value that may come out of the environment all the same.
+                    { name: 'X-Shared', value: 'hunter2' },
                   ],
                 },
+                { kind: 'response-headers', set: [{ name: 'X-Color', value: 'blue' }] },
               ],
             },
           ],

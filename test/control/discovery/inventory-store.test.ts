@@ -1,7 +1,7 @@
 // The kept inventory: whole or absent, never trusted without its checksum, never written more often than allowed.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createInventoryStore, type InventoryStore } from '../../../src/control/discovery/inventory-store.ts';
@@ -223,6 +223,24 @@ test('a directory that cannot be written to is said once, counted each time, and
   }
   assert.deepEqual(results(), ['write-failed', 'write-failed', 'write-failed']);
   assert.equal(lines.length, 1);
+});
+
+test('a write that failed is tried again by itself, and says when it works again', async (t) => {
+  const parent = temporaryDirectory(t);
+  const blocked = join(parent, 'file');
+  writeFileSync(blocked, '');
+  const { store, results, lines, clock } = rig(t, { directory: join(blocked, 'state') });
+  store.save('iad', () => inventory);
+  clock.advance(0);
+  await eventually(() => results().length === 1);
+  rmSync(blocked);
+  await eventually(() => clock.waits.length === 1);
+  clock.advance(9_999);
+  assert.deepEqual(results(), ['write-failed'], 'the disk is left alone for ten seconds');
+  clock.advance(1);
+  await eventually(() => results().length === 2);
+  assert.deepEqual(results(), ['write-failed', 'written']);
+  assert.equal(lines.length, 2);
 });
 
 test('what a killed process left aside is cleared away once it is old', async (t) => {

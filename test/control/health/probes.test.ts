@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
@@ -18,6 +19,7 @@ const prober = createProber({
   clock: createSystemClock(),
   monotonic: () => performance.now(),
   tlsOptions: (tls, host, hostHeader) => probeTls.options(tls, host, hostHeader),
+  lookup: dns.lookup as net.LookupFunction,
 });
 const servers: net.Server[] = [];
 const sockets = new Set<net.Socket>();

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { ConnectRecord, runThatTells } from '../../../src/proxy/upstream/connect-record.ts';
 import { BlackHole } from '../../support/black-hole.ts';
 import { answering, DataPlane, RawPeer, RawServer } from '../../support/data-plane.ts';
-import { snapshotOf } from '../../support/snapshots.ts';
+import { allToFirstPool, NO_RETRY, snapshotOf } from '../../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
 const POST = 'POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Length: 2\r\n\r\nhi';
@@ -70,6 +70,23 @@ describe('a second connection in time', () => {
     const hedges = plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}');
     for (let round = 0; round < 6; round += 1) await ask();
     assert.equal(plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}'), hedges);
+  });
+
+  it('ends with the connect timeout when nobody answers, however many dials are open', async () => {
+    const timeouts = { ...TIMEOUTS, connectMs: 500 };
+    plane.apply(
+      snapshotOf({
+        version: 2,
+        pools: [{ targets: [hole.at], timeouts }],
+        routes: allToFirstPool(NO_RETRY),
+      }),
+    );
+    const client = await RawPeer.connect(plane.port());
+    clients.push(client);
+    client.send(POST);
+    await client.expect('details="connect-timeout"', 20_000);
+    const hedges = plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}');
+    assert.ok(hedges <= 500 / 75, `${hedges} more dials in 500 ms`);
   });
 
   it('gives its dials up when the client leaves', async () => {

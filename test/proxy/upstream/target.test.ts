@@ -51,6 +51,7 @@ class World {
       limits: { headerBytes: 1, lineBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
       random: () => 0.5,
       log: { warn: log, info: log },
+      onLocalLimit: () => {},
       onProven: () => {},
     };
     this.life = new PoolLife(this.#version({ ...DEFAULTS, ...ejection }, size), context, this.deadlines);
@@ -112,6 +113,52 @@ class MetricsView {
 }
 
 describe('passive ejection', () => {
+  /** Answers of each target in turn, as often as `rounds`; `failing` of them fail every third. */
+  function mixed(world: World, failing: number, rounds: number): void {
+    for (let round = 0; round < rounds; round += 1) {
+      world.targets.forEach((target, index) => {
+        if (!target.ejected) target.onAnswer(index < failing && round % 3 === 0, 5, world.nowMs);
+      });
+    }
+  }
+
+  it('ejects a target that fails a third of the time, although never often in a row', () => {
+    const world = new World(6);
+    mixed(world, 1, 19);
+    assert.equal(world.ejected, 0, 'too few answers to speak of a share');
+    mixed(world, 1, 10);
+    assert.deepEqual(
+      world.targets.map(({ ejected }) => ejected),
+      [true, false, false, false, false, false],
+    );
+  });
+
+  it('ejects the half of a pool that fails, and nobody when all fail alike', () => {
+    const half = new World(6);
+    mixed(half, 3, 60);
+    assert.deepEqual(
+      half.targets.map(({ ejected }) => ejected),
+      [true, true, true, false, false, false],
+    );
+    const all = new World(6);
+    mixed(all, 6, 300);
+    assert.equal(all.ejected, 0);
+  });
+
+  it('forgets what was ten seconds before, and what was before an ejection', () => {
+    const world = new World(6);
+    mixed(world, 1, 19);
+    world.advance(10_000);
+    mixed(world, 1, 10);
+    assert.equal(world.ejected, 0);
+    mixed(world, 1, 20);
+    assert.equal(world.ejected, 1);
+    world.advance(5000 + 2 * TICK_MS);
+    assert.equal(world.ejected, 0);
+    mixed(world, 1, 4);
+    assert.equal(world.ejected, 0, 'it begins anew');
+  });
+
   it('ejects after consecutive connect failures, and only consecutive ones', () => {
     const world = new World(4);
     const [target] = world.targets as [Target];

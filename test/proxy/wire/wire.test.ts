@@ -66,6 +66,7 @@ for (const [kind, tcp] of [
       deadlines,
       now: () => performance.now(),
       tcp,
+      lookup: () => {},
       readBuffer: Buffer.allocUnsafeSlow(65_536),
     };
     const opened: { destroy(): void }[] = [];

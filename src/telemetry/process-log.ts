@@ -1,0 +1,39 @@
+// Where a process writes its own log: standard error, without ever waiting for it or failing by it.
+
+import { createAccessLog, LOST_REASONS, type LostReason } from './access-log.ts';
+
+/** Lines that may wait for a reader, bytes: thousands of them. */
+const BUFFER_BYTES = 256 * 1024;
+/** At once: what the kernel takes has left before this process tells anybody anything else. */
+const FLUSH_MS = 0;
+/** The last words of a process get this long to be written. */
+const CLOSE_MS = 500;
+
+export interface ProcessLog {
+  readonly destination: { write(line: string): void };
+  /** Lines that were not written, since the start: a full disk, a pipe that nobody reads. */
+  readonly lost: Readonly<Record<LostReason, number>>;
+  /** Writes what is queued, for half a second at most; lines after it are lost. Never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * A synchronous write would be simpler, but it ends the process when the disk is full, and stops it for good when the
+ * pipe is: the supervisor holds the listening sockets of all.
+ */
+export function createProcessLog(): ProcessLog {
+  const lost = Object.fromEntries(LOST_REASONS.map((reason) => [reason, 0])) as Record<LostReason, number>;
+  const lines = createAccessLog({
+    path: 'stderr',
+    bufferBytes: BUFFER_BYTES,
+    flushMs: FLUSH_MS,
+    lost: (reason, count) => {
+      lost[reason] += count;
+    },
+  });
+  return {
+    destination: { write: (line) => lines.line(line) },
+    lost,
+    close: () => lines.close(CLOSE_MS),
+  };
+}

@@ -1,0 +1,107 @@
+// The targets of a soak run: HTTP and WebSocket servers and a tcp echo, some of which go away and come back.
+
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { WebSocketServer } from 'ws';
+
+/** Size of the answer for `/big`, bytes. */
+export const BIG_BYTES = 512 * 1024;
+const BIG = Buffer.alloc(BIG_BYTES, 'b');
+
+/** Answers `/big` with many bytes, `/count` with the number of bytes it was sent, anything else with a short text. */
+export class HttpTarget {
+  readonly port: number;
+  #server: http.Server | null = null;
+
+  private constructor(port: number) {
+    this.port = port;
+  }
+
+  static async start(): Promise<HttpTarget> {
+    const server = await listen(0);
+    const target = new HttpTarget((server.address() as net.AddressInfo).port);
+    target.#server = server;
+    return target;
+  }
+
+  get at(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get up(): boolean {
+    return this.#server !== null;
+  }
+
+  /** Refuses connections from now on and closes those that are idle; what is in progress ends by itself. */
+  async leave(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    server?.close();
+    server?.closeIdleConnections();
+    await Promise.resolve();
+  }
+
+  async comeBack(): Promise<void> {
+    this.#server ??= await listen(this.port);
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (server === null) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  }
+}
+
+async function listen(port: number): Promise<http.Server> {
+  const server = http.createServer({ keepAliveTimeout: 0 }, answer);
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) => {
+    socket.on('message', (data) => socket.send(data));
+    socket.on('error', () => {});
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+function answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+  request.on('error', () => {});
+  if (request.url === '/count') {
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    request.once('end', () => response.end(String(bytes)));
+    return;
+  }
+  request.resume();
+  response.end(request.url === '/big' ? BIG : 'ok');
+}
+
+/** Sends back what it gets. */
+export class EchoTarget {
+  readonly #server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.pipe(socket);
+  });
+
+  static async start(): Promise<EchoTarget> {
+    const target = new EchoTarget();
+    target.#server.listen(0, '127.0.0.1');
+    await once(target.#server, 'listening');
+    return target;
+  }
+
+  get at(): string {
+    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
