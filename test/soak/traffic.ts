@@ -36,7 +36,8 @@ export const JOBS: Readonly<Record<string, Job>> = {
     );
     const { body } = await ask({ port: web, agent: kept, method: 'PUT', path: '/count' }, chunks);
     const sent = chunks.reduce((sum, { length }) => sum + length, 0);
-    if (body.toString() !== String(sent)) throw new Error(`sent ${sent} bytes, ${body.toString()} arrived`);
+    if (body.toString() !== String(sent))
+      throw new Error(`${body.toString()} arrived in place of the number of bytes`);
   },
   'big answer': async ({ web }) => expectBody(await ask({ port: web, agent: kept, path: '/big' }), BIG_BYTES),
   'slow reader': async ({ web }) => {
@@ -147,7 +148,7 @@ export class Traffic {
         },
         (error: NodeJS.ErrnoException) => {
           outcome.failed += 1;
-          const text = error.code ?? error.message;
+          const text = (error.code ?? error.message).split('\n')[0]!.trim();
           outcome.failures.set(text, (outcome.failures.get(text) ?? 0) + 1);
         },
       );
