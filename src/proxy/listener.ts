@@ -244,6 +244,10 @@ export class Listener implements HandshakeOwner {
       this.meters.refused('closed');
       return undefined;
     }
+    if (!this.#context.descriptors.mayAccept) {
+      this.meters.refused('descriptor-limit');
+      return undefined;
+    }
     if (!isSender && this.#config.proxyProtocol?.mode === 'required') {
       this.meters.refused('proxy-untrusted');
       return undefined;

@@ -67,16 +67,21 @@ describe('the fault matrix', () => {
       .filter(([, { level }]) => level === 'warn')
       .map(([failure]) => failure);
     const elsewhere = [
+      'pending-limit',
+      'pending-timeout',
       'tls-handshake-failed',
       'certificate-invalid',
+      'upstream-refused',
+      'stream-reset',
       'upstream-header-too-large',
+      'answer-too-slow',
       'total-timeout',
       'upgrade-failed',
     ];
     assert.deepEqual(
       upstream.filter((failure) => !seen.has(failure)),
       elsewhere,
-      'these are shown by the tests of TLS to targets, of the RFCs and of the exchange',
+      'these are shown by the tests of limits, of HTTP/2 and TLS to targets, of the RFCs and of the exchange',
     );
   });
 
