@@ -1,6 +1,7 @@
 // A wire over real sockets, on libuv's handles and on `net`'s: both must show its owner the same.
 
 import assert from 'node:assert/strict';
+import { lookup } from 'node:dns';
 import { once } from 'node:events';
 import net from 'node:net';
 import process from 'node:process';
@@ -66,7 +67,7 @@ for (const [kind, tcp] of [
       deadlines,
       now: () => performance.now(),
       tcp,
-      lookup: () => {},
+      lookup,
       readBuffer: Buffer.allocUnsafeSlow(65_536),
     };
     const opened: { destroy(): void }[] = [];
