@@ -83,7 +83,7 @@ function porticoConfiguration(port: number, admin: number, backend: number): str
   return JSON.stringify({
     workers: 1,
     stateDirectory: null,
-    listeners: [{ name: 'web', bind: `127.0.0.1:${port}`, protocol: 'http' }],
+    listeners: [{ name: 'web', bind: `127.0.0.1:${port}`, protocol: 'http', http2: { enabled: false } }],
     pools: [
       {
         name: 'app',

@@ -111,6 +111,10 @@ function checkFraming(lines: readonly string[], atLeast: 0 | 1): void {
   for (const line of codings) assert.equal(line, 'Transfer-Encoding: chunked');
 }
 
+/** A body of known length ends with its last byte in HTTP/1.1; in HTTP/2 the end may be said later. */
+const isWhole = (lines: readonly string[], body: string): boolean =>
+  lines.includes(`Content-Length: ${body.length}`);
+
 function checkRequest(request: ForwardedRequest): void {
   const { text, method, target, host } = request;
   const lines = headLines(text);
@@ -137,7 +141,7 @@ function checkRequest(request: ForwardedRequest): void {
   assert.equal(first?.start, `${method} ${target} 1.1`);
   assert.equal(first?.body, request.body);
   assert.equal(first?.trailers, request.trailers);
-  assert.equal(first?.ended, request.complete);
+  assert.equal(first?.ended, request.complete || isWhole(lines, request.body));
   if (request.complete) {
     assert.equal(second?.start, 'GET /sentinel 1.1', 'the next request begins where this one ends');
     assert.equal(again.messages.length, 2);
@@ -159,7 +163,7 @@ function checkResponse(response: ForwardedResponse): void {
   assert.equal(first?.start.split(' ')[1], String(status));
   assert.equal(first?.body, response.body);
   if (framing === 'chunked') assert.equal(first?.trailers, response.trailers);
-  assert.equal(first?.ended, response.complete);
+  assert.equal(first?.ended, response.complete || isWhole(lines, response.body));
 }
 
 /** Longer inputs, which come of repeated frames, are read whole and cut only. */
