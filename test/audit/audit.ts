@@ -20,7 +20,7 @@ const verdict = judge(stdout, allowed, development);
 if (verdict.kind === 'not-asked') {
   process.stdout.write(
     `audit: THE REGISTRY COULD NOT BE ASKED (${verdict.why}). Nothing is known of advisories; ask one that answers:\n` +
-      '  npm audit --registry https://registry.npmjs.org\n',
+      '  npm audit --registry URL\n',
   );
   // A registry that does not offer the question is no fault of this code; `--require` makes it one.
   process.exit(process.argv.includes('--require') ? 1 : 0);
