@@ -133,6 +133,12 @@ export const FAILURES = {
   'answer-too-slow': upstream(504, 'never', 'http_response_timeout', 'The answer came too slowly.'),
   'total-timeout': upstream(504, 'never', 'http_response_timeout', 'The exchange took too long.'),
   'upgrade-failed': upstream(502, 'never', 'http_upgrade_failed', 'The target answered the upgrade wrongly.'),
+  'upgrade-unsupported': upstream(
+    502,
+    'always',
+    'http_upgrade_failed',
+    'The target takes no WebSockets over HTTP/2.',
+  ),
   'client-aborted': { ...refuse(499, 'The client left.'), level: 'debug' },
   'client-limit': refuse(503, 'Too many connections.', 'connection_limit_reached'),
   'request-limit': {

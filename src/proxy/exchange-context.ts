@@ -16,7 +16,7 @@ import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
-import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import type { BufferPool } from './wire/buffer-pool.ts';
 import type { Turn } from './wire/turn.ts';
 
@@ -67,7 +67,7 @@ export interface ExchangeSession {
    */
   becomeTunnel(
     head: ResponseHead,
-    connection: UpstreamConnection,
+    upstream: UpstreamSide,
     limits: TunnelLimits,
     buffer: Buffer,
     start: number,

@@ -18,8 +18,13 @@ import { Attempts } from './upstream/attempts.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
-import type { UpstreamConnection } from './upstream/upstream-connection.ts';
-import type { AttemptsUser, StreamDial, StreamUser, UpstreamStream } from './upstream/upstream-stream.ts';
+import type {
+  AttemptsUser,
+  StreamDial,
+  StreamUser,
+  UpstreamSide,
+  UpstreamStream,
+} from './upstream/upstream-stream.ts';
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -317,13 +322,7 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
   }
 
   /** The target agreed to another protocol: from here on both sides are a tunnel. */
-  onUpstreamSwitch(
-    connection: UpstreamConnection,
-    head: ResponseHead,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  onUpstreamSwitch(side: UpstreamSide, head: ResponseHead, buffer: Buffer, start: number, end: number): void {
     const facts = this.#facts;
     if (!isAskedUpgrade(upgradeOf(facts.view.head), head.upgrade)) {
       return this.onUpstreamFailure('upgrade-failed', true);
@@ -334,7 +333,7 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
     this.answered = true;
     this.#context.deadlines.clear(this);
     this.#stream = null;
-    this.#session.becomeTunnel(head, connection, this.#tunnelLimits(head), buffer, start, end);
+    this.#session.becomeTunnel(head, side, this.#tunnelLimits(head), buffer, start, end);
   }
 
   // Retry or fail ------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
-import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -386,18 +386,18 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   becomeTunnel(
     head: ResponseHead,
-    connection: UpstreamConnection,
+    upstream: UpstreamSide,
     limits: TunnelLimits,
     buffer: Buffer,
     start: number,
     end: number,
   ): void {
-    this.#wire.text(buildSwitchHead(head));
+    this.#wire.text(buildSwitchHead(head, this.#parser!.head));
     this.#phase = 'tunnel';
     const { deadlines, now } = this.#context;
     const read = this.#wire.bytesRead;
     const written = this.#wire.bytesWritten;
-    this.#tunnel = new Tunnel(this.#wire, this, connection, limits, deadlines, now, (result) => {
+    this.#tunnel = new Tunnel(this.#wire, this, upstream, limits, deadlines, now, (result) => {
       this.#exchange!.onTunnelEnd(
         this.#wire.bytesRead - read,
         this.#wire.bytesWritten - written,
@@ -405,7 +405,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       );
       this.#ended();
     });
-    if (start < end) this.#tunnel.onUpstreamBytes(connection, buffer.subarray(start, end), end - start);
+    if (start < end) this.#tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.#tunnel.onBytes(held, held.length);

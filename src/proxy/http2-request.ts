@@ -24,17 +24,17 @@ import {
   writeInterimHead,
   writeResponseHead,
 } from './http/http2-heads.ts';
+import { WEB_SOCKET } from './http/web-socket-handshake.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits, type TunnelSide } from './tunnel.ts';
-import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import { SendQueue } from './wire/send-queue.ts';
 import type { WireOwner } from './wire/wire.ts';
 
 /** What the last bytes of an answer may wait for a client that opens no window, in milliseconds. */
 const STALLED_MS = 60_000;
 const NEVER = Number.POSITIVE_INFINITY;
-const WEB_SOCKET = 'websocket';
 
 export type RequestStream = Stream<RequestHead, Http2Request>;
 
@@ -377,7 +377,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
 
   becomeTunnel(
     head: ResponseHead,
-    connection: UpstreamConnection,
+    upstream: UpstreamSide,
     limits: TunnelLimits,
     buffer: Buffer,
     start: number,
@@ -388,13 +388,13 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     writeConnectHead(codec.beginHead(this.#stream!), head);
     codec.endHead(false);
     this.webSocketKey = '';
-    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, connection, limits, deadlines, now, (result) => {
+    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, upstream, limits, deadlines, now, (result) => {
       this.#tunnel = null;
       this.#done = true;
       this.#exchange.onTunnelEnd(this.#tunnelIn, this.#tunnelOut, TUNNEL_FAILURES[result]);
       this.#on.onRequestDone();
     });
-    if (start < end) this.#tunnel.onUpstreamBytes(connection, buffer.subarray(start, end), end - start);
+    if (start < end) this.#tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.onData(held, 0, held.length);

@@ -3,7 +3,8 @@
 import type { FailureCode } from '../model/failures.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
 import { TARGET_LOST } from './upstream/target.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import type { UpstreamUser } from './upstream/upstream-connection.ts';
+import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import { closeFrame, WebSocketFrames } from './web-socket-frames.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
@@ -67,7 +68,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   filedTick = -1;
   readonly #downstream: TunnelSide;
   readonly #session: WireOwner;
-  readonly #connection: UpstreamConnection;
+  readonly #upstream: UpstreamSide;
   readonly #limits: TunnelLimits;
   readonly #deadlines: Deadlines;
   readonly #now: () => number;
@@ -87,7 +88,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   constructor(
     downstream: TunnelSide,
     session: WireOwner,
-    connection: UpstreamConnection,
+    upstream: UpstreamSide,
     limits: TunnelLimits,
     deadlines: Deadlines,
     now: () => number,
@@ -95,7 +96,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   ) {
     this.#downstream = downstream;
     this.#session = session;
-    this.#connection = connection;
+    this.#upstream = upstream;
     this.#limits = limits;
     this.#frames = limits.webSocket ? new WebSocketFrames() : null;
     this.#endsAtMs = now() + limits.lifetimeMs;
@@ -103,9 +104,9 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#now = now;
     this.#onDone = onDone;
     downstream.owner = this;
-    connection.handOver(this);
+    upstream.handOver(this);
     downstream.resume();
-    connection.wire.resume();
+    upstream.wire.resume();
     this.#touch();
   }
 
@@ -129,7 +130,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   }
 
   onBytes(buffer: Buffer, length: number): void {
-    const { wire } = this.#connection;
+    const { wire } = this.#upstream;
     wire.bytes(buffer, 0, length);
     if (wire.congested) this.#downstream.pause();
     this.#touch();
@@ -137,13 +138,13 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
 
   onEnd(): void {
     this.#downstreamEnded = true;
-    this.#connection.wire.end();
+    this.#upstream.wire.end();
     this.#touch();
     this.#finishWhenBothEnded();
   }
 
   onDrain(): void {
-    this.#connection.wire.resume();
+    this.#upstream.wire.resume();
     this.#touch();
   }
 
@@ -154,10 +155,10 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#session.onClose(error);
   }
 
-  onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void {
-    if (this.#frames !== null) return this.#passFrames(this.#frames, connection, buffer, length);
+  onUpstreamBytes(buffer: Buffer, length: number): void {
+    if (this.#frames !== null) return this.#passFrames(this.#frames, buffer, length);
     this.#downstream.bytes(buffer, 0, length);
-    if (this.#downstream.congested) connection.wire.pause();
+    if (this.#downstream.congested) this.#upstream.wire.pause();
     this.#touch();
   }
 
@@ -173,7 +174,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#touch();
   }
 
-  onUpstreamClose(_connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+  onUpstreamClose(error: NodeJS.ErrnoException | null): void {
     // A target that closes after its end of stream is no failure: what it sent is still on its way to the client.
     if (error === null && this.#upstreamEnded) {
       if (!this.#done) this.#closeDownstream('complete');
@@ -182,7 +183,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#finish(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
   }
 
-  #passFrames(frames: WebSocketFrames, connection: UpstreamConnection, buffer: Buffer, length: number): void {
+  #passFrames(frames: WebSocketFrames, buffer: Buffer, length: number): void {
     if (this.#farewell === 'said') return;
     let position = 0;
     while (position < length && (this.#farewell === 'none' || !frames.atBoundary)) {
@@ -190,7 +191,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     }
     if (position > 0) this.#downstream.bytes(buffer, 0, position);
     if (this.#farewell === 'due' && frames.atBoundary) this.#sayFarewell();
-    if (this.#downstream.congested) connection.wire.pause();
+    if (this.#downstream.congested) this.#upstream.wire.pause();
     this.#touch();
   }
 
@@ -218,7 +219,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     if (!this.#downstreamEnded || !this.#upstreamEnded || this.#done) return;
     this.#settle('complete');
     this.#downstream.destroyWhenSent();
-    this.#connection.wire.destroyWhenSent();
+    this.#upstream.wire.destroyWhenSent();
   }
 
   /** The target is gone after its end: the client gets what is queued, then our end, then nothing is kept. */
@@ -230,8 +231,8 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   #finish(result: TunnelResult): void {
     if (this.#done) return;
     this.#settle(result);
-    if (result === 'client-aborted') this.#connection.wire.reset();
-    else this.#connection.close();
+    if (result === 'client-aborted') this.#upstream.wire.reset();
+    else this.#upstream.close();
     if (result === 'upstream-reset' || result === 'target-lost') this.#downstream.reset();
     else this.#downstream.destroy();
   }

@@ -42,6 +42,7 @@ export const FLAGS = {
   'answer-too-slow': 'UT',
   'total-timeout': 'UT',
   'upgrade-failed': 'UP',
+  'upgrade-unsupported': 'UP',
   'client-aborted': 'DC',
   'client-limit': 'RL',
   'request-limit': 'RL',

@@ -77,6 +77,7 @@ describe('the fault matrix', () => {
       'answer-too-slow',
       'total-timeout',
       'upgrade-failed',
+      'upgrade-unsupported',
     ];
     assert.deepEqual(
       upstream.filter((failure) => !seen.has(failure)),

@@ -11,9 +11,8 @@ import type { Answer } from './answers.ts';
 import type { HttpDate } from './date.ts';
 import { dropFor, ownRequestLines, type RequestHeadParts } from './request-head.ts';
 import { DROP_FROM_RESPONSES } from './response-head.ts';
+import { ACCEPT_ONLY, KEY_ONLY, WEB_SOCKET } from './web-socket-handshake.ts';
 
-/** What only a WebSocket handshake of HTTP/1.1 has (RFC 8441, section 5). */
-const HANDSHAKE_ONLY: ReadonlySet<string> = new Set(['sec-websocket-accept']);
 const NO_CONTENT = 204;
 
 /** The head of a target's answer. */
@@ -44,7 +43,7 @@ export function writeInterimHead(encoder: HeadEncoder, head: ResponseHead): void
 /** The head that takes an extended CONNECT, made from a 101 (RFC 8441, section 5). */
 export function writeConnectHead(encoder: HeadEncoder, head: ResponseHead): void {
   encoder.status(200);
-  encoder.copy(head, DROP_FROM_RESPONSES, HANDSHAKE_ONLY);
+  encoder.copy(head, DROP_FROM_RESPONSES, ACCEPT_ONLY);
 }
 
 /** The head of an answer of our own. */
@@ -65,6 +64,19 @@ export function writeRequestHead(encoder: HeadEncoder, head: RequestHead, parts:
   const { edits } = parts;
   encoder.request(head.method, parts.scheme, parts.authority, parts.target, '');
   encoder.copy(head, dropFor(head, parts.client), edits === null ? null : edits.drop);
+  writeOwnFields(encoder, head, parts);
+}
+
+/** The extended CONNECT that asks for what a WebSocket handshake of HTTP/1.1 asks for (RFC 8441, section 5). */
+export function writeHandshake(encoder: HeadEncoder, head: RequestHead, parts: RequestHeadParts): void {
+  const { edits } = parts;
+  encoder.request('CONNECT', parts.scheme, parts.authority, parts.target, WEB_SOCKET);
+  const dropNames = edits === null ? KEY_ONLY : new Set([...edits.drop, ...KEY_ONLY]);
+  encoder.copy(head, dropFor(head, parts.client), dropNames);
+  writeOwnFields(encoder, head, parts);
+}
+
+function writeOwnFields(encoder: HeadEncoder, head: RequestHead, parts: RequestHeadParts): void {
   // A client that takes trailers is told of to the target: gRPC asks for it (RFC 9110, section 10.1.4).
   if (head.has(FieldId.Te)) encoder.lines(`te: ${head.valueOf(FieldId.Te)}\r\n`);
   encoder.lines(ownRequestLines(head, parts));

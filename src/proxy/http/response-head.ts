@@ -1,11 +1,13 @@
 // The head of a response as it goes to the client: the target's fields in our own framing.
 
 import { FieldId } from '../../http1/field-id.ts';
+import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { Framing } from '../../http1/step.ts';
 import { editLines, type HeaderEdits } from '../router/header-edits.ts';
 import type { HttpDate } from './date.ts';
 import { copyFields, fieldSet } from './field-copy.ts';
+import { ACCEPT_ONLY, acceptOf, webSocketKeyOf } from './web-socket-handshake.ts';
 
 const HOP_BY_HOP = [
   FieldId.Connection,
@@ -75,9 +77,15 @@ function offeredUpgrade(head: ResponseHead): string {
   return `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
 }
 
-/** The head of a 101: the switch is announced, everything else passes as in any response. */
-export function buildSwitchHead(head: ResponseHead): string {
-  return `${statusLine(head)}${copyFields(head, DROP_FROM_RESPONSES, null)}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
+/**
+ * The head of a 101: the switch is announced, everything else passes as in any response. A target that was asked over
+ * HTTP/2 knows no key: its part of the handshake is ours (RFC 8441, section 5).
+ */
+export function buildSwitchHead(head: ResponseHead, request: RequestHead): string {
+  const isOurs = head.major === 2;
+  let text = statusLine(head) + copyFields(head, DROP_FROM_RESPONSES, isOurs ? ACCEPT_ONLY : null);
+  if (isOurs) text += `Sec-WebSocket-Accept: ${acceptOf(webSocketKeyOf(request))}\r\n`;
+  return `${text}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
 }
 
 /** The head of another 1xx. */

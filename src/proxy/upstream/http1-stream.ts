@@ -78,7 +78,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#connection.close();
   }
 
-  onUpstreamBytes(_connection: UpstreamConnection, buffer: Buffer, length: number): void {
+  onUpstreamBytes(buffer: Buffer, length: number): void {
     const parser = this.#parser;
     const user = this.#user!;
     let position = 0;
@@ -115,7 +115,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#user?.onUpstreamFailure(responseFailure(parser.failure || 'closed-before-response'), false);
   }
 
-  onUpstreamClose(_connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+  onUpstreamClose(error: NodeJS.ErrnoException | null): void {
     // A reset may not pass for the end of a body that is delimited by the close (RFC 9112, section 8).
     if (error === null && this.#parser.eof() === Step.End) return this.#end('', true);
     this.#user?.onUpstreamFailure(error === TARGET_LOST ? 'target-lost' : 'upstream-reset', false);

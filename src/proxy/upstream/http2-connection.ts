@@ -11,6 +11,7 @@ import type { Deadline } from '../deadlines.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
+import { Http2Tunnel } from './http2-tunnel.ts';
 import type { Pool, PoolContext } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
@@ -123,6 +124,10 @@ export class Http2Connection
     return stream;
   }
 
+  tunnel(stream: Http2Stream): Http2Tunnel {
+    return new Http2Tunnel(stream, this.#context.deadlines, this.#context.now);
+  }
+
   /** A stream is closed, and nobody looks at it any more. */
   end(stream: AnswerStream): void {
     stream.owner = null;
@@ -160,7 +165,7 @@ export class Http2Connection
     this.#waiting.clear();
   }
 
-  onUpstreamBytes(_transport: UpstreamConnection, buffer: Buffer, length: number): void {
+  onUpstreamBytes(buffer: Buffer, length: number): void {
     this.codec.congested = this.congested;
     this.codec.receive(buffer, 0, length, this.#context.now());
   }
@@ -174,7 +179,7 @@ export class Http2Connection
     for (const stream of this.codec.streams) stream.owner?.onDrain();
   }
 
-  onUpstreamClose(_transport: UpstreamConnection, error: NodeJS.ErrnoException | null): void {
+  onUpstreamClose(error: NodeJS.ErrnoException | null): void {
     this.#lose(error === TARGET_LOST ? 'target-lost' : 'upstream-reset');
   }
 

@@ -2,22 +2,28 @@
 
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
+import { reasonOf } from '../../http1/write.ts';
 import { ErrorCode } from '../../http2/error-code.ts';
 import { type MessageFailure, responseFailureOf } from '../../http2/failures.ts';
 import { Half, type Stream } from '../../http2/stream.ts';
 import type { FailureCode } from '../../model/failures.ts';
-import { writeRequestHead } from '../http/http2-heads.ts';
+import { writeHandshake, writeRequestHead } from '../http/http2-heads.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
+import { asksForWebSocket, WEB_SOCKET, webSocketKeyOf } from '../http/web-socket-handshake.ts';
 import { SendQueue } from '../wire/send-queue.ts';
 import type { Http2Connection } from './http2-connection.ts';
+import type { Http2Tunnel, TunnelStream } from './http2-tunnel.ts';
 import type { Target } from './target.ts';
 import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
 
 export type AnswerStream = Stream<ResponseHead, Http2Stream>;
 
 const FIRST_FINAL_STATUS = 200;
+const FIRST_REDIRECTION = 300;
+const SWITCHING_PROTOCOLS = 101;
+const NOTHING = Buffer.alloc(0);
 
-export class Http2Stream implements StreamDial, UpstreamStream {
+export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
   readonly reused: boolean;
   readonly #on: Http2Connection;
   /** Until the connection stands. */
@@ -26,6 +32,9 @@ export class Http2Stream implements StreamDial, UpstreamStream {
   #stream: AnswerStream | null = null;
   readonly #queue: SendQueue<ResponseHead, Http2Stream>;
   #paused = false;
+  /** The request was an extended CONNECT: a 2xx makes it a tunnel. */
+  #asksForTunnel = false;
+  #tunnel: Http2Tunnel | null = null;
   /** It has ended or failed: what is left is for the codec to close. */
   #over = false;
 
@@ -85,16 +94,40 @@ export class Http2Stream implements StreamDial, UpstreamStream {
 
   sendHead(head: RequestHead, parts: RequestHeadParts): void {
     const { codec } = this.#on;
-    const stream = this.#on.begin(this, head.method);
+    // A handshake without a key could not be agreed to: its Upgrade is ignored (RFC 9110, section 7.8).
+    if (asksForWebSocket(head) && (parts.webSocketKey !== '' || webSocketKeyOf(head) !== ''))
+      return this.#sendHandshake(head, parts);
+    const stream = this.#begin(head.method);
+    if (stream === null) return;
+    writeRequestHead(codec.beginHead(stream), head, parts);
+    codec.endHead(!head.hasContent);
+  }
+
+  #begin(method: string): AnswerStream | null {
+    const stream = this.#on.begin(this, method);
     if (stream === null) {
-      // Its user is not told from within its own call.
-      queueMicrotask(() => this.#on.within(() => this.fail('upstream-refused', false)));
-      return;
+      this.#failSoon('upstream-refused');
+      return null;
     }
     this.#stream = stream;
     this.#queue.begin(stream);
-    writeRequestHead(codec.beginHead(stream), head, parts);
-    codec.endHead(!head.hasContent);
+    return stream;
+  }
+
+  /** Its user is not told from within its own call. */
+  #failSoon(code: FailureCode): void {
+    queueMicrotask(() => this.#on.within(() => this.fail(code, false)));
+  }
+
+  /** Only a target that says so takes WebSockets (RFC 8441, section 3). */
+  #sendHandshake(head: RequestHead, parts: RequestHeadParts): void {
+    const { codec } = this.#on;
+    if (!codec.extendedConnect) return this.#failSoon('upgrade-unsupported');
+    const stream = this.#begin('CONNECT');
+    if (stream === null) return;
+    this.#asksForTunnel = true;
+    writeHandshake(codec.beginHead(stream), head, parts);
+    codec.endHead(false);
   }
 
   sendBody(buffer: Buffer, start: number, end: number): void {
@@ -103,6 +136,18 @@ export class Http2Stream implements StreamDial, UpstreamStream {
 
   sendEnd(trailers: string): void {
     this.#queue.end(trailers);
+  }
+
+  bytes(buffer: Buffer, start: number, end: number): void {
+    this.#queue.data(buffer, start, end, false);
+  }
+
+  end(): void {
+    this.#queue.end('');
+  }
+
+  get waits(): boolean {
+    return this.#queue.waits;
   }
 
   pause(): void {
@@ -126,15 +171,31 @@ export class Http2Stream implements StreamDial, UpstreamStream {
 
   onHead(head: ResponseHead): void {
     if (head.status < FIRST_FINAL_STATUS) this.#user?.onUpstreamInterim(head);
+    else if (this.#asksForTunnel && head.status < FIRST_REDIRECTION) this.#becomeTunnel(head);
     else this.#user?.onUpstreamHead(head);
   }
 
+  /** A 2xx to an extended CONNECT goes on as the 101 that says the same in HTTP/1.1. */
+  #becomeTunnel(head: ResponseHead): void {
+    const user = this.#user;
+    if (user === null) return;
+    head.status = SWITCHING_PROTOCOLS;
+    head.reason = reasonOf(SWITCHING_PROTOCOLS);
+    head.upgrade = WEB_SOCKET;
+    this.#user = null;
+    this.#tunnel = this.#on.tunnel(this);
+    user.onUpstreamSwitch(this.#tunnel, head, NOTHING, 0, 0);
+  }
+
   onData(buffer: Buffer, start: number, end: number): void {
-    this.#user?.onUpstreamBody(buffer, start, end);
+    if (this.#tunnel !== null) this.#tunnel.onData(buffer, start, end);
+    else this.#user?.onUpstreamBody(buffer, start, end);
     if (!this.#paused && this.#stream !== null) this.#on.codec.consume(this.#stream, end - start);
   }
 
   onEnd(trailers: string): void {
+    // The other direction ends for itself.
+    if (this.#tunnel !== null) return this.#tunnel.onEnd();
     const user = this.#user;
     const stream = this.#stream;
     this.#user = null;
@@ -145,6 +206,8 @@ export class Http2Stream implements StreamDial, UpstreamStream {
   }
 
   onReset(code: ErrorCode): void {
+    // It has ended and wants no more: the close says the rest.
+    if (this.#tunnel !== null && code === ErrorCode.NoError) return;
     this.fail(code === ErrorCode.RefusedStream ? 'upstream-refused' : 'stream-reset', false);
   }
 
@@ -158,7 +221,8 @@ export class Http2Stream implements StreamDial, UpstreamStream {
   }
 
   onDrain(): void {
-    if (!this.congested) this.#user?.onUpstreamDrain();
+    if (this.#tunnel !== null) this.#tunnel.onDrain();
+    else if (!this.congested) this.#user?.onUpstreamDrain();
   }
 
   /** The stream, or all of its connection, has come to nothing. */
@@ -166,11 +230,13 @@ export class Http2Stream implements StreamDial, UpstreamStream {
     const user = this.#user;
     this.#user = null;
     this.#over = true;
-    user?.onUpstreamFailure(code, spoke);
+    if (this.#tunnel !== null) this.#tunnel.onFailure(code);
+    else user?.onUpstreamFailure(code, spoke);
   }
 
   onClosed(): void {
     this.#release();
+    this.#tunnel?.onClosed();
   }
 
   #release(): void {

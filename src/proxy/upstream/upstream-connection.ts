@@ -11,13 +11,13 @@ import type { Pool } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
 import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
 
-/** Who uses the connection's bytes at the moment. */
+/** Who uses the bytes of a connection, or of the stream that stands for one, at the moment. */
 export interface UpstreamUser {
-  onUpstreamBytes(connection: UpstreamConnection, buffer: Buffer, length: number): void;
-  onUpstreamEnd(connection: UpstreamConnection): void;
-  onUpstreamDrain(connection: UpstreamConnection): void;
+  onUpstreamBytes(buffer: Buffer, length: number): void;
+  onUpstreamEnd(): void;
+  onUpstreamDrain(): void;
   /** The connection is gone while in use. */
-  onUpstreamClose(connection: UpstreamConnection, error: NodeJS.ErrnoException | null): void;
+  onUpstreamClose(error: NodeJS.ErrnoException | null): void;
 }
 
 /** A path that died without a word is found out after this and ten seconds more, even while a tunnel is silent. */
@@ -214,7 +214,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const { turn } = this.#context;
     turn.enter();
     try {
-      user?.onUpstreamClose(this, TARGET_LOST);
+      user?.onUpstreamClose(TARGET_LOST);
     } finally {
       turn.leave();
     }
@@ -228,7 +228,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   onBytes(buffer: Buffer, length: number): void {
     // Bytes that nobody asked for: the next answer could not be told from them.
     if (this.#user === null) this.#dropIdle();
-    else this.#user.onUpstreamBytes(this, buffer, length);
+    else this.#user.onUpstreamBytes(buffer, length);
   }
 
   onEnd(): void {
@@ -236,11 +236,11 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     if (this.#phase === 'connecting')
       return this.#failConnect('tls-handshake-failed', 'closed in the handshake');
     if (this.#user === null) this.#dropIdle();
-    else this.#user.onUpstreamEnd(this);
+    else this.#user.onUpstreamEnd();
   }
 
   onDrain(): void {
-    this.#user?.onUpstreamDrain(this);
+    this.#user?.onUpstreamDrain();
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {
@@ -254,7 +254,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     this.#closed();
     const user = this.#user;
     this.#user = null;
-    user?.onUpstreamClose(this, error);
+    user?.onUpstreamClose(error);
   }
 
   onConnect(): void {

@@ -4,9 +4,9 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
-import type { WireSocket } from '../wire/wire.ts';
+import type { Wire, WireSocket } from '../wire/wire.ts';
 import type { Target } from './target.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import type { UpstreamUser } from './upstream-connection.ts';
 
 /** A way to a target that an attempt has chosen: up already, or still being dialled. */
 export interface Dial {
@@ -59,6 +59,15 @@ export interface UpstreamStream {
   close(): void;
 }
 
+/** The target's side of a tunnel: a connection, or a stream of an HTTP/2 connection. */
+export interface UpstreamSide {
+  readonly wire: Pick<Wire, 'bytes' | 'congested' | 'pause' | 'resume' | 'end' | 'destroyWhenSent' | 'reset'>;
+  /** Who gets what comes from the target from now on. */
+  handOver(user: UpstreamUser): void;
+  /** Ends it without telling its user. */
+  close(): void;
+}
+
 /**
  * Who uses an upstream stream. Heads and buffers are valid only during the call. After `onUpstreamEnd`,
  * `onUpstreamFailure` and `onUpstreamSwitch` the stream is no longer its user's.
@@ -72,13 +81,9 @@ export interface StreamUser {
   onUpstreamEnd(trailers: string): void;
   /** @param spoke the target sent something that was not a valid answer */
   onUpstreamFailure(code: FailureCode, spoke: boolean): void;
-  /** A 101: the connection is a tunnel from here on, `buffer[start, end)` its first bytes. */
-  onUpstreamSwitch(
-    connection: UpstreamConnection,
-    head: ResponseHead,
-    buffer: Buffer,
-    start: number,
-    end: number,
-  ): void;
+  /**
+   * A 101, or what says the same in HTTP/2: `side` is a tunnel from here on, `buffer[start, end)` its first bytes.
+   */
+  onUpstreamSwitch(side: UpstreamSide, head: ResponseHead, buffer: Buffer, start: number, end: number): void;
   onUpstreamDrain(): void;
 }
