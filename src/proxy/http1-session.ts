@@ -186,7 +186,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     const parser = this.#prepare();
     while (this.#phase !== 'closed' && this.#phase !== 'tunnel') {
       if (this.#mustWait()) {
-        if (position < length) this.#hold(buffer, position, length, owned);
+        // A body may be complete without another byte: even nothing is held, so that its end is read on with it.
+        if (position < length || !this.#requestEnded) this.#hold(buffer, position, length, owned);
         break;
       }
       if (this.#phase === 'idle' && position < length) this.#beginHead();
@@ -305,8 +306,14 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       const held = this.#held;
       this.#held = null;
       this.#consume(held, held.length, true);
+      // Its end came while the target took no more: what is missing will never come.
+      if (this.#clientEnded && this.#held === null && this.#isInBody()) return this.onEnd();
     }
     if (this.#held === null && !this.#wire.closed) this.#wire.resume();
+  }
+
+  #isInBody(): boolean {
+    return this.#phase === 'exchange' && !this.#requestEnded;
   }
 
   // Exchange ---------------------------------------------------------------------------------------------------------

@@ -117,6 +117,41 @@ describe('http/2 to targets', () => {
     assert.equal(answer.trailers['x-sum'], '7');
   });
 
+  it('sends the end of an upload of HTTP/1.1 whose last bytes have to wait for a window', async () => {
+    const at = await target((stream) => {
+      let length = 0;
+      stream.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+      });
+      stream.on('end', () => {
+        stream.respond({ ':status': 200 });
+        stream.end(`got ${length}`);
+      });
+    });
+    apply(at);
+    for (const size of [70_000, 100_000, 300_000, 1_000_000]) {
+      const peer = await stage.client();
+      peer.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+      peer.socket.write(Buffer.alloc(size));
+      await peer.expect(`got ${size}`);
+    }
+  });
+
+  it('gives up an upload whose client has ended before it was whole', async () => {
+    let code = -1;
+    const at = await target((stream) => {
+      // It opens no window: what comes has to wait.
+      stream.on('close', () => {
+        code = stream.rstCode;
+      });
+    });
+    apply(at);
+    const peer = await stage.client();
+    peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n');
+    peer.socket.end(Buffer.alloc(1000));
+    await eventually('the reset', () => code === http2.constants.NGHTTP2_CANCEL);
+  });
+
   it('tries elsewhere, whatever the method, when a target refuses a stream unseen', async () => {
     const refusing = await target((stream) => stream.close(http2.constants.NGHTTP2_REFUSED_STREAM));
     const client = apply(refusing, await target(echo));
