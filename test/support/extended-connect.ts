@@ -45,7 +45,37 @@ export interface Front {
   close(): Promise<void>;
 }
 
-/** A target that speaks HTTP/2 and takes extended CONNECT: its WebSockets go to the server at `port`. */
+/** A request that asks for no WebSocket. */
+function passOn(port: number, stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void {
+  const fields = Object.entries(headers).filter(([name]) => !name.startsWith(':'));
+  const request = http.request({
+    port,
+    host: '127.0.0.1',
+    agent: false,
+    method: headers[':method'],
+    path: headers[':path']!,
+    headers: Object.fromEntries(fields) as http.OutgoingHttpHeaders,
+  });
+  request.on('error', () => stream.close(NGHTTP2_CANCEL));
+  request.on('response', (response) => {
+    const {
+      connection: _,
+      'keep-alive': __,
+      'transfer-encoding': ___,
+      upgrade: ____,
+      ...passed
+    } = response.headers;
+    stream.respond({ ':status': response.statusCode, ...passed });
+    response.pipe(stream);
+  });
+  stream.on('close', () => request.destroy());
+  stream.pipe(request);
+}
+
+/**
+ * A target that speaks HTTP/2 and takes extended CONNECT: its requests and WebSockets go to the server at `port`, which
+ * speaks HTTP/1.1.
+ */
 export async function extendedConnectTarget(port: number, enableConnectProtocol = true): Promise<Front> {
   const server = http2.createServer({ settings: { enableConnectProtocol } });
   const protocols: string[] = [];
@@ -63,11 +93,7 @@ export async function extendedConnectTarget(port: number, enableConnectProtocol 
     protocols.push(String(headers[':protocol'] ?? ''));
     streams.add(stream);
     stream.on('close', () => streams.delete(stream));
-    if (headers[':protocol'] !== 'websocket') {
-      stream.respond({ ':status': 426 });
-      stream.end('only WebSockets');
-      return;
-    }
+    if (headers[':protocol'] !== 'websocket') return passOn(port, stream, headers);
     const request = http.request({
       port,
       host: '127.0.0.1',

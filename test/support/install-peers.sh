@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs real peer programs from Debian's packages: sshd, ssh, git, curl, haproxy, nginx, promtool, and for the
 # world in network namespaces nft, ip, conntrack, nsenter, setpriv, pip3; for the TLS scans testssl, pip3; for the
-# floods slowhttptest.
+# floods slowhttptest; for the real clients of HTTP/2 nghttp, h2load, chromium.
 # usage: install-peers.sh [name ...]   (all of them without arguments; needs root and apt-get)
 # What is in PATH already is left alone, and no service is started.
 set -eu
@@ -16,6 +16,8 @@ package_of() {
     git) echo git ;;
     curl) echo curl ;;
     openssl) echo openssl ;;
+    nghttp | h2load) echo nghttp2-client ;;
+    chromium) echo chromium ;;
     haproxy) echo haproxy ;;
     nginx) echo nginx-light ;;
     promtool) echo prometheus ;;
