@@ -302,6 +302,13 @@ export type ProbeConfig =
       readonly host: string | null;
       readonly statuses: readonly [number, number][];
     }
+  | {
+      /** `Check` of `grpc.health.v1`, over HTTP/2 whatever the pool's protocol. */
+      readonly kind: 'grpc';
+      /** Name that is asked for; '' is the server as a whole. Default ''. */
+      readonly service: string;
+      readonly host: string | null;
+    }
   | { readonly kind: 'tcp' }
   | { readonly kind: 'ssh' };
 

@@ -56,10 +56,11 @@ export class Endpoint<H extends MessageHead> implements ConnectionHandler<H, Mes
   onBegin: (stream: TestStream<H>, message: Message) => void = () => {};
   onGone: (stream: TestStream<H>, message: Message) => void = () => {};
   failure = '';
-  readonly #write: (bytes: Buffer) => void;
+  /** Sends bytes past the codec. */
+  readonly write: (bytes: Buffer) => void;
 
   constructor(write: (bytes: Buffer) => void) {
-    this.#write = write;
+    this.write = write;
   }
 
   take(): Buffer {
@@ -67,7 +68,7 @@ export class Endpoint<H extends MessageHead> implements ConnectionHandler<H, Mes
   }
 
   send(buffer: Buffer, used: number): void {
-    if (used > 0) this.#write(buffer.subarray(0, used));
+    if (used > 0) this.write(buffer.subarray(0, used));
   }
 
   pending(): void {}

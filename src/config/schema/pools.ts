@@ -80,10 +80,37 @@ const probeKinds = {
         .describe('Statuses that count as success, each one or a range.'),
     })
     .optional()
-    .describe('`GET` over HTTP/1.1. Exactly one of `http`, `tcp` and `ssh`.'),
+    .describe('`GET` over HTTP/1.1. Exactly one of `http`, `grpc`, `tcp` and `ssh`.'),
+  grpc: z
+    .strictObject({
+      service: z
+        .string()
+        .max(128)
+        .default('')
+        .describe('Name of the service that is asked for; without it, the server as a whole.'),
+      host: hostName()
+        .optional()
+        .describe('`:authority` of the request; without it, the address of the target.'),
+    })
+    .optional()
+    .describe(
+      '`Check` of `grpc.health.v1` over HTTP/2, which must answer `SERVING`; `{}` asks for the whole server.',
+    ),
   tcp: z.strictObject({}).optional().describe('A TCP connection; write `{}`.'),
   ssh: z.strictObject({}).optional().describe('The banner of an SSH server; write `{}`.'),
 };
+
+const PROBE_KINDS = Object.keys(probeKinds);
+
+function probeOf(
+  http: z.output<typeof probeKinds.http>,
+  grpc: z.output<typeof probeKinds.grpc>,
+  isTcp: boolean,
+): ProbeConfig {
+  if (http !== undefined) return { kind: 'http', ...http, host: http.host ?? null };
+  if (grpc !== undefined) return { kind: 'grpc', service: grpc.service, host: grpc.host ?? null };
+  return { kind: isTcp ? 'tcp' : 'ssh' };
+}
 
 const health = z
   .strictObject({
@@ -97,12 +124,9 @@ const health = z
     fall: integer(1, 100).default(3).describe('Consecutive failures that make a healthy target unhealthy.'),
     jitter: share().default(0.1).describe('Share of the interval by which each probe is moved at random.'),
   })
-  .superRefine((written, ctx) => exactlyOne(written, ['http', 'tcp', 'ssh'], 'a health check', ctx))
-  .transform(({ http, tcp, ssh: _ssh, ...rest }) => {
-    const probe: ProbeConfig =
-      http === undefined
-        ? { kind: tcp === undefined ? 'ssh' : 'tcp' }
-        : { kind: 'http', ...http, host: http.host ?? null };
+  .superRefine((written, ctx) => exactlyOne(written, PROBE_KINDS, 'a health check', ctx))
+  .transform(({ http, grpc, tcp, ssh: _ssh, ...rest }) => {
+    const probe = probeOf(http, grpc, tcp !== undefined);
     return {
       ...rest,
       probe,
@@ -325,7 +349,7 @@ export const poolOptions = {
   tls: poolTls
     .optional()
     .describe(
-      'TLS to the targets, HTTP probes included: `true`, or a map with its options; without it, none.',
+      'TLS to the targets, HTTP and gRPC probes included: `true`, or a map with its options; without it, none.',
     ),
 };
 

@@ -20,6 +20,19 @@ export type ProbeTarget =
       /** TLS of the pool; null asks without. */
       readonly tls: PoolTls | null;
     }
+  /** `Check` of `grpc.health.v1` over HTTP/2. */
+  | {
+      readonly kind: 'grpc';
+      readonly host: string;
+      readonly port: number;
+      /** '' asks for the server as a whole. */
+      readonly service: string;
+      /** `:authority`; null sends the address and port. */
+      readonly hostHeader: string | null;
+      readonly proxyProtocol?: ProbeHeader;
+      /** TLS of the pool, with HTTP/2 by ALPN; null asks without. */
+      readonly tls: PoolTls | null;
+    }
   /** `tcp`: connect. `ssh`: identification line of RFC 4253, section 4.2. `kube-proxy`: `/healthz`. */
   | {
       readonly kind: 'tcp' | 'ssh';

@@ -4,10 +4,12 @@ import http from 'node:http';
 import https from 'node:https';
 import net, { type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
+import { Workspace } from '../../http2/workspace.ts';
 import type { PoolTls } from '../../model/config.ts';
 import { NO_FACTS } from '../../proxy-protocol/header.ts';
 import { writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
+import { type GrpcProbing, grpcProbe } from './grpc-probe.ts';
 import type { ProbeHeader, ProbeResult, ProbeTarget } from './probe-result.ts';
 import { identificationProbe } from './ssh-banner.ts';
 import {
@@ -50,6 +52,7 @@ export type Prober = (
 
 /** Builds the prober over real sockets: a new connection for each probe, so that kube-proxy chooses anew as for a client. */
 export function createProber({ clock, monotonic, lookup, tlsOptions }: ProberOptions): Prober {
+  const probing: GrpcProbing = { workspace: new Workspace(), monotonic };
   return (target, timeoutMs, signal, onResult) =>
     new Promise((resolve) => {
       const startedMs = monotonic();
@@ -78,7 +81,7 @@ export function createProber({ clock, monotonic, lookup, tlsOptions }: ProberOpt
         resolve();
       };
       try {
-        cut = start(target, lookup, { settle, closed }, tlsOptions);
+        cut = start(target, lookup, { settle, closed }, tlsOptions, probing);
       } catch (error) {
         // A path or a host field that HTTP does not allow: reported as the result, as any other failure.
         settle(failed('nonsense', error instanceof Error ? error.message : 'not a request'));
@@ -93,7 +96,13 @@ export function createProber({ clock, monotonic, lookup, tlsOptions }: ProberOpt
 /** Ends a probe's socket at once. */
 type Cut = () => void;
 
-function start(target: ProbeTarget, lookup: LookupFunction, end: ProbeEnd, tlsOptions: TlsOptions): Cut {
+function start(
+  target: ProbeTarget,
+  lookup: LookupFunction,
+  end: ProbeEnd,
+  tlsOptions: TlsOptions,
+  probing: GrpcProbing,
+): Cut {
   const header = 'proxyProtocol' in target ? localHeader(target.proxyProtocol) : null;
   const tls = target.kind === 'http' ? (target.tls ?? null) : null;
   const place = { host: target.host, port: target.port, lookup, header, tls };
@@ -106,6 +115,11 @@ function start(target: ProbeTarget, lookup: LookupFunction, end: ProbeEnd, tlsOp
       return httpProbe(place, target.path, target.hostHeader, end, tlsOptions, (status) =>
         target.statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status),
       );
+    case 'grpc': {
+      const { service, hostHeader, host } = target;
+      const secure = target.tls === null ? null : tlsOptions(target.tls, host, hostHeader);
+      return grpcProbe(place, { service, hostHeader, tls: secure }, probing, end);
+    }
     case 'kube-proxy':
       return httpProbe(place, '/healthz', null, end, tlsOptions, (status) =>
         status === 200 ? passed() : answered(status),

@@ -104,7 +104,7 @@ export function planShared(
   return specs;
 }
 
-/** What is spoken to the pool's targets before HTTP. */
+/** What is spoken to the pool's targets before the probe's own protocol. */
 interface Spoken {
   readonly proxyProtocol: ProbeHeader;
   readonly tls: PoolConfig['tls'];
@@ -148,6 +148,9 @@ function poolSpec(key: string, entry: TargetEntry, health: HealthConfig, spoken:
 
 function poolTarget(probe: ProbeConfig, host: string, port: number, spoken: Spoken): ProbeTarget {
   const { proxyProtocol, tls } = spoken;
+  if (probe.kind === 'grpc') {
+    return { kind: 'grpc', host, port, service: probe.service, hostHeader: probe.host, proxyProtocol, tls };
+  }
   if (probe.kind !== 'http') return { kind: probe.kind, host, port, proxyProtocol };
   const { path, host: hostHeader, statuses } = probe;
   return { kind: 'http', host, port, path, hostHeader, statuses, proxyProtocol, tls };

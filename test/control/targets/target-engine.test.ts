@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import pino from 'pino';
-import type { ProbeFailure } from '../../../src/control/health/probe-result.ts';
+import type { ProbeFailure, ProbeTarget } from '../../../src/control/health/probe-result.ts';
 import type { Prober } from '../../../src/control/health/probes.ts';
 import type { TargetEngine, TargetEngineOptions } from '../../../src/control/targets/engine-contract.ts';
 import type { TargetChange } from '../../../src/control/targets/target-changes.ts';
@@ -396,6 +396,41 @@ describe('events', () => {
     assert.deepEqual(lost(), [['10.0.0.3:30080'], ['10.0.0.3:30080']]);
     await bench.time.move(60_000);
     assert.deepEqual(lost(), [[], []]);
+    await bench.engine.close();
+  });
+  test("a pool's gRPC probe asks each target for the service, with the pool's TLS", async () => {
+    const tls = {
+      verify: true,
+      ca: null,
+      serverName: 'a.test',
+      serverNameFromHost: false,
+      certificate: null,
+    };
+    const health = {
+      ...HTTP_HEALTH,
+      probe: { kind: 'grpc', service: 'calls.v1.Calls', host: 'b.test' },
+    } as const;
+    const asked: ProbeTarget[] = [];
+    const prober: Prober = async (target, _timeoutMs, _signal, onResult) => {
+      asked.push(target);
+      onResult({ failure: 'answered', detail: 'NOT_SERVING', durationMs: 1, weight: null });
+    };
+    const pools = [poolConfig('web', { health, tls, protocol: 'http2' })];
+    const bench = new Bench(config({ pools }), { prober });
+    await bench.list({ nodes: nodes(1) });
+    await bench.time.move(5000);
+    assert.deepEqual(asked[0], {
+      kind: 'grpc',
+      host: '10.0.0.1',
+      port: 30080,
+      service: 'calls.v1.Calls',
+      hostHeader: 'b.test',
+      proxyProtocol: null,
+      tls,
+    });
+    assert.deepEqual(bench.targets(), ['10.0.0.1:30080 active unhealthy']);
+    const reason = bench.engine.explained({ pool: 'web' })[0]?.reasons.at(-1);
+    assert.deepEqual([reason?.code, reason?.text], ['probe-failed', 'The probe fails: NOT_SERVING.']);
     await bench.engine.close();
   });
   test('kube-proxy is asked once for each node, whatever the number of pools', async () => {
