@@ -98,6 +98,23 @@ export class MessageHead {
     this.sensitive = sensitive;
   }
 
+  /** Gives field `i` another value; its line becomes the last one. */
+  replace(i: number, value: string): void {
+    const name = this.name(i);
+    const start = this.text.length - 2;
+    const { count } = this;
+    if (count === this.ids.length) this.grow();
+    this.ids[count] = this.ids[i]!;
+    this.ids[i] = FieldId.Dropped;
+    this.offsets[4 * count] = start;
+    this.offsets[4 * count + 1] = start + name.length;
+    this.offsets[4 * count + 2] = start + name.length + 2;
+    this.offsets[4 * count + 3] = start + name.length + 2 + value.length;
+    this.text = `${this.text.slice(0, start)}${name}: ${value}\r\n\r\n`;
+    this.count = count + 1;
+    this.markSensitive(count, false);
+  }
+
   /** Whether a field with this id (below 32) occurs. */
   has(id: FieldId): boolean {
     return (this.seen & (1 << id)) !== 0;

@@ -15,6 +15,12 @@ export class ResponseHead extends MessageHead {
   /** HTTP/2: the response ended with its head; in HTTP/1.1 only its framing says so. */
   ended = false;
 
+  /** The body will have another length than the head says. */
+  forgetLength(): void {
+    if (this.framing === Framing.Length) this.framing = Framing.Chunked;
+    this.contentLength = -1;
+  }
+
   override release(): void {
     super.release();
     this.reason = '';

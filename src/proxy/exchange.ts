@@ -7,8 +7,9 @@ import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { ExchangeFacts } from './exchange-facts.ts';
 import { Forwarding, type ForwardingOwner } from './forwarding.ts';
-import { type Answer, failureAnswer, OPTIONS_ANSWER } from './http/answers.ts';
-import { grpcAnswer, grpcStatusLines, isGrpc } from './http/grpc.ts';
+import { type Answer, OPTIONS_ANSWER } from './http/answers.ts';
+import { grpcStatusLines, isGrpc } from './http/grpc.ts';
+import { answerTo } from './http/grpc-web.ts';
 import { maxForwardsOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
 import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
@@ -129,7 +130,7 @@ export class Exchange implements ForwardingOwner {
   /** Answers with a failure of the table; the request has not been answered before. */
   #answer(code: FailureCode): void {
     this.facts.failure = code;
-    this.#complete(isGrpc(this.facts.view.head) ? grpcAnswer(code) : failureAnswer(code));
+    this.#complete(answerTo(this.facts.view.head, code));
   }
 
   /** Max-Forwards has run out: the request is for us (RFC 9110, section 7.6.2), and TRACE would show others' fields. */
@@ -148,7 +149,9 @@ export class Exchange implements ForwardingOwner {
   /** The answer has begun and cannot be completed: the client must see that. */
   onCut(code: FailureCode): void {
     this.facts.failure = code;
+    const isToldAsFrame = this.#forwarding.endWithStatus(grpcStatusLines(code));
     this.#record();
+    if (isToldAsFrame) return this.#session.onExchangeDone();
     // A gRPC client reads the status from trailers, which only HTTP/2 can send behind any part of a body.
     if (this.#session.protocol === 'HTTP/2' && isGrpc(this.facts.view.head)) {
       this.#session.sendEnd(grpcStatusLines(code));

@@ -8,6 +8,7 @@ import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { grpcTimeoutMs, isGrpc } from './http/grpc.ts';
+import { type GrpcWebCall, grpcWebCallOf } from './http/grpc-web.ts';
 import { hasMediaType } from './http/media-type.ts';
 import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
@@ -15,16 +16,11 @@ import { rewritePath } from './router/filters.ts';
 import { render } from './router/template.ts';
 import type { TunnelLimits } from './tunnel.ts';
 import { Attempts } from './upstream/attempts.ts';
+import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
 import type { Pool } from './upstream/pool.ts';
 import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
-import type {
-  AttemptsUser,
-  StreamDial,
-  StreamUser,
-  UpstreamSide,
-  UpstreamStream,
-} from './upstream/upstream-stream.ts';
+import type { AttemptsUser, StreamDial, UpstreamSide, UpstreamStream } from './upstream/upstream-stream.ts';
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
@@ -50,7 +46,7 @@ export interface ForwardingOwner {
 }
 
 /** Reused for every request of an exchange. */
-export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadline {
+export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
   /** The head of an answer has been passed on. */
@@ -64,6 +60,9 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
   #phase: Phase = 'idle';
   #stream: UpstreamStream | null = null;
   #requestComplete = false;
+  /** A call of gRPC-Web to a target that speaks gRPC, and its translation at the last of those. */
+  #webCall: GrpcWebCall | null = null;
+  #web: GrpcWebStream | null = null;
   /** Silent by nature, like a tunnel. */
   #longLived = false;
   #attemptAtMs = 0;
@@ -99,6 +98,8 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
     this.#sent.reset();
     this.#requestComplete = false;
     this.#longLived = false;
+    this.#webCall = null;
+    this.#web = null;
     this.#sentAtMs = 0;
     this.#totalDueAtMs = NEVER;
     this.#answerDueAtMs = NEVER;
@@ -122,7 +123,8 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
     pool.onRequest(facts.headAtMs);
     const totalMs = facts.match.rule!.rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
     if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
-    if (isGrpc(facts.view.head)) {
+    if (pool.config.protocol === 'http2') this.#webCall = grpcWebCallOf(facts.view.head);
+    if (this.#webCall !== null || isGrpc(facts.view.head)) {
       this.#longLived = true;
       const deadlineMs = grpcTimeoutMs(facts.view.head);
       this.#totalDueAtMs = Math.min(this.#totalDueAtMs, facts.startedAtMs + deadlineMs);
@@ -157,8 +159,13 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
     facts.reused = dial.reused;
     facts.connectMs = dial.reused ? 0 : dial.connectMs;
     if (dial.reused) facts.pool!.meters.reused();
-    this.#stream = dial.open(this);
+    this.#stream = this.#webCall === null ? dial.open(this) : this.#openWeb(dial, this.#webCall);
     this.#send(this.#stream);
+  }
+
+  #openWeb(dial: StreamDial, call: GrpcWebCall): UpstreamStream {
+    this.#web = new GrpcWebStream(dial, this, call);
+    return this.#web;
   }
 
   onUpstreamConnectFailed(dial: StreamDial, code: FailureCode): void {
@@ -203,6 +210,7 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
       authority: filters.host === null ? head.authority : render(filters.host, captures),
       scheme: this.#session.scheme,
       webSocketKey: this.#session.webSocketKey,
+      grpcType: '',
       client: this.#session.client,
       requestId,
       edits: filters.request,
@@ -319,6 +327,22 @@ export class Forwarding implements StreamUser, AttemptsUser<StreamDial>, Deadlin
     this.#session.sendEnd(trailers);
     this.#leaveTarget();
     this.#owner.onRelayed();
+  }
+
+  onUndecodable(): void {
+    this.#fail('bad-request');
+  }
+
+  /**
+   * Ends an answer to a call of gRPC-Web with a status.
+   * @param lines as in trailers
+   * @returns false where this cannot be said: there is no such answer, or a message of it is incomplete
+   */
+  endWithStatus(lines: string): boolean {
+    if (this.#web?.takesTrailers !== true) return false;
+    this.#web.passTrailers(lines);
+    this.#session.sendEnd('');
+    return true;
   }
 
   /** The target agreed to another protocol: from here on both sides are a tunnel. */

@@ -79,6 +79,7 @@ export function forwardHead(head: RequestHead, trusted: boolean): ForwardedReque
     client: trusted ? TRUSTED : CLIENT,
     scheme: 'http',
     webSocketKey: '',
+    grpcType: '',
     requestId: 'id',
     edits: null,
     captures: [],

@@ -5,13 +5,13 @@ import { FAILURES, type FailureCode } from '../../model/failures.ts';
 import type { Answer } from './answers.ts';
 import { hasMediaType } from './media-type.ts';
 
-const TYPE = 'application/grpc';
-/** The rest of another type (`application/grpc-web`), which is plain HTTP to a proxy. */
+export const GRPC_TYPE = 'application/grpc';
+/** The beginning of another type (`application/grpc-web`). */
 const OTHER_TYPE = 'application/grpc-';
 
 /** Whether a request is a gRPC call, by its Content-Type (gRPC over HTTP/2, Requests). */
 export function isGrpc(head: MessageHead): boolean {
-  return hasMediaType(head, TYPE) && !hasMediaType(head, OTHER_TYPE);
+  return hasMediaType(head, GRPC_TYPE) && !hasMediaType(head, OTHER_TYPE);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -73,10 +73,10 @@ export function grpcStatusLines(code: FailureCode): string {
 }
 
 /** An answer of trailers only (gRPC over HTTP/2, Responses): HTTP has worked, the call has not. */
-export function grpcAnswer(code: FailureCode): Answer {
+export function grpcAnswer(code: FailureCode, type = GRPC_TYPE): Answer {
   const { proxyStatus, close } = FAILURES[code];
   const fields =
-    `Content-Type: ${TYPE}\r\n${grpcStatusLines(code)}` +
+    `Content-Type: ${type}\r\n${grpcStatusLines(code)}` +
     `Proxy-Status: portico; error=${proxyStatus}; details="${code}"\r\nContent-Length: 0\r\n`;
   return { status: 200, fields, body: '', close };
 }

@@ -67,6 +67,17 @@ export function writeRequestHead(encoder: HeadEncoder, head: RequestHead, parts:
   writeOwnFields(encoder, head, parts);
 }
 
+/** The head of a call of gRPC-Web on its way to a target that speaks gRPC (gRPC over HTTP/2, Requests). */
+export function writeGrpcHead(encoder: HeadEncoder, head: RequestHead, parts: RequestHeadParts): void {
+  const { edits, grpcType } = parts;
+  const drop = dropFor(head, parts.client).slice();
+  drop[FieldId.ContentType] = 1;
+  drop[FieldId.Accept] = 1;
+  encoder.request(head.method, parts.scheme, parts.authority, parts.target, '');
+  encoder.copy(head, drop, edits === null ? null : edits.drop);
+  encoder.lines(`content-type: ${grpcType}\r\nte: trailers\r\n${ownRequestLines(head, parts)}`);
+}
+
 /** The extended CONNECT that asks for what a WebSocket handshake of HTTP/1.1 asks for (RFC 8441, section 5). */
 export function writeHandshake(encoder: HeadEncoder, head: RequestHead, parts: RequestHeadParts): void {
   const { edits } = parts;

@@ -65,6 +65,8 @@ export interface RequestHeadParts {
   readonly scheme: 'http' | 'https';
   /** Of the WebSocket handshake that stands for an extended CONNECT, else ''. */
   readonly webSocketKey: string;
+  /** Content-Type of the gRPC that a call of gRPC-Web becomes, to HTTP/2 targets; '' for everything else. */
+  readonly grpcType: string;
   readonly client: ForwardedClient;
   readonly requestId: string;
   readonly edits: HeaderEdits | null;

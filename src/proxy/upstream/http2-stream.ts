@@ -7,7 +7,7 @@ import { ErrorCode } from '../../http2/error-code.ts';
 import { type MessageFailure, responseFailureOf } from '../../http2/failures.ts';
 import { Half, type Stream } from '../../http2/stream.ts';
 import type { FailureCode } from '../../model/failures.ts';
-import { writeHandshake, writeRequestHead } from '../http/http2-heads.ts';
+import { writeGrpcHead, writeHandshake, writeRequestHead } from '../http/http2-heads.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
 import { asksForWebSocket, WEB_SOCKET, webSocketKeyOf } from '../http/web-socket-handshake.ts';
 import { SendQueue } from '../wire/send-queue.ts';
@@ -99,7 +99,9 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
       return this.#sendHandshake(head, parts);
     const stream = this.#begin(head.method);
     if (stream === null) return;
-    writeRequestHead(codec.beginHead(stream), head, parts);
+    const encoder = codec.beginHead(stream);
+    if (parts.grpcType === '') writeRequestHead(encoder, head, parts);
+    else writeGrpcHead(encoder, head, parts);
     codec.endHead(!head.hasContent);
   }
 
