@@ -12,6 +12,8 @@ const NAME_LIMIT = 253;
 const PLACE = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 const CODE = 'host-invalid';
 const FIX = 'Write a name such as example.com, *.example.com, {branch}.example.com, or * for every host.';
+/** Of a server name. */
+const NAME_FIX = 'Write a name such as example.com, *.example.com, or * for every name.';
 
 /**
  * Reads `*`, `example.com`, `*.example.com` or `{capture}.example.com`: lower-cased, IDN to punycode, the trailing
@@ -39,12 +41,14 @@ export function parseHostPattern(written: string): HostPattern | Refusal {
 /** A pattern of server names (SNI): as for hosts, without captures and addresses. */
 export function parseServerName(written: string): Exclude<HostPattern, { kind: 'capture' }> | Refusal {
   const pattern = parseHostPattern(written);
-  if (pattern instanceof Refusal) return pattern;
+  if (pattern instanceof Refusal) {
+    return pattern.fix === FIX ? new Refusal(pattern.code, pattern.message, NAME_FIX) : pattern;
+  }
   if (pattern.kind === 'capture') {
     return new Refusal(
       CODE,
       `${quote(written)} has a capture, but a TLS connection has no rule to use it`,
-      FIX,
+      NAME_FIX,
     );
   }
   if (pattern.kind === 'exact' && isIP(pattern.host.replace(/[[\]]/g, '')) !== 0) {

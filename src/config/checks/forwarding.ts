@@ -87,10 +87,13 @@ const TAKES_OVER: Readonly<Record<'tls' | 'http' | 'ssh' | 'default', readonly L
   default: ['http', 'https', 'tcp', 'tls-passthrough'],
 };
 
+const KINDS = Object.keys(TAKES_OVER) as readonly (keyof typeof TAKES_OVER)[];
+
 export function checkMux(context: CheckContext, listener: ListenerConfig, place: Path): void {
   const { problem, config } = context;
   const { name, protocol, mux } = listener;
-  if (protocol === 'mux' && mux === null) {
+  const namesNone = mux === null || KINDS.every((key) => mux[key] === null);
+  if (protocol === 'mux' && namesNone) {
     problem(
       place,
       'mux-missing',
@@ -109,8 +112,9 @@ export function checkMux(context: CheckContext, listener: ListenerConfig, place:
     );
     return;
   }
-  for (const [key, fits] of Object.entries(TAKES_OVER)) {
-    const other = mux[key as keyof typeof TAKES_OVER];
+  for (const key of KINDS) {
+    const fits = TAKES_OVER[key];
+    const other = mux[key];
     const otherPlace = [...place, 'mux', key];
     if (other === null || !exists(context, 'listeners', other, otherPlace)) continue;
     const found = config.listeners.find((candidate) => candidate.name === other)!;
