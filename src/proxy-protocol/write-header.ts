@@ -8,6 +8,7 @@ import {
   type Facts,
   FIXED_BYTES,
   HEADER_BYTES,
+  NO_FACTS,
   SIGNATURE,
   TLS_BIT,
   TLV,
@@ -20,6 +21,11 @@ const PROXY = 0x21;
 export interface Ends {
   readonly source: Endpoint;
   readonly destination: Endpoint;
+}
+
+/** `LOCAL`, or `UNKNOWN` in version 1: the connection is for no client. */
+export function writeLocal(version: 1 | 2): Buffer {
+  return version === 1 ? writeLine(null) : writeBinary(null, NO_FACTS, false);
 }
 
 /** Version 1. Ends of two families are both told as IPv6; null says `UNKNOWN`. */

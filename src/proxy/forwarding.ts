@@ -2,7 +2,7 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing } from '../http1/step.ts';
-import type { RetryConfig } from '../model/config.ts';
+import type { ProxyProtocolOut, RetryConfig } from '../model/config.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
@@ -18,6 +18,7 @@ import type { TunnelLimits } from './tunnel.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
 import type { Pool } from './upstream/pool.ts';
+import { proxyHeaderFor } from './upstream/proxy-header.ts';
 import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
 import type { AttemptsUser, StreamDial, UpstreamSide, UpstreamStream } from './upstream/upstream-stream.ts';
@@ -166,6 +167,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #openWeb(dial: StreamDial, call: GrpcWebCall): UpstreamStream {
     this.#web = new GrpcWebStream(dial, this, call);
     return this.#web;
+  }
+
+  proxyHeader(rules: ProxyProtocolOut): Buffer {
+    return proxyHeaderFor(this.#session.client.wire!, rules, this.#facts.requestId);
   }
 
   onUpstreamConnectFailed(dial: StreamDial, code: FailureCode): void {

@@ -105,8 +105,6 @@ export class TcpSession implements WireOwner, AttemptsUser<UpstreamConnection>, 
     this.#connectMs = connection.connectMs;
     const { deadlines, now } = this.#context;
     const { idleMs } = this.#listener.config.timeouts;
-    const rules = connection.pool.config.proxyProtocol;
-    if (rules !== null) this.#sayClient(connection, rules);
     const limits = { idleMs, lifetimeMs: Number.POSITIVE_INFINITY, webSocket: false };
     this.#tunnel = new Tunnel(this.#wire, this, connection, limits, deadlines, now, (result) =>
       this.#done(result),
@@ -117,9 +115,8 @@ export class TcpSession implements WireOwner, AttemptsUser<UpstreamConnection>, 
     if (this.#clientEnded) this.#tunnel.onEnd();
   }
 
-  #sayClient({ wire }: UpstreamConnection, rules: ProxyProtocolOut): void {
-    const header = proxyHeaderFor(this.#wire, rules, this.#context.requestIds.next());
-    wire.bytes(header, 0, header.length);
+  proxyHeader(rules: ProxyProtocolOut): Buffer {
+    return proxyHeaderFor(this.#wire, rules, this.#context.requestIds.next());
   }
 
   onNoRoom(code: FailureCode): void {

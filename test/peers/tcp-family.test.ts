@@ -3,19 +3,29 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import dns from 'node:dns';
+import { once } from 'node:events';
 import type { LookupFunction } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
+import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { createProber } from '../../src/control/health/probes.ts';
-import type { ListenerConfig, ProxyProtocolOut } from '../../src/model/config.ts';
+import type { ListenerConfig, PoolTls, ProxyProtocolOut } from '../../src/model/config.ts';
 import { type CertificatePair, certificateFor } from '../support/certificates.ts';
-import { answering, eventually, type RawPeer, Stage } from '../support/data-plane.ts';
+import { answering, eventually, RawPeer, Stage } from '../support/data-plane.ts';
 import { freePort, PeerProcess } from '../support/peer-process.ts';
 import { requirePeers, runPeer } from '../support/peers.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
+import { httpsListener, secretsOf } from '../support/tls.ts';
 
 const CLIENT = '127.0.0.77';
 const GET = 'GET / HTTP/1.1\r\nHost: a.example.com\r\nConnection: close\r\n\r\n';
+const POOL_TLS: PoolTls = {
+  verify: true,
+  ca: '/ca',
+  serverName: 'a.example.com',
+  serverNameFromHost: false,
+  certificate: null,
+};
 const OUT: readonly ProxyProtocolOut[] = [
   { version: 1, facts: [], checksum: false },
   { version: 2, facts: [], checksum: false },
@@ -50,7 +60,8 @@ describe('beside real peers', () => {
   async function haproxy(rest: (port: number) => string, mode: 'http' | 'tcp'): Promise<number> {
     const port = await freePort();
     const head = `global\n  maxconn 100\ndefaults\n  mode ${mode}\n  timeout connect 5s\n  timeout client 20s\n  timeout server 20s\n`;
-    await start(programs.haproxy, port, { 'h.cfg': head + rest(port) }, ['-db', '-f', 'FOLDER/h.cfg']);
+    const files = { 'h.cfg': head + rest(port), 'pair.pem': certificate.cert + certificate.key };
+    await start(programs.haproxy, port, files, ['-db', '-f', 'FOLDER/h.cfg']);
     return port;
   }
 
@@ -146,6 +157,94 @@ http {
     }
   }
 
+  for (const out of OUT) {
+    const what = `version ${out.version}${out.checksum ? ' with facts and a checksum' : ''}`;
+    for (const downstream of ['tcp', 'http', 'https'] as const) {
+      it(`${downstream} to HAProxy with accept-proxy and ssl, ${what}: the header comes before TLS`, async () => {
+        const port = await haproxy(
+          (own) =>
+            `frontend f\n  bind 127.0.0.1:${own} accept-proxy ssl crt FOLDER/pair.pem alpn http/1.1\n  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] [%[fc_pp_unique_id]] [%[fc_pp_authority]] %[ssl_fc_sni] %[ssl_fc_is_resumed]"\n`,
+          'http',
+        );
+        await sees(port, out, downstream, (answer, localPort) => {
+          assert.match(answer, new RegExp(`${CLIENT} ${localPort} `));
+          assert.match(answer, / a\.example\.com [01]$/, 'and TLS names the server');
+          if (out.facts.length === 0) return assert.match(answer, /\[\] \[\]/);
+          assert.match(answer, /\[[\da-f]{8}-[^\]]+\]/);
+          if (downstream === 'https') assert.match(answer, /\[b\.example\.com\]/);
+        });
+      });
+
+      it(`${downstream} to nginx with ssl and proxy_protocol, ${what}: the header comes before TLS`, async () => {
+        const port = await nginx(
+          (own) =>
+            `server { listen 127.0.0.1:${own} ssl proxy_protocol; ssl_certificate FOLDER/cert.pem; ssl_certificate_key FOLDER/key.pem; location / { return 200 "$proxy_protocol_addr $proxy_protocol_port $ssl_server_name"; } }`,
+        );
+        // nginx 1.22 reads no header of more than 107 bytes.
+        const short = { ...out, facts: out.facts.filter((fact) => fact === 'unique-id') };
+        await sees(port, short, downstream, (answer, localPort) => {
+          assert.match(answer, new RegExp(`${CLIENT} ${localPort} a\\.example\\.com`));
+        });
+      });
+    }
+  }
+
+  /** Asks twice over TLS that the pool speaks: what a target says of a client, and from which port that came. */
+  async function sees(
+    port: number,
+    out: ProxyProtocolOut,
+    downstream: 'tcp' | 'http' | 'https',
+    look: (answer: string, localPort: number) => void,
+  ): Promise<void> {
+    const config =
+      downstream === 'https'
+        ? httpsListener(1, {}, { name: 'web' })
+        : listenerConfig(downstream === 'tcp' ? { protocol: 'tcp', pool: 'pool-0' } : {});
+    stage.plane.apply(
+      snapshotOf({
+        listeners: [config],
+        pools: [{ targets: [`127.0.0.1:${port}`], proxyProtocol: out, tls: POOL_TLS }],
+        ...(downstream === 'tcp' ? { routes: [] } : {}),
+      }),
+      secretsOf([certificate], { files: { '/ca': certificate.cert } }),
+    );
+    for (let count = 0; count < 2; count += 1) {
+      const client = await stage.client('web', CLIENT);
+      const peer = downstream === 'https' ? await throughTls(client) : client;
+      peer.send(GET.replace('a.example', downstream === 'https' ? 'b.example' : 'a.example'));
+      const answer = await peer.all(20_000);
+      look(answer.slice(answer.indexOf('\r\n\r\n') + 4), client.socket.localPort!);
+    }
+  }
+
+  async function throughTls({ socket }: RawPeer): Promise<RawPeer> {
+    socket.removeAllListeners('data');
+    const secure = tls.connect({
+      socket,
+      servername: 'b.example.com',
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+    });
+    await once(secure, 'secureConnect');
+    return new RawPeer(secure);
+  }
+
+  it('probes of pools with PROXY headers and TLS pass at HAProxy and nginx', async () => {
+    const port = await nginx(
+      (own) =>
+        `server { listen 127.0.0.1:${own} ssl proxy_protocol; ssl_certificate FOLDER/cert.pem; ssl_certificate_key FOLDER/key.pem; location / { return 200 "ok"; } }`,
+    );
+    const accepting = await haproxy(
+      (own) =>
+        `frontend f\n  bind 127.0.0.1:${own} accept-proxy ssl crt FOLDER/pair.pem\n  http-request return status 200\n`,
+      'http',
+    );
+    for (const version of [1, 2] as const) {
+      for (const at of [port, accepting]) assert.equal(await probe('http', at, version, POOL_TLS), null);
+    }
+    assert.notEqual(await probe('http', port, null, POOL_TLS), null, 'without a header it is refused');
+  });
+
   it('probes of pools with PROXY headers pass at HAProxy and nginx, and say nothing of a client', async () => {
     const port = await nginx(
       (own) => `server { listen 127.0.0.1:${own} proxy_protocol; location / { return 200 "ok"; } }`,
@@ -167,6 +266,7 @@ http {
     kind: 'http' | 'ssh',
     port: number,
     proxyProtocol: 1 | 2 | null,
+    poolTls: PoolTls | null = null,
   ): Promise<string | null> {
     const prober = createProber({
       lookup: dns.lookup as LookupFunction,
@@ -178,7 +278,7 @@ http {
         },
       },
       monotonic: () => performance.now(),
-      tlsOptions: () => ({}),
+      tlsOptions: () => ({ ca: certificate.cert, servername: 'a.example.com' }),
     });
     const host = '127.0.0.1';
     const target =
@@ -192,7 +292,7 @@ http {
             hostHeader: null,
             statuses: [[200, 200]],
             proxyProtocol,
-            tls: null,
+            tls: poolTls,
           } as const);
     let failure: string | null = 'nothing';
     await prober(target, 10_000, new AbortController().signal, (result) => {

@@ -324,6 +324,110 @@ describe('PROXY headers', () => {
     });
   }
 
+  // Before TLS -----------------------------------------------------------------------------------------------------
+
+  interface Heard {
+    readonly header: ProxyHeader;
+    /** What is left of the connection, with TLS taken off. */
+    readonly peer: RawPeer;
+  }
+
+  /** A target that reads a header in the clear, then ends TLS with this certificate and answers. */
+  async function secureTarget(pair: CertificatePair, heard: Heard[]): Promise<string> {
+    const secureContext = tls.createSecureContext(pair);
+    const server = await stage.backend(({ socket }) => {
+      socket.removeAllListeners('data');
+      let bytes = Buffer.alloc(0);
+      const read = (chunk: Buffer): void => {
+        bytes = Buffer.concat([bytes, chunk]);
+        const reading = readHeader(bytes, bytes.length);
+        if (reading.kind !== 'header') return;
+        socket.off('data', read);
+        // What has come of the handshake already is read by TLS from the paused socket.
+        socket.pause();
+        const rest = bytes.subarray(reading.length);
+        if (rest.length > 0) socket.unshift(rest);
+        const secure = new tls.TLSSocket(socket, { isServer: true, secureContext });
+        secure.on('error', () => {});
+        const peer = new RawPeer(secure);
+        heard.push({ header: reading.header, peer });
+        answerAll(peer);
+      };
+      socket.on('data', read);
+    });
+    return server.at;
+  }
+
+  function applySecure(protocol: Protocol, at: readonly string[], out: ProxyProtocolOut, name: string): void {
+    const over = { name: 'web', pool: protocol === 'tcp' ? 'pool-0' : null };
+    const poolTls = {
+      verify: true,
+      ca: '/ca',
+      serverName: name,
+      serverNameFromHost: false,
+      certificate: null,
+    };
+    stage.plane.apply(
+      snapshotOf({
+        listeners: [
+          protocol === 'https' ? httpsListener(1, {}, over) : listenerConfig({ protocol, ...over }),
+        ],
+        pools: [{ targets: at, proxyProtocol: out, tls: poolTls }],
+        ...(protocol === 'tcp' ? { routes: [] } : {}),
+      }),
+      secretsOf([certificate], { files: { '/ca': certificate.cert } }),
+    );
+  }
+
+  for (const protocol of PROTOCOLS) {
+    for (const out of [{ version: 1, facts: [], checksum: false }, VERSION_2] as const) {
+      it(`${protocol}: tells a target with TLS in version ${out.version}, in the clear and before the handshake`, async () => {
+        const heard: Heard[] = [];
+        applySecure(protocol, [await secureTarget(certificate, heard)], out, 'a.example.com');
+        for (let count = 0; count < 2; count += 1) {
+          const client = await speak(protocol, []);
+          await client.expect('hello');
+        }
+        await eventually('both', () => heard.length === 2);
+        for (const [index, { header, peer }] of heard.entries()) {
+          const { localPort } = stage.clients[index]!.socket;
+          assert.deepEqual(header.source, { address: '127.0.0.1', port: localPort });
+          assert.ok(peer.received.startsWith('GET / HTTP/1.1\r\n'), 'the header is not sent once more');
+          if (out.version === 1) continue;
+          assert.match(header.uniqueId, /^[\da-f]{8}-/);
+          if (protocol !== 'tcp') assert.ok(peer.received.includes(`X-Request-Id: ${header.uniqueId}\r\n`));
+          assert.equal(header.authority, protocol === 'https' ? 'a.example.com' : '');
+          assert.equal(header.tls?.version, protocol === 'https' ? 'TLSv1.3' : undefined);
+        }
+      });
+    }
+  }
+
+  it('a target with TLS that does not prove its name has been told the client, and gets nothing else', async () => {
+    const heard: Heard[] = [];
+    applySecure('http', [await secureTarget(certificate, heard)], VERSION_2, 'other.example.com');
+    const client = await stage.client();
+    client.send(GET);
+    await client.expect('certificate-invalid');
+    await eventually('the end', () => heard[0]!.peer.ended || heard[0]!.peer.closed);
+    assert.equal(heard.length, 1);
+    assert.equal(heard[0]!.peer.received, '');
+  });
+
+  it('a target with TLS that joins in time because another is silent hears the same header', async () => {
+    const heard: Heard[] = [];
+    const silent = await stage.backend(() => {});
+    const good = await secureTarget(certificate, heard);
+    applySecure('http', [silent.at, good], VERSION_2, 'a.example.com');
+    for (let count = 0; count < 4; count += 1) {
+      const client = await stage.client();
+      client.send(GET);
+      await client.expect('HTTP/1.1 ', 10_000);
+    }
+    assert.ok(heard.length > 0);
+    for (const { header } of heard) assert.equal(header.source?.address, '127.0.0.1');
+  });
+
   it('http: no two requests share a connection to a target that has been told whose it is', async () => {
     const reached = await serve('http', { proxyProtocol: null }, VERSION_2);
     const peer = await stage.client();

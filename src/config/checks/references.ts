@@ -154,22 +154,9 @@ function checkProxyOverHttp2({ problem }: CheckContext, pool: PoolConfig, place:
   );
 }
 
-function checkUpstreamTls(
-  { problem, warning }: CheckContext,
-  { name, tls, sources, proxyProtocol }: PoolConfig,
-  place: Path,
-): void {
+function checkUpstreamTls({ warning }: CheckContext, { name, tls, sources }: PoolConfig, place: Path): void {
   if (tls === null) {
     return;
-  }
-  if (proxyProtocol !== null) {
-    problem(
-      [...place, 'tls'],
-      'tls-proxy-protocol',
-      `the pool ${quote(name)} has tls and proxyProtocol: no PROXY header can be sent before TLS yet`,
-      'Keep one of them.',
-      'key',
-    );
   }
   if (!tls.verify) {
     warning(

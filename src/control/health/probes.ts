@@ -3,11 +3,10 @@
 import http from 'node:http';
 import https from 'node:https';
 import net, { type LookupFunction } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { Workspace } from '../../http2/workspace.ts';
 import type { PoolTls } from '../../model/config.ts';
-import { NO_FACTS } from '../../proxy-protocol/header.ts';
-import { writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
+import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { type GrpcProbing, grpcProbe } from './grpc-probe.ts';
 import type { ProbeHeader, ProbeResult, ProbeTarget } from './probe-result.ts';
@@ -103,7 +102,8 @@ function start(
   tlsOptions: TlsOptions,
   probing: GrpcProbing,
 ): Cut {
-  const header = 'proxyProtocol' in target ? localHeader(target.proxyProtocol) : null;
+  const version: ProbeHeader = ('proxyProtocol' in target ? target.proxyProtocol : null) ?? null;
+  const header = version === null ? null : writeLocal(version);
   const tls = target.kind === 'http' ? (target.tls ?? null) : null;
   const place = { host: target.host, port: target.port, lookup, header, tls };
   switch (target.kind) {
@@ -129,12 +129,6 @@ function start(
   }
 }
 
-/** `LOCAL`, or `UNKNOWN` in version 1: a probe is for no client. */
-function localHeader(version: ProbeHeader = null): Buffer | null {
-  if (version === null) return null;
-  return version === 1 ? writeLine(null) : writeBinary(null, NO_FACTS, false);
-}
-
 function tcpProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): Cut {
   const socket = net.connect({ ...at, noDelay: true });
   socket.once('connect', () => {
@@ -149,12 +143,18 @@ function tcpProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): Cut {
   return () => socket.destroy();
 }
 
-/** Connects and sends these bytes before the request. */
-function after(header: Buffer): (options: http.ClientRequestArgs) => net.Socket {
+/** Connects and sends these bytes before the request, and before the TLS handshake where there is one. */
+function after(
+  header: Buffer,
+  secure: ConnectionOptions | null,
+): (options: http.ClientRequestArgs) => net.Socket {
   return (options) => {
     const socket = net.connect(options as net.TcpNetConnectOpts);
     socket.write(header);
-    return socket;
+    if (secure === null) return socket;
+    // A connect that fails is told by the TLS socket.
+    socket.once('error', () => {});
+    return connect({ ...secure, host: options.host!, socket });
   };
 }
 
@@ -172,13 +172,13 @@ function httpProbe(
   const headers: Record<string, string> = { 'user-agent': 'portico-probe', connection: 'close' };
   if (hostHeader !== null) headers['host'] = hostHeader;
   const options = { ...at, path, headers, maxHeaderSize: 16 * 1024 } as const;
+  const secure = tls === null ? null : tlsOptions(tls, at.host, hostHeader);
   // An agent would make the connection itself, past the header.
+  const through = header === null ? { agent: false as const } : { createConnection: after(header, secure) };
   const request =
-    tls !== null
-      ? https.request({ ...tlsOptions(tls, at.host, hostHeader), ...options, agent: false })
-      : http.request(
-          header === null ? { ...options, agent: false } : { ...options, createConnection: after(header) },
-        );
+    secure === null
+      ? http.request({ ...options, ...through })
+      : https.request({ ...secure, ...options, ...through });
   request.once('error', (error) => {
     end.settle(fromError(error));
   });

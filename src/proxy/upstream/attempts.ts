@@ -1,5 +1,6 @@
 // The attempts of one request or tcp connection: which targets were tried, and the dials that are open for it.
 
+import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Member } from '../../model/picker.ts';
 import type { Deadline } from '../deadlines.ts';
@@ -178,6 +179,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
 
   onUpstreamConnected(connection: D): void {
     this.#won(connection);
+  }
+
+  proxyHeader(rules: ProxyProtocolOut): Buffer {
+    return this.#user.proxyHeader(rules);
   }
 
   onUpstreamConnectFailed(connection: D, code: FailureCode): void {

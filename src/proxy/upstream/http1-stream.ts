@@ -6,11 +6,9 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import { ResponseParser } from '../../http1/response-parser.ts';
 import { Framing, Step } from '../../http1/step.ts';
 import { lastChunk } from '../../http1/write.ts';
-import type { ProxyProtocolOut } from '../../model/config.ts';
 import { writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
 import type { WireSocket } from '../wire/wire.ts';
-import { proxyHeaderFor } from './proxy-header.ts';
 import { TARGET_LOST } from './target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 import type { StreamUser, UpstreamStream } from './upstream-stream.ts';
@@ -45,15 +43,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#parser.begin(head.method);
     this.#chunked = head.framing === Framing.Chunked;
     this.#requestSent = !head.hasContent;
-    const rules = this.#connection.pool.config.proxyProtocol;
-    if (rules !== null) this.#sayClient(rules, parts);
     this.#connection.wire.text(buildRequestHead(head, parts));
-  }
-
-  /** Every connection to such a pool is new, and used once. */
-  #sayClient(rules: ProxyProtocolOut, { client, requestId }: RequestHeadParts): void {
-    const header = proxyHeaderFor(client.wire!, rules, requestId);
-    this.#connection.wire.bytes(header, 0, header.length);
   }
 
   sendBody(buffer: Buffer, start: number, end: number): void {

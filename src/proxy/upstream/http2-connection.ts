@@ -6,7 +6,9 @@ import type { ErrorCode } from '../../http2/error-code.ts';
 import type { MessageFailure } from '../../http2/failures.ts';
 import type { ConnectionHandler } from '../../http2/handler.ts';
 import type { OutputSink } from '../../http2/output.ts';
+import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
+import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
@@ -156,6 +158,11 @@ export class Http2Connection
     transport.handOver(this);
     this.codec.start();
     this.#context.deadlines.set(this, this.#context.now() + this.#pool.config.timeouts.connectMs);
+  }
+
+  /** It carries the requests of many clients. */
+  proxyHeader({ version }: ProxyProtocolOut): Buffer {
+    return writeLocal(version);
   }
 
   onUpstreamConnectFailed(_transport: UpstreamConnection, code: FailureCode): void {

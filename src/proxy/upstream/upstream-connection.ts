@@ -103,7 +103,10 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   #dialSecure(upstreamTls: UpstreamTls): Wire {
     const { address, port } = this.target;
     const options = upstreamTls.options(this.target, this.serverName);
-    const wire = Wire.secureTo({ host: address, port }, options, this, this.#context);
+    const rules = this.pool.config.proxyProtocol;
+    // As HAProxy does with `send-proxy-v2 ssl`: the header is for whoever ends TLS, too.
+    const first = rules === null ? null : () => this.#dialler!.proxyHeader(rules);
+    const wire = Wire.secureTo({ host: address, port }, options, first, this, this.#context);
     const socket = wire.socket as TLSSocket;
     upstreamTls.keepSessionsOf(socket, this.target, this.serverName);
     socket.once('connect', () => {
@@ -133,6 +136,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
 
   /** Once connected it goes to the idle ones. */
   keepWhenConnected(): void {
+    // It would be for one client, and no other may have it.
+    if (this.pool.config.proxyProtocol !== null) return this.close();
     this.#dialler = null;
     this.target.spare.add(this);
   }
@@ -277,10 +282,19 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     }
     turn.enter();
     try {
+      this.#sayClient(dialler);
       dialler.onUpstreamConnected(this);
     } finally {
       turn.leave();
     }
+  }
+
+  /** Before everything else; where there is TLS, it was said before that. */
+  #sayClient(dialler: DialUser<UpstreamConnection>): void {
+    const rules = this.pool.config.proxyProtocol;
+    if (rules === null || this.tls !== null) return;
+    const header = dialler.proxyHeader(rules);
+    this.wire.bytes(header, 0, header.length);
   }
 
   /** Once the TCP connection stands, it is TLS that fails, also where the target just hangs up. */

@@ -2,6 +2,7 @@
 
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
+import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
 import type { Wire, WireSocket } from '../wire/wire.ts';
@@ -27,6 +28,8 @@ export interface Dial {
 export interface DialUser<D extends Dial> {
   onUpstreamConnected(dial: D): void;
   onUpstreamConnectFailed(dial: D, code: FailureCode): void;
+  /** Says to a target of such a pool for which client the connection is. */
+  proxyHeader(rules: ProxyProtocolOut): Buffer;
 }
 
 /** Who makes attempts, and may have to wait for room. */

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
@@ -135,10 +136,14 @@ export class Wire implements SocketUser, Deadline {
     return wire;
   }
 
-  /** A TLS connection to a target, which connects at once; `secureConnect` comes when its handshake is over. */
+  /**
+   * A TLS connection to a target, which connects at once; `secureConnect` comes when its handshake is over.
+   * @param first goes out in the clear before the handshake; null where nothing does
+   */
   static secureTo(
     address: { readonly host: string; readonly port: number },
     options: ConnectionOptions,
+    first: (() => Buffer) | null,
     owner: WireOwner,
     context: WireContext,
   ): Wire {
@@ -159,6 +164,7 @@ export class Wire implements SocketUser, Deadline {
       },
     };
     const socket = connect(given as ConnectionOptions);
+    if (first !== null) sendBeforeHandshake(socket, first, context.tcp !== null);
     wire = new Wire(socket, owner, context);
     wire.#listen(socket);
     return wire;

@@ -36,7 +36,12 @@ function dialsOf(names: readonly string[], rounds: number): readonly string[] {
   };
   const context = { deadlines: new Deadlines(() => 0), now: () => 0 } as unknown as Context;
   const attempts = new Attempts(context, connect);
-  const nobody = { onUpstreamConnected: () => {}, onUpstreamConnectFailed: () => {}, onNoRoom: () => {} };
+  const nobody = {
+    onUpstreamConnected: () => {},
+    onUpstreamConnectFailed: () => {},
+    onNoRoom: () => {},
+    proxyHeader: () => Buffer.alloc(0),
+  };
   attempts.reset(nobody, pool, 0, 'any');
   attempts.dial(0);
   for (let round = 1; round < rounds; round++) attempts.onDeadline(0);
