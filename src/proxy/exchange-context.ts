@@ -33,6 +33,8 @@ export interface ExchangeSession {
   readonly scheme: 'http' | 'https';
   /** Null on a connection without TLS. */
   readonly tls: TlsFacts | null;
+  /** Strict-Transport-Security of the listener, for answers that no rule is known for. */
+  readonly hsts: string | null;
   readonly meters: ListenerMeters;
   /** How the listener reads paths. */
   readonly paths: PathPolicy;

@@ -7,12 +7,14 @@ import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { ExchangeFacts } from './exchange-facts.ts';
 import { Forwarding, type ForwardingOwner } from './forwarding.ts';
-import { type Answer, OPTIONS_ANSWER } from './http/answers.ts';
+import { type Answer, OPTIONS_ANSWER, withLines } from './http/answers.ts';
 import { grpcStatusLines, isGrpc } from './http/grpc.ts';
 import { answerTo } from './http/grpc-web.ts';
 import { maxForwardsOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
 import { directAnswer, redirectAnswer } from './http/rule-answers.ts';
+import { securityLine } from './router/https.ts';
+import { render } from './router/template.ts';
 import { actionOf, NO_POOL } from './router/weighted.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -130,13 +132,21 @@ export class Exchange implements ForwardingOwner {
   /** Answers with a failure of the table; the request has not been answered before. */
   #answer(code: FailureCode): void {
     this.facts.failure = code;
-    this.#complete(answerTo(this.facts.view.head, code));
+    this.#complete(withLines(answerTo(this.facts.view.head, code), this.#securityLines()));
   }
 
   /** Max-Forwards has run out: the request is for us (RFC 9110, section 7.6.2), and TRACE would show others' fields. */
   #answerAsLast(): void {
     if (this.facts.view.head.method === 'TRACE') return this.#answer('method-unsupported');
-    this.#complete(OPTIONS_ANSWER);
+    this.#complete(withLines(OPTIONS_ANSWER, this.#securityLines()));
+  }
+
+  /** What the rule says, or where none was found the listener; only over TLS (RFC 6797, section 7.2). */
+  #securityLines(): string {
+    const { match } = this.facts;
+    if (this.#session.tls === null) return '';
+    if (match.rule === null) return securityLine(this.#session.hsts);
+    return render(match.rule.filters.security, match.captures);
   }
 
   #complete(answer: Answer): void {

@@ -12,7 +12,7 @@ import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
-import { type Answer, answerText, failureAnswer } from './http/answers.ts';
+import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
 import { writeBody } from './http/body.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import {
@@ -24,6 +24,7 @@ import {
 } from './http/response-head.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
+import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
@@ -115,6 +116,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   get limits(): ListenerLimits {
     return this.#listener.config.limits;
+  }
+
+  get hsts(): string | null {
+    return this.#listener.config.hsts;
   }
 
   get timeouts(): ListenerTimeouts {
@@ -520,7 +525,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       this.meters,
     );
     this.#wire.text(
-      answerText(failureAnswer(code), {
+      answerText(withLines(failureAnswer(code), securityLine(this.hsts)), {
         date: this.#context.date.toString(),
         requestId: '',
         keepAlive: false,

@@ -16,7 +16,7 @@ import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
-import { type Answer, failureAnswer } from './http/answers.ts';
+import { type Answer, failureAnswer, withLines } from './http/answers.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import {
   writeAnswerHead,
@@ -26,6 +26,7 @@ import {
 } from './http/http2-heads.ts';
 import { WEB_SOCKET } from './http/web-socket-handshake.ts';
 import type { ListenerMeters } from './meters.ts';
+import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits, type TunnelSide } from './tunnel.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
@@ -47,6 +48,7 @@ export interface Http2Client {
   readonly listenerPort: number;
   readonly meters: ListenerMeters;
   readonly paths: PathPolicy;
+  readonly hsts: string | null;
   readonly limits: ListenerLimits;
   readonly timeouts: ListenerTimeouts;
   readonly load: ClientLoad;
@@ -123,6 +125,10 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
 
   get limits(): ListenerLimits {
     return this.#on.limits;
+  }
+
+  get hsts(): string | null {
+    return this.#on.hsts;
   }
 
   get timeouts(): ListenerTimeouts {
@@ -290,7 +296,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
       },
       this.meters,
     );
-    this.#sendAnswer(failureAnswer(code), '', false);
+    this.#sendAnswer(withLines(failureAnswer(code), securityLine(this.hsts)), '', false);
   }
 
   cut(): void {

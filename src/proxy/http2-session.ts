@@ -103,6 +103,10 @@ export class Http2Session
     return this.#listener.config.limits;
   }
 
+  get hsts(): string | null {
+    return this.#listener.config.hsts;
+  }
+
   get timeouts(): ListenerTimeouts {
     return this.#listener.config.timeouts;
   }

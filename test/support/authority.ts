@@ -18,6 +18,8 @@ export interface Issue {
   readonly key?: 'ec' | 'rsa';
   /** Default 1. */
   readonly days?: number;
+  /** Valid for a day, which is long over. */
+  readonly expired?: boolean;
   /** Lines of openssl's x509v3_config for the certificate. */
   readonly extensions?: readonly string[];
 }
@@ -92,6 +94,7 @@ export class Authority {
     subject = '/CN=portico test',
     key = 'ec',
     days = 1,
+    expired = false,
     extensions = [],
   }: Issue): Promise<Issued> {
     this.#count += 1;
@@ -119,7 +122,9 @@ export class Authority {
     await writeFile(extfile, `[leaf]\n${extensions.join('\n')}\n`);
     await this.#openssl(
       ...['ca', '-batch', '-utf8', '-config', 'ca.cnf', '-in', csr!, '-out', certPath!, '-notext'],
-      ...['-days', String(days)],
+      ...(expired
+        ? ['-startdate', '20200101000000Z', '-enddate', '20200102000000Z']
+        : ['-days', String(days)]),
       ...(extensions.length === 0 ? [] : ['-extfile', extfile, '-extensions', 'leaf']),
     );
     return {

@@ -201,7 +201,7 @@ export const listenerSchema = z.strictObject({
   hsts: hsts
     .optional()
     .describe(
-      '`https` only: answers of its routes carry `Strict-Transport-Security`. `true`, or a map with its options.',
+      '`https` only: its answers carry `Strict-Transport-Security`. `true`, or a map with its options.',
     ),
   pool: reference().optional().describe('Pool of a `tcp` listener; required there, refused for the others.'),
   tlsRoutes: z

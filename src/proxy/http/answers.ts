@@ -51,6 +51,10 @@ function answerTo(code: FailureCode): Answer {
   return { status, fields, body, close };
 }
 
+/** The same answer with more lines of fields. */
+export const withLines = (answer: Answer, lines: string): Answer =>
+  lines === '' ? answer : { ...answer, fields: answer.fields + lines };
+
 /** The text of an answer in HTTP/1.1. */
 export function answerText(answer: Answer, parts: AnswerParts): string {
   const id = parts.requestId === '' ? '' : `X-Request-Id: ${parts.requestId}\r\n`;

@@ -4,9 +4,11 @@ import type { FilterConfig, PathRewrite } from '../../model/config.ts';
 import {
   compileHeaderEdits,
   type HeaderEdits,
+  linesNamed,
   requestHeaderFilters,
   responseHeaderFilters,
 } from './header-edits.ts';
+import { TRANSPORT_SECURITY } from './https.ts';
 import { compileTemplate, render, type Template } from './template.ts';
 
 export interface FilterPlan {
@@ -14,6 +16,8 @@ export interface FilterPlan {
   readonly request: HeaderEdits | null;
   /** Null: the response's fields pass as they are. */
   readonly response: HeaderEdits | null;
+  /** Strict-Transport-Security as lines, for answers that say something failed: no other field of theirs is edited. */
+  readonly security: Template;
   /** Null: the host that the client named is sent on. */
   readonly host: Template | null;
   /** Null: the path is sent on as it is. */
@@ -45,6 +49,7 @@ export function compileFilters(
   return {
     request: compileHeaderEdits(requestHeaderFilters(filters), captureNames),
     response: compileHeaderEdits(responseHeaderFilters(filters), captureNames),
+    security: compileTemplate(linesNamed(responseHeaderFilters(filters), TRANSPORT_SECURITY), captureNames),
     host,
     path,
   };

@@ -68,6 +68,12 @@ export function compileHeaderEdits(
 export const editLines = (edits: HeaderEdits, captures: readonly string[]): string =>
   edits.setLines ?? render(edits.template, captures);
 
+/** The lines with this name that the filters leave behind; '' for none. @param name lower case */
+export function linesNamed(filters: readonly HeaderFilter[], name: string): string {
+  const lines = foldEdits(filters).get(name)?.lines ?? [];
+  return lines.map((line) => `${line.name}: ${line.value}\r\n`).join('');
+}
+
 /** The edits applied to header fields known when the snapshot is applied: those of a direct response. */
 export function editFields(
   fields: readonly HeaderValue[],

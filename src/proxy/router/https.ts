@@ -4,6 +4,11 @@ import type { FilterConfig, HttpsRedirect, ListenerConfig } from '../../model/co
 import type { SnapshotRoute, SnapshotRule } from '../../model/snapshot.ts';
 
 const NAME = 'redirect-to-https';
+export const TRANSPORT_SECURITY = 'strict-transport-security';
+
+/** Of answers that no rule is known for, on a listener with this value of `hsts`. */
+export const securityLine = (value: string | null): string =>
+  value === null ? '' : `${TRANSPORT_SECURITY}: ${value}\r\n`;
 
 /** The routes as they are where the listener changes nothing about them. */
 export function routesOn(
@@ -57,7 +62,7 @@ function transportSecured(all: string | null, routes: readonly SnapshotRoute[]):
     if (value === null) return route;
     const filter: FilterConfig = {
       kind: 'response-headers',
-      set: [{ name: 'strict-transport-security', value }],
+      set: [{ name: TRANSPORT_SECURITY, value }],
       add: [],
       remove: [],
     };

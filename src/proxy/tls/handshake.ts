@@ -17,6 +17,8 @@ const HANDSHAKE_MS = 10_000;
 /** Fatal alert `unrecognized_name` (RFC 8446, section 6.2) in a record: nothing is encrypted before the ServerHello. */
 const UNRECOGNIZED_NAME = '\x15\x03\x03\x00\x02\x02\x70';
 
+const NO_CLIENT_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
+
 /** Why a handshake came to nothing: labels of the refusal counter. */
 export type HandshakeFailure =
   | 'tls-handshake'
@@ -152,10 +154,16 @@ export class Handshake implements Deadline {
     const staple = this.#tls.stapleFor(this.#identity, this.#hello);
     if (staple !== null) socket._handle.setOCSPResponse(staple);
     socket.once('secure', () => this.#onSecure(socket));
-    socket.once('_tlsError', (error: Error) => this.#fail('tls-handshake', error.message));
+    socket.once('_tlsError', (error: NodeJS.ErrnoException) => this.#onTlsError(error));
     socket.on('error', () => {});
     socket.once('close', () => this.#fail('tls-handshake', 'left'));
     socket._handle.receive(received);
+  }
+
+  /** OpenSSL has sent the alert that says so. */
+  #onTlsError({ code, message }: NodeJS.ErrnoException): void {
+    if (code === NO_CLIENT_CERTIFICATE) this.#fail('tls-client-certificate', 'none');
+    else this.#fail('tls-handshake', message);
   }
 
   #onSecure(socket: AcceptedSocket): void {

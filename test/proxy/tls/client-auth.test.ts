@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { pino } from 'pino';
 import type { ClientAuthConfig } from '../../../src/model/config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
-import { answering, eventually, Stage } from '../../support/data-plane.ts';
+import { answering, DataPlane, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';
 import { requirePeers, runPeerSoon } from '../../support/peers.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
@@ -28,6 +29,7 @@ describe('client certificates', () => {
   let known: Issued;
   let revoked: Issued;
   let unknown: Issued;
+  let expired: Issued;
   let crl: string;
 
   before(async () => {
@@ -37,6 +39,7 @@ describe('client certificates', () => {
     known = await authority.issue({ subject: '/C=DE/O=Grün, Blau/CN=known' });
     revoked = await authority.issue({ subject: '/CN=revoked' });
     unknown = await stranger.issue({ subject: '/CN=admin' });
+    expired = await authority.issue({ subject: '/CN=expired', expired: true });
     await authority.revoke(revoked);
     crl = await authority.crl();
   });
@@ -86,7 +89,46 @@ describe('client certificates', () => {
   const refusals = (reason: string): number =>
     stage.plane.metric(`portico_connections_refused_total{listener="tls",reason="${reason}"}`);
 
+  /** What the log says of handshakes that fail because of the client's certificate, as it comes. */
+  async function logDetails(): Promise<readonly string[]> {
+    const details: string[] = [];
+    const write = (line: string): void => {
+      const { code, detail } = JSON.parse(line);
+      if (code === 'tls-client-certificate') details.push(detail);
+    };
+    await stage.plane.close();
+    stage.plane = new DataPlane(pino({ level: 'debug' }, { write }));
+    return details;
+  }
+
   const REQUIRED: ClientAuthConfig = { mode: 'required', ca: '/ca', crl: null };
+
+  for (const [version, alert] of [
+    ['-tls1_2', 40],
+    ['-tls1_3', 116],
+  ] as const) {
+    it(`tells a client without a certificate that one is required, and counts it (${version})`, async () => {
+      const details = await logDetails();
+      await serve(REQUIRED);
+      const seenBy = await as(null, '', version);
+      assert.equal(seenBy.alert, alert, seenBy.output);
+      await eventually('the count', () => refusals('tls-client-certificate') === 1);
+      assert.equal(refusals('tls-handshake'), 0);
+      assert.deepEqual(details, ['none']);
+    });
+
+    it(`closes on a certificate that is not good before a byte is served, and says why in the log (${version})`, async () => {
+      const details = await logDetails();
+      await serve({ ...REQUIRED, crl: '/crl' });
+      for (const client of [unknown, revoked, expired]) {
+        const { output } = await as(client, '', version);
+        assert.doesNotMatch(output, /answer/);
+      }
+      await eventually('the counts', () => refusals('tls-client-certificate') === 3);
+      assert.deepEqual(details, ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_REVOKED', 'CERT_HAS_EXPIRED']);
+      assert.equal(seen, '');
+    });
+  }
 
   for (const version of ['-tls1_2', '-tls1_3']) {
     it(`lets only clients of the authority in when required (${version})`, async () => {
@@ -95,7 +137,7 @@ describe('client certificates', () => {
       assert.deepEqual(told('x-client-cert-verify'), ['success']);
       assert.doesNotMatch((await as(null, '', version)).output, /answer/);
       assert.doesNotMatch((await as(unknown, '', version)).output, /answer/);
-      await eventually('the count', () => refusals('tls-client-certificate') === 1);
+      await eventually('the count', () => refusals('tls-client-certificate') === 2);
       await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
       assert.equal(told('x-client-cert-verify').length, 1, 'nothing of the others came through');
     });

@@ -8,6 +8,7 @@ import type { FilterConfig, ListenerConfig } from '../../../src/model/config.ts'
 import type { SnapshotRoute } from '../../../src/model/snapshot.ts';
 import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
 import { answering, RawPeer, Stage } from '../../support/data-plane.ts';
+import { requirePeers, runPeerSoon } from '../../support/peers.ts';
 import { listenerConfig, route, rule, snapshotOf } from '../../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../../support/tls.ts';
 
@@ -47,7 +48,8 @@ describe('https only', () => {
     let peer: RawPeer;
     if (secure) {
       const options = { host: '127.0.0.1', port: stage.plane.port('tls'), rejectUnauthorized: false };
-      const socket = tls.connect({ ...options, servername: host });
+      const servername = host.endsWith('.org') ? 'b.example.com' : host;
+      const socket = tls.connect({ ...options, servername });
       await once(socket, 'secureConnect');
       peer = new RawPeer(socket);
       stage.clients.push(peer);
@@ -107,5 +109,55 @@ describe('https only', () => {
     assert.deepEqual(await sent('c.example.com'), ['max-age=5']);
     assert.deepEqual(await sent('d.example.com'), [VALUE]);
     assert.deepEqual(field(await ask(false, 'd.example.com'), 'strict-transport-security'), []);
+  });
+
+  it('says it in every answer that is its own: redirects, failures of a rule, and those that no rule is known for', async () => {
+    const redirect = {
+      kind: 'redirect' as const,
+      scheme: null,
+      host: 'z.example.com',
+      port: null,
+      path: null,
+      status: 302,
+    };
+    await apply({ tls: { hsts: VALUE } }, [
+      { name: 'a', hosts: exact('a.example.com'), rules: [rule(redirect)] },
+      { name: 'b', hosts: exact('b.example.com') },
+      { name: 'c', hosts: exact('c.example.com'), hsts: 'max-age=7' },
+    ]);
+    await stage.servers[0]!.close();
+    for (const [status, value, host, path, method] of [
+      [302, VALUE, 'a.example.com', '/', 'GET'],
+      [502, VALUE, 'b.example.com', '/', 'GET'],
+      [502, 'max-age=7', 'c.example.com', '/', 'GET'],
+      [404, VALUE, 'unknown.example.com', '/', 'GET'],
+      [400, VALUE, 'b.example.com', '/%zz', 'GET'],
+      [400, VALUE, 'b.example.com', '/ /', 'GET'],
+      [421, VALUE, 'elsewhere.example.org', '/', 'GET'],
+    ] as const) {
+      const answer = await ask(true, host, path, method);
+      assert.ok(answer.startsWith(`HTTP/1.1 ${status} `), answer);
+      assert.deepEqual(field(answer, 'strict-transport-security'), [value], `${status} ${host}`);
+      const plain = await ask(false, host, path, method);
+      assert.deepEqual(field(plain, 'strict-transport-security'), [], 'not over cleartext');
+    }
+  });
+
+  it('says it in its own answers over HTTP/2, and in the one to a head that is refused', async () => {
+    await apply({ tls: { hsts: VALUE } }, [{ name: 'a', hosts: exact('a.example.com') }]);
+    const { curl } = requirePeers(['curl']);
+    const port = stage.plane.port('tls');
+    const ask2 = (...more: string[]): Promise<string> =>
+      runPeerSoon(curl, [
+        ...['-sSk', '--http2', '-D', '-', '-o', '/dev/null', '--max-time', '10'],
+        ...['--resolve', `b.example.com:${port}:127.0.0.1`, ...more, `https://b.example.com:${port}/`],
+      ]);
+    for (const [status, answer] of [
+      [404, await ask2()],
+      [431, await ask2('-H', `X-Long: ${'a'.repeat(40_000)}`)],
+    ] as const) {
+      assert.ok(answer.startsWith(`HTTP/2 ${status}`), answer);
+      assert.deepEqual(field(answer, 'strict-transport-security'), [VALUE]);
+    }
   });
 });
