@@ -80,6 +80,11 @@ export class Http2Connection
     return this.#phase === 'open';
   }
 
+  /** It stands, carries nothing, and nobody waits for it. */
+  get idle(): boolean {
+    return this.#idle && this.#waiting.size === 0;
+  }
+
   /** Whether it was made with the same TLS, and asked for the same name. */
   serves(tls: UpstreamTls | null, serverName: string): boolean {
     return this.#transport.tls === tls && this.#transport.serverName === serverName;
@@ -136,9 +141,12 @@ export class Http2Connection
     this.codec.release(stream);
     this.#streams -= 1;
     if (this.#phase === 'open' && this.#waiting.size > 0) this.#serveWaiting();
-    if (this.#streams > 0 || this.#phase !== 'open') return;
-    if (this.#leaving || this.target.retired || this.target.ejected) this.#close();
-    else this.#setIdle(true);
+    if (this.#phase !== 'open') return;
+    if (this.#streams === 0) {
+      if (this.#leaving || this.target.retired || this.target.ejected) return this.#close();
+      this.#setIdle(true);
+    }
+    this.#pool.load.tell();
   }
 
   /** No new streams; closed when those that are open have ended. */
@@ -244,6 +252,7 @@ export class Http2Connection
       this.#setIdle(true);
     }
     this.#serveWaiting();
+    this.#pool.load.tell();
   }
 
   /** Those that find no place wait for the end of a stream. */

@@ -163,9 +163,7 @@ export class Pool implements PoolVersion {
         idle.close();
       }
     }
-    const { perTarget, startsPerSecond } = this.config.connections;
-    if (target.connections.size >= perTarget || !this.#hasRoom()) return undefined;
-    if (startsPerSecond > 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return undefined;
+    if (!this.#mayStart(target, nowMs)) return undefined;
     return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
   }
 
@@ -181,12 +179,20 @@ export class Pool implements PoolVersion {
       const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
     }
-    if (target.connections.size >= this.config.connections.perTarget) return undefined;
+    if (!this.#mayStart(target, nowMs)) return undefined;
     return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
   }
 
-  /** False when no target can be connected to, whichever is picked. */
+  /** Whether the bounds of pool and target allow one more connection, now. */
+  #mayStart(target: Target, nowMs: number): boolean {
+    const { perTarget, startsPerSecond } = this.config.connections;
+    if (target.connections.size >= perTarget || !this.#hasRoom()) return false;
+    return startsPerSecond === 0 || target.pace.tryStart(startsPerSecond, nowMs);
+  }
+
+  /** No target can be asked, whichever is picked; where connections are shared, only those that stand can tell. */
   get full(): boolean {
+    if (this.config.protocol !== 'http1') return false;
     return this.load.open >= this.config.connections.perPool && this.load.idle === 0;
   }
 
@@ -194,12 +200,7 @@ export class Pool implements PoolVersion {
   #hasRoom(): boolean {
     const { perPool } = this.config.connections;
     if (this.load.open < perPool) return true;
-    for (const { idle } of this.life.targets.values()) {
-      const oldest = idle.shift();
-      if (oldest === undefined) continue;
-      oldest.close();
-      break;
-    }
+    for (const target of this.life.targets.values()) if (target.giveUpIdle()) break;
     return this.load.open < perPool;
   }
 

@@ -187,6 +187,18 @@ export class Target implements TargetLive, Deadline {
     return index === -1 ? undefined : this.idle.splice(index, 1)[0];
   }
 
+  /** Closes a connection that nobody uses; false when there is none. */
+  giveUpIdle(): boolean {
+    const oldest = this.idle.shift();
+    if (oldest !== undefined) {
+      oldest.close();
+      return true;
+    }
+    const unused = this.shared.find(({ idle }) => idle);
+    unused?.leave();
+    return unused !== undefined;
+  }
+
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
     for (const connection of this.spare) connection.close();

@@ -1,0 +1,171 @@
+// Bounds of connections to HTTP/2 targets: each counts once, however many requests it carries, and requests wait for their streams.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { after, afterEach, describe, it } from 'node:test';
+import type { UpstreamLimits } from '../../../src/model/config.ts';
+import { eventually, Stage } from '../../support/data-plane.ts';
+import { type Answer, Http2Client } from '../../support/http2-client.ts';
+import { allToFirstPool, NO_RETRY, snapshotOf } from '../../support/snapshots.ts';
+
+describe('bounds of connections to HTTP/2 targets', () => {
+  const stage = new Stage();
+  let client: Http2Client;
+  const servers: http2.Http2Server[] = [];
+  const sessions: http2.ServerHttp2Session[] = [];
+  /** Requests at the targets, in the order in which they came. */
+  let arrived: { readonly path: string; readonly port: number; readonly stream: http2.ServerHttp2Stream }[] =
+    [];
+
+  afterEach(async () => {
+    await client.close();
+    for (const session of sessions.splice(0)) session.destroy();
+    arrived = [];
+    await stage.clear();
+    for (const server of servers.splice(0)) server.close();
+  });
+  after(() => stage.end());
+
+  async function target(streams: number): Promise<string> {
+    const server = http2.createServer({ settings: { maxConcurrentStreams: streams } });
+    servers.push(server);
+    server.on('session', (session) => {
+      sessions.push(session);
+      session.on('error', () => {});
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+      stream.on('error', () => {});
+      arrived.push({ path: String(headers[':path']), port, stream });
+    });
+    return `127.0.0.1:${port}`;
+  }
+
+  /** Targets that let a connection carry so many requests at once. */
+  async function serve(connections: Partial<UpstreamLimits>, targets = 1, streams = 1): Promise<void> {
+    const at: string[] = [];
+    for (let index = 0; index < targets; index += 1) at.push(await target(streams));
+    const pools = [{ targets: at, protocol: 'http2' as const, connections }];
+    stage.plane.apply(snapshotOf({ pools, routes: allToFirstPool(NO_RETRY) }));
+    client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+  }
+
+  function answer(index: number): void {
+    const { stream } = arrived[index]!;
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  }
+
+  const open = (): number => sessions.filter((session) => !session.closed && !session.destroyed).length;
+  const pending = (): number => stage.plane.metric('portico_upstream_pending');
+  const reasonOf = ({ headers }: Answer): string | undefined =>
+    /details="([^"]+)"/.exec(String(headers['proxy-status']))?.[1];
+
+  it('perTarget: a request waits for a stream, and gets it in the order in which it came', async () => {
+    await serve({ perTarget: 1, pending: 10 });
+    const answers = [client.get('/0')];
+    await eventually('the first request', () => arrived.length === 1);
+    for (let index = 1; index < 4; index += 1) {
+      answers.push(client.get(`/${index}`));
+      await eventually('a place in the queue', () => pending() === index);
+    }
+    for (let index = 0; index < 4; index += 1) {
+      await eventually(`request ${index}`, () => arrived.length === index + 1);
+      answer(index);
+      assert.equal((await answers[index]!).body, 'ok');
+    }
+    assert.deepEqual(
+      arrived.map(({ path }) => path),
+      ['/0', '/1', '/2', '/3'],
+    );
+    assert.equal(sessions.length, 1);
+    assert.equal(pending(), 0);
+  });
+
+  it('perTarget: a request gets a new connection in place of one that was closed', async () => {
+    await serve({ perTarget: 1, pending: 10 });
+    const first = client.get('/0').catch(() => null);
+    await eventually('the first request', () => arrived.length === 1);
+    const second = client.get('/1');
+    await eventually('a place in the queue', () => pending() === 1);
+    sessions[0]!.destroy();
+    await eventually('the second request', () => arrived.length === 2);
+    answer(1);
+    assert.equal((await second).body, 'ok');
+    await first;
+  });
+
+  it('perTarget: what a connection carries at once is not bounded by it', async () => {
+    await serve({ perTarget: 1, pending: 0 }, 1, 50);
+    const answers = Array.from({ length: 50 }, (_, index) => client.get(`/${index}`));
+    await eventually('all requests', () => arrived.length === 50);
+    for (let index = 0; index < 50; index += 1) answer(index);
+    for (const { status } of await Promise.all(answers)) assert.equal(status, 200);
+    assert.equal(sessions.length, 1);
+  });
+
+  it('perPool: no more connections to all targets together', async () => {
+    await serve({ perTarget: 10, perPool: 2, pending: 10 }, 3);
+    const answers = [client.get('/0'), client.get('/1')];
+    await eventually('two requests', () => arrived.length === 2);
+    answers.push(client.get('/2'), client.get('/3'));
+    await eventually('the others in the queue', () => pending() === 2);
+    assert.equal(open(), 2);
+    for (let index = 0; index < 4; index += 1) {
+      await eventually(`request ${index}`, () => arrived.length > index);
+      answer(index);
+    }
+    for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
+    assert.ok(open() <= 2);
+  });
+
+  it('perPool: without a queue the answer is 503 at once, and connections that stand go on', async () => {
+    await serve({ perPool: 1, pending: 0 }, 2, 2);
+    const first = client.get('/0');
+    await eventually('the first request', () => arrived.length === 1);
+    // The other target has no connection and gets none; the one that stands has a stream left.
+    const second = client.get('/1');
+    await eventually('the second request', () => arrived.length === 2);
+    assert.equal(arrived[0]!.port, arrived[1]!.port);
+    const third = await client.get('/2');
+    assert.deepEqual([third.status, reasonOf(third)], [503, 'connection-limit']);
+    answer(0);
+    answer(1);
+    assert.equal((await first).body, 'ok');
+    assert.equal((await second).body, 'ok');
+    assert.equal(sessions.length, 1);
+  });
+
+  it('perPool: an idle connection to another target is given up for a new one', async () => {
+    await serve({ perPool: 1, pending: 10 }, 2);
+    const ports = new Set<number>();
+    for (let round = 0; round < 40 && ports.size < 2; round += 1) {
+      const next = client.get(`/${round}`);
+      await eventually('the request', () => arrived.length === round + 1);
+      ports.add(arrived[round]!.port);
+      answer(round);
+      assert.equal((await next).body, 'ok');
+      await eventually('one connection', () => open() <= 1);
+    }
+    assert.equal(ports.size, 2, 'each target is reached');
+  });
+
+  it('startsPerSecond: counts connections, not requests', async () => {
+    await serve({ startsPerSecond: 1 }, 1, 2);
+    stage.plane.freeze();
+    const answers = [client.get('/0'), client.get('/1')];
+    await eventually('two requests', () => arrived.length === 2);
+    const third = await client.get('/2');
+    assert.deepEqual([third.status, reasonOf(third)], [503, 'connection-limit']);
+    await stage.plane.skip(1100);
+    answers.push(client.get('/3'));
+    await eventually('the next connection', () => arrived.length === 3);
+    for (let index = 0; index < 3; index += 1) answer(index);
+    for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
+    assert.equal(sessions.length, 2);
+  });
+});
