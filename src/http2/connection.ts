@@ -65,13 +65,13 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
   readonly #waiting = new WaitingStreams<H, O>();
   readonly #trailerLimits: HeadLimits;
   readonly #blockLimit: number;
-  #nowMs = -1;
   #receiveWindow = FIRST_WINDOW;
   #credit = 0;
   /** A header block that is not complete: its stream, its flags, how often it went on, and what came of it. */
   #blockStreamId = 0;
   #blockFlags = 0;
   #continuations = 0;
+  #blockSinceMs = -1;
   readonly #block = new PartialBytes();
   #selfDependent = false;
   /** The DATA frame that is being read: its stream if it is open, what is left of it, and whether it held anything. */
@@ -127,13 +127,31 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     else if (this.#congestedAt < 0) this.#congestedAt = this.writer.controlBytes;
   }
 
+  /** The peer's SETTINGS have come, which are the first that it has to say. */
+  get established(): boolean {
+    return this.peer.received;
+  }
+
+  /**
+   * When a header block or a frame began that is not complete, on the clock of `receive`; -1 when there is none. Content
+   * does not count: how fast it comes is for those to judge who wait for it.
+   */
+  get incompleteSinceMs(): number {
+    return this.#blockStreamId === 0 ? this.partialSinceMs : this.#blockSinceMs;
+  }
+
+  /** What is incomplete has taken too long: nothing after it can be read. */
+  onIncomplete(): void {
+    this.break('header-timeout');
+  }
+
   /** Writes the preface (client) and our SETTINGS; called once, before anything else. */
   abstract start(): void;
 
   /** Reads `buffer[start, end)`, all of it. `nowMs` is monotonic and measures rates of abuse. */
   receive(buffer: Buffer, start: number, end: number, nowMs: number): void {
-    if (this.#nowMs < 0) this.#budgets.begin(nowMs);
-    this.#nowMs = nowMs;
+    if (this.nowMs < 0) this.#budgets.begin(nowMs);
+    this.nowMs = nowMs;
     this.read(buffer, start, end);
     if (this.#congestedAt >= 0 && this.writer.controlBytes - this.#congestedAt > MAX_UNREAD_BYTES)
       this.break('output-unread');
@@ -293,7 +311,7 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
   protected abstract onGoawayFrame(lastStreamId: number, code: ErrorCode): void;
 
   #spend(kind: Budget): boolean {
-    const failure = this.#budgets.spend(kind, this.#nowMs);
+    const failure = this.#budgets.spend(kind, this.nowMs);
     if (failure === '') return true;
     this.break(failure);
     return false;
@@ -433,6 +451,7 @@ export abstract class Connection<H extends MessageHead, O> extends FrameReader {
     }
     if ((flags & Flag.EndHeaders) !== 0) return this.#onBlock(flags, streamId, buffer, from, to);
     this.#blockStreamId = streamId;
+    this.#blockSinceMs = this.partialSinceMs < 0 ? this.nowMs : this.partialSinceMs;
     this.#blockFlags = flags;
     this.#continuations = 0;
     this.#block.append(buffer, from, to);

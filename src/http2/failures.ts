@@ -71,6 +71,7 @@ const CONNECTION_FAILURES_BY_REASON = {
   'small-window-flood': ErrorCode.EnhanceYourCalm,
   'table-resize-flood': ErrorCode.EnhanceYourCalm,
   'output-unread': ErrorCode.EnhanceYourCalm,
+  'header-timeout': ErrorCode.EnhanceYourCalm,
 } as const satisfies Record<string, ErrorCode>;
 
 /** Why a connection ended; a metric label and a log field. */

@@ -11,6 +11,8 @@ type At = (typeof At)[keyof typeof At];
 
 /** What a frame means is decided by those who extend this. */
 export abstract class FrameReader {
+  /** Monotonic milliseconds, of the bytes that are being read. */
+  protected nowMs = -1;
   #at: At;
   /** Bytes of the preface that have come. */
   #prefaceLength = 0;
@@ -24,6 +26,8 @@ export abstract class FrameReader {
   /** Bytes of the DATA frame that are still to come, without its padding. */
   #data = 0;
   #padding = 0;
+  /** When a frame began that is not complete, DATA apart; -1 when there is none. */
+  #partialSinceMs = -1;
 
   constructor(expectsPreface: boolean) {
     this.#at = expectsPreface ? At.Preface : At.Header;
@@ -32,6 +36,10 @@ export abstract class FrameReader {
   /** Whether nothing is read any more. */
   get failed(): boolean {
     return this.#at === At.Failed;
+  }
+
+  protected get partialSinceMs(): number {
+    return this.#partialSinceMs;
   }
 
   /** A frame that is complete, but for DATA. */
@@ -102,10 +110,13 @@ export abstract class FrameReader {
     const taken = Math.min(HEADER_BYTES - this.#headerLength, end - start);
     buffer.copy(this.#header, this.#headerLength, start, start + taken);
     this.#headerLength += taken;
+    if (this.#partialSinceMs < 0) this.#partialSinceMs = this.nowMs;
     if (this.#headerLength < HEADER_BYTES) return end;
     this.#headerLength = 0;
     this.#takeHeader(this.#header, 0);
-    return this.#beginPayload(buffer, start + taken, end);
+    const at = this.#beginPayload(buffer, start + taken, end);
+    if (this.#at !== At.Payload) this.#partialSinceMs = -1;
+    return at;
   }
 
   #takeHeader(header: Buffer, at: number): void {
@@ -132,6 +143,7 @@ export abstract class FrameReader {
     }
     if (end - start < length) {
       this.#at = At.Payload;
+      if (this.#partialSinceMs < 0) this.#partialSinceMs = this.nowMs;
       return start;
     }
     this.onFrame(this.#type, this.#flags, this.#streamId, buffer, start, start + length);
@@ -147,6 +159,7 @@ export abstract class FrameReader {
     partial.release();
     this.#at = At.Header;
     this.onFrame(this.#type, this.#flags, this.#streamId, whole, 0, this.#length);
+    this.#partialSinceMs = -1;
     return start + taken;
   }
 

@@ -23,11 +23,12 @@ import type { Wire, WireOwner } from './wire/wire.ts';
 const UNREAD_BYTES = 1024 * 1024;
 /** A client gets this long to answer our intention to leave before we say what the last stream was, in milliseconds. */
 const DRAIN_ANSWER_MS = 1000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http2Session
   implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline
 {
-  dueAtMs = Number.POSITIVE_INFINITY;
+  dueAtMs = NEVER;
   filedTick = -1;
   readonly client: ForwardedClient;
   readonly load: ClientLoad;
@@ -40,6 +41,11 @@ export class Http2Session
   #requests = 0;
   /** When the last request was over. */
   #idleSinceMs = 0;
+  /** When it has been idle, or has drained, for long enough. */
+  #quietDueAtMs = NEVER;
+  /** Since when a header block, or whatever comes before the first one, is incomplete; -1 when it is not. */
+  #incompleteSinceMs = -1;
+  readonly #startedAtMs: number;
   /** We take no new requests. */
   #draining = false;
   /** The client begins no new requests. */
@@ -76,6 +82,8 @@ export class Http2Session
     this.#wire = makeWire(this);
     client.wire = this.#wire;
     this.codec.start();
+    this.#startedAtMs = context.now();
+    this.#incompleteSinceMs = this.#startedAtMs;
     this.onLastRequestClosed();
   }
 
@@ -126,6 +134,11 @@ export class Http2Session
     if (this.#ended) return;
     this.codec.congested = this.#wire.congested;
     this.codec.receive(buffer, 0, length, this.#context.now());
+    const sinceMs = this.codec.established ? this.codec.incompleteSinceMs : this.#startedAtMs;
+    if (sinceMs !== this.#incompleteSinceMs) {
+      this.#incompleteSinceMs = sinceMs;
+      this.#schedule();
+    }
     if (this.#draining) this.#closeIfDone();
     if (this.#wire.congested && this.#wire.pendingBytes > UNREAD_BYTES) {
       this.#paused = true;
@@ -177,7 +190,7 @@ export class Http2Session
   onRequest(): void {
     this.#requests += 1;
     if (this.#draining) return;
-    this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
+    this.#setQuietDue(NEVER);
     if (this.#listener.draining || this.#requests >= this.#listener.config.limits.requestsPerConnection)
       this.#leave();
   }
@@ -193,7 +206,7 @@ export class Http2Session
   onLastRequestClosed(): void {
     if (this.#ended || this.#draining || this.#clientLeaves) return this.#closeIfDone();
     this.#idleSinceMs = this.#context.now();
-    this.#context.deadlines.set(this, this.#idleSinceMs + this.#listener.config.timeouts.idleMs);
+    this.#setQuietDue(this.#idleSinceMs + this.#listener.config.timeouts.idleMs);
   }
 
   /** The client broke the protocol or floods us: counted, logged, and ended with what its GOAWAY says. */
@@ -221,9 +234,24 @@ export class Http2Session
     this.#closeIfDone();
   }
 
-  /** Idle for too long, or the client has not answered our intention to leave. */
-  onDeadline(): void {
+  #setQuietDue(dueAtMs: number): void {
+    this.#quietDueAtMs = dueAtMs;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (!this.#ended)
+      this.#context.deadlines.set(this, Math.min(this.#quietDueAtMs, this.#incompleteDueAtMs));
+  }
+
+  get #incompleteDueAtMs(): number {
+    return this.#incompleteSinceMs < 0 ? NEVER : this.#incompleteSinceMs + this.timeouts.headerMs;
+  }
+
+  /** Idle for too long, a head that does not end, or the client has not answered our intention to leave. */
+  onDeadline(nowMs: number): void {
     this.#within(() => {
+      if (nowMs >= this.#incompleteDueAtMs) return this.#endIncomplete();
       if (this.#draining) this.codec.finishDrain();
       else {
         this.meters.ended('idle-timeout');
@@ -231,6 +259,14 @@ export class Http2Session
       }
       this.#closeIfDone();
     });
+  }
+
+  /** The first that a client has to say, or a header block, has taken too long: nothing else can be read before its end. */
+  #endIncomplete(): void {
+    if (this.codec.established) return this.codec.onIncomplete();
+    this.meters.ended('header-timeout');
+    this.codec.goaway(ErrorCode.NoError);
+    this.#close();
   }
 
   /** The listener takes no new connections: this one takes no new requests, but for those on their way. */
@@ -243,7 +279,7 @@ export class Http2Session
     if (this.#draining || this.#ended) return;
     this.#draining = true;
     this.codec.drain();
-    this.#context.deadlines.set(this, this.#context.now() + DRAIN_ANSWER_MS);
+    this.#setQuietDue(this.#context.now() + DRAIN_ANSWER_MS);
   }
 
   /** When the client knows which requests are answered, and they are. */
