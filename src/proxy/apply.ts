@@ -34,7 +34,7 @@ interface Frame {
 
 /** What a pool's targets are asked to speak over TLS (RFC 7301). */
 const HTTP_1: readonly string[] = ['http/1.1'];
-const HTTP_2: readonly string[] = ['h2'];
+const HTTP_2: readonly string[] = ['h2', ...HTTP_1];
 
 /** Keeps live targets across snapshots; one for each worker. */
 export class Applier {

@@ -160,6 +160,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     facts.reused = dial.reused;
     facts.connectMs = dial.reused ? 0 : dial.connectMs;
     if (dial.reused) facts.pool!.meters.reused();
+    // A target that chose HTTP/1.1 can speak no gRPC, but may know gRPC-Web itself.
+    if (dial.speaks === 'http1') this.#webCall = null;
     this.#stream = this.#webCall === null ? dial.open(this) : this.#openWeb(dial, this.#webCall);
     this.#send(this.#stream);
   }

@@ -341,7 +341,7 @@ export const poolOptions = {
     .enum(['http1', 'http2'])
     .default('http1')
     .describe(
-      'What its targets speak; `http2` is known before without TLS, and asked for by ALPN with it. gRPC needs it. Means nothing to tcp listeners.',
+      'What its targets speak; `http2` is known before without TLS, and asked for by ALPN with it, where a target may choose HTTP/1.1. gRPC needs it. Means nothing to tcp listeners.',
     ),
   proxyProtocol: proxyProtocol
     .prefault('off')

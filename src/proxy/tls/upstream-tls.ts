@@ -55,12 +55,15 @@ export class UpstreamTls {
     return isIP(target.address) === 0 ? target.address : '';
   }
 
-  /** What `tls.connect` is given for one connection. */
-  options(target: Target, serverName: string): tls.ConnectionOptions {
+  /**
+   * What `tls.connect` is given for one connection.
+   * @param alpn offered, most wanted first
+   */
+  options(target: Target, serverName: string, alpn: readonly string[]): tls.ConnectionOptions {
     const session = this.#sessions.get(keyOf(target, serverName));
     return {
       secureContext: this.#context,
-      ALPNProtocols: [...this.alpn],
+      ALPNProtocols: [...alpn],
       rejectUnauthorized: this.config.verify,
       // Without a name Node would send none, and verify the address that it connects to.
       ...(serverName === '' ? {} : { servername: serverName }),

@@ -163,9 +163,27 @@ export class Http2Connection
   // The transport ----------------------------------------------------------------------------------------------------
 
   onUpstreamConnected(transport: UpstreamConnection): void {
+    if (transport.tls !== null && transport.alpn !== 'h2') return this.#fallBack(transport);
     transport.handOver(this);
     this.codec.start();
     this.#context.deadlines.set(this, this.#context.now() + this.#pool.config.timeouts.connectMs);
+  }
+
+  /** The target has chosen HTTP/1.1 (RFC 7301): one request takes this connection, each other one gets its own. */
+  #fallBack(transport: UpstreamConnection): void {
+    const [first, ...others] = this.#waiting;
+    this.#waiting.clear();
+    this.#phase = 'closed';
+    this.#unlist();
+    this.codec.close();
+    this.#pool.onChoseHttp1(this.target);
+    if (first === undefined) transport.release();
+    else first.onHttp1(transport);
+    for (const stream of others) {
+      const connection = this.#pool.connectAs(this.target, stream, 'none', transport.serverName);
+      if (connection === undefined) stream.onConnectFailed('connection-limit');
+      else stream.awaitHttp1(connection);
+    }
   }
 
   /** It carries the requests of many clients. */

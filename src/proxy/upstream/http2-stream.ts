@@ -6,6 +6,7 @@ import { reasonOf } from '../../http1/write.ts';
 import { ErrorCode } from '../../http2/error-code.ts';
 import { type MessageFailure, responseFailureOf } from '../../http2/failures.ts';
 import { Half, type Stream } from '../../http2/stream.ts';
+import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import { writeGrpcHead, writeHandshake, writeRequestHead } from '../http/http2-heads.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
@@ -14,6 +15,7 @@ import { SendQueue } from '../wire/send-queue.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Http2Tunnel, TunnelStream } from './http2-tunnel.ts';
 import type { Target } from './target.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
 
 export type AnswerStream = Stream<ResponseHead, Http2Stream>;
@@ -23,8 +25,10 @@ const FIRST_REDIRECTION = 300;
 const SWITCHING_PROTOCOLS = 101;
 const NOTHING = Buffer.alloc(0);
 
-export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
+export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, DialUser<UpstreamConnection> {
   readonly reused: boolean;
+  /** In its place, where the target chose HTTP/1.1. */
+  #http1: UpstreamConnection | null = null;
   readonly #on: Http2Connection;
   /** Until the connection stands. */
   #dialler: DialUser<StreamDial> | null;
@@ -49,12 +53,16 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
     return this.#on.target;
   }
 
+  get speaks(): 'http1' | 'http2' {
+    return this.#http1 === null ? 'http2' : 'http1';
+  }
+
   get connected(): boolean {
-    return this.#on.connected;
+    return this.#http1?.connected ?? this.#on.connected;
   }
 
   get connectMs(): number {
-    return this.#on.connectMs;
+    return this.#http1?.connectMs ?? this.#on.connectMs;
   }
 
   get socket(): UpstreamStream['socket'] {
@@ -79,13 +87,39 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
     dialler?.onUpstreamConnectFailed(this, code);
   }
 
+  /** Its request goes over a connection of HTTP/1.1 that stands. */
+  onHttp1(connection: UpstreamConnection): void {
+    this.#http1 = connection;
+    this.onConnected();
+  }
+
+  /** Its request waits for a connection of HTTP/1.1. */
+  awaitHttp1(connection: UpstreamConnection): void {
+    this.#http1 = connection;
+    if (connection.connected) this.onConnected();
+  }
+
+  onUpstreamConnected(): void {
+    this.onConnected();
+  }
+
+  onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
+    this.onConnectFailed(code);
+  }
+
+  proxyHeader(rules: ProxyProtocolOut): Buffer {
+    return this.#dialler!.proxyHeader(rules);
+  }
+
   /** The connection is kept in any case: it is for all requests. */
   keepWhenConnected(): void {
     this.#dialler = null;
+    if (this.#http1 !== null) return this.#http1.keepWhenConnected();
     this.#on.forget(this, true);
   }
 
   open(user: StreamUser): UpstreamStream {
+    if (this.#http1 !== null) return this.#http1.open(user);
     this.#user = user;
     return this;
   }
@@ -164,6 +198,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
   close(): void {
     this.#dialler = null;
     this.#user = null;
+    if (this.#http1 !== null) return this.#http1.close();
     const stream = this.#stream;
     if (stream === null) this.#on.forget(this, false);
     else if (!this.#over) this.#on.codec.reset(stream, ErrorCode.Cancel);

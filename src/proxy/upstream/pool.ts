@@ -151,9 +151,19 @@ export class Pool implements PoolVersion {
     reuse: Reuse,
     host: string,
   ): UpstreamConnection | undefined {
+    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
+    return this.connectAs(target, user, reuse, serverName);
+  }
+
+  /** @param serverName that the target is asked for; '' without TLS */
+  connectAs(
+    target: Target,
+    user: DialUser<UpstreamConnection>,
+    reuse: Reuse,
+    serverName: string,
+  ): UpstreamConnection | undefined {
     const { wires, limits, random } = this.#context;
     const nowMs = wires.now();
-    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
     if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
       for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
         if (idle.tls === this.tls && idle.isUsable(nowMs)) {
@@ -172,9 +182,11 @@ export class Pool implements PoolVersion {
    * target that is asked often is heard often.
    */
   open(target: Target, user: DialUser<StreamDial>, reuse: Reuse, host: string): StreamDial | undefined {
-    if (this.config.protocol === 'http1') return this.connect(target, user, reuse, host);
-    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
     const nowMs = this.#context.wires.now();
+    if (this.config.protocol === 'http1' || target.speaksHttp1(nowMs)) {
+      return this.connect(target, user, reuse, host);
+    }
+    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
     for (const connection of reuse === 'none' ? [] : target.shared) {
       const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
@@ -202,6 +214,15 @@ export class Pool implements PoolVersion {
     if (this.load.open < perPool) return true;
     for (const target of this.life.targets.values()) if (target.giveUpIdle()) break;
     return this.load.open < perPool;
+  }
+
+  /** By ALPN, in a pool that wants HTTP/2. */
+  onChoseHttp1(target: Target): void {
+    target.choseHttp1(this.#context.wires.now());
+    this.#context.log.info(
+      { pool: this.name, target: target.identity },
+      'a target chose HTTP/1.1 where HTTP/2 was offered',
+    );
   }
 
   onConnected(target: Target, tookMs: number, first: boolean): void {

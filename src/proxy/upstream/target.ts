@@ -15,6 +15,9 @@ const LATENCY_DECAY_MS = 10_000;
 /** For so long after a connect that failed or was slow to come, others are dialled first, in milliseconds. */
 export const SUSPECT_MS = 1000;
 
+/** A target that chose HTTP/1.1 is not asked for HTTP/2 again for so long, in milliseconds. */
+const CHOICE_MS = 60_000;
+
 /** What the user of a connection is told whose target's machine is gone. */
 export const TARGET_LOST: NodeJS.ErrnoException = Object.assign(new Error('the target is lost'), {
   code: 'ETARGETLOST',
@@ -50,6 +53,8 @@ export class Target implements TargetLive, Deadline {
   streamLimit = 100;
   /** Connections that carry many requests at once. */
   readonly shared: Http2Connection[] = [];
+  /** Until then it is spoken to in HTTP/1.1, where its pool asks for HTTP/2 by ALPN. */
+  #http1UntilMs = 0;
   /** Dials that nobody waits for any more: idle connections, once they are connected. */
   readonly spare = new Set<UpstreamConnection>();
   /** Open ones: connecting, in use and idle. */
@@ -197,6 +202,15 @@ export class Target implements TargetLive, Deadline {
     const unused = this.shared.find(({ idle }) => idle);
     unused?.leave();
     return unused !== undefined;
+  }
+
+  speaksHttp1(nowMs: number): boolean {
+    return nowMs < this.#http1UntilMs;
+  }
+
+  /** It was offered HTTP/2, and chose the other. */
+  choseHttp1(nowMs: number): void {
+    this.#http1UntilMs = nowMs + CHOICE_MS;
   }
 
   closeIdle(): void {

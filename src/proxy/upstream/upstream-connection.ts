@@ -28,6 +28,8 @@ const DOUBT_MS = 1000;
 const QUESTIONS = 10;
 const QUESTIONS_IN_DOUBT = 4;
 
+const HTTP_1: readonly string[] = ['http/1.1'];
+
 /** The target itself has spoken: nobody in between is to blame. */
 const ANSWERED: ReadonlySet<FailureCode> = new Set<FailureCode>([
   'connect-refused',
@@ -49,6 +51,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   readonly serverName: string;
   /** Made on first use: a tcp tunnel never needs it. */
   #stream: Http1Stream | null = null;
+  readonly speaks = 'http1';
   reused = false;
   reached = false;
   connectMs = 0;
@@ -102,7 +105,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
 
   #dialSecure(upstreamTls: UpstreamTls): Wire {
     const { address, port } = this.target;
-    const options = upstreamTls.options(this.target, this.serverName);
+    const alpn = this.target.speaksHttp1(this.#openedAtMs) ? HTTP_1 : upstreamTls.alpn;
+    const options = upstreamTls.options(this.target, this.serverName, alpn);
     const rules = this.pool.config.proxyProtocol;
     // As HAProxy does with `send-proxy-v2 ssl`: the header is for whoever ends TLS, too.
     const first = rules === null ? null : () => this.#dialler!.proxyHeader(rules);

@@ -40,6 +40,8 @@ export interface AttemptsUser<D extends Dial> extends DialUser<D> {
 
 /** A dial that leads to a request. */
 export interface StreamDial extends Dial {
+  /** Known once it is connected. */
+  readonly speaks: 'http1' | 'http2';
   /** Takes a connected dial into use for one request. */
   open(user: StreamUser): UpstreamStream;
 }
