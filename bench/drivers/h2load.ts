@@ -7,26 +7,35 @@ import type { LoadResult } from './driver.ts';
 
 export const hasH2load = (): boolean => spawnSync('h2load', ['--version']).error === undefined;
 
+export interface H2load {
+  readonly connections: number;
+  readonly streams: number;
+  readonly seconds: number;
+}
+
 export async function runH2load(
   cores: string,
   url: string,
-  { connections, streams, seconds }: { connections: number; streams: number; seconds: number },
+  load: H2load,
   bodyBytes: number,
 ): Promise<LoadResult> {
-  const child = startProgram(cores, 'h2load', [
-    `-c${connections}`,
-    `-m${streams}`,
-    '-t1',
-    `--duration=${seconds}`,
-    url,
-  ]);
+  const child = startProgram(cores, 'h2load', [...h2loadParameters(load), url]);
   let output = '';
   child.process.stdout!.setEncoding('utf8').on('data', (text: string) => {
     output += text;
   });
   await once(child.process, 'close');
-  return parseH2load(output, bodyBytes, seconds);
+  if (output === '') throw new Error(`h2load said nothing: ${child.errors()}`);
+  return parseH2load(output, bodyBytes, load.seconds);
 }
+
+/** It takes no fractions of a second, but milliseconds. */
+export const h2loadParameters = ({ connections, streams, seconds }: H2load): readonly string[] => [
+  `-c${connections}`,
+  `-m${streams}`,
+  '-t1',
+  `--duration=${Math.round(seconds * 1000)}ms`,
+];
 
 const COUNTS =
   /^requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/m;

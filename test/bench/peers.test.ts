@@ -1,11 +1,14 @@
 // The peers' benchmark: configurations are filled in whole, results are read and compared as they should be.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import net from 'node:net';
 import { test } from 'node:test';
 import { CASES } from '../../bench/cases.ts';
-import { parseH2load } from '../../bench/drivers/h2load.ts';
+import { h2loadParameters, parseH2load } from '../../bench/drivers/h2load.ts';
 import { barChart } from '../../bench/measure/bar-chart.ts';
+import { freePort } from '../../bench/measure/free-port.ts';
 import { goalOf } from '../../bench/measure/goals.ts';
 import { peerRows, peerTable } from '../../bench/measure/peer-rows.ts';
 import { fill } from '../../bench/measure/template.ts';
@@ -24,6 +27,19 @@ test('h2load: requests that succeeded, and whatever went wrong', () => {
   assert.deepEqual(parseH2load(refused, 66, 1).problems, ['10 answers other than 2xx']);
   assert.match(parseH2load(H2LOAD, 67, 1).problems.join(), /too few for 52013 answers/);
   assert.throws(() => parseH2load('usage: h2load', 66, 1), SyntaxError);
+});
+
+test('h2load: a part of a second is told in milliseconds', () => {
+  const parameters = h2loadParameters({ connections: 10, streams: 32, seconds: 0.2 });
+  assert.deepEqual(parameters, ['-c10', '-m32', '-t1', '--duration=200ms']);
+});
+
+test('ports are free, and none that an outgoing connection could take', async () => {
+  const server = net.createServer().listen(await freePort(), '127.0.0.1');
+  await once(server, 'listening');
+  assert.ok((server.address() as net.AddressInfo).port < 32_768);
+  server.close();
+  await once(server, 'close');
 });
 
 test('a configuration is filled in whole or not at all', () => {
