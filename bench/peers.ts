@@ -1,25 +1,22 @@
 // `npm run bench:peers`: Portico beside HAProxy, nginx, Envoy, Traefik and Caddy with the same duties, case by case.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { availableParallelism, loadavg } from 'node:os';
+import { loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CASES, type Case } from './cases.ts';
-import { bodyBytesOf, runCase } from './drivers/case-load.ts';
-import { buildLoad, startBackend } from './drivers/go-load.ts';
+import { runCaseRounds } from './drivers/case-rounds.ts';
+import { buildLoad } from './drivers/go-load.ts';
 import { hasH2load } from './drivers/h2load.ts';
 import { barChart } from './measure/bar-chart.ts';
-import { makeCertificate } from './measure/certificate.ts';
-import { freePort } from './measure/free-port.ts';
+import { loadCores, PROXY_CORES } from './measure/cores.ts';
 import { type PeerRow, peerRows, peerTable } from './measure/peer-rows.ts';
 import { describeMachine, nodeVersion } from './measure/report.ts';
-import { runRounds } from './measure/rounds.ts';
 import { markdownTable, textTable } from './measure/table.ts';
-import { awaitCase } from './measure/verify.ts';
 import { replacePart, writeJson } from './measure/write-result.ts';
-import { findPeers, type Peer, portico, type RunningPeer } from './subjects/peer.ts';
+import { findPeers, type Peer, portico } from './subjects/peer.ts';
 
 const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
 
@@ -45,8 +42,6 @@ const { values } = parseArgs({
   },
 });
 
-const PROXY_CORES = '0';
-const BACKENDS = 3;
 const MARK = 'bench:peers';
 const print = (text: string): boolean => process.stdout.write(text);
 
@@ -87,36 +82,20 @@ async function runPeers(
   cores: string,
   program: string,
 ): Promise<CaseResult> {
-  const backendPorts = await Promise.all(Array.from({ length: BACKENDS }, () => freePort()));
-  const backend = await startBackend(program, cores, backendPorts, bodyBytesOf(one.load));
-  const place = { program, cores };
-  try {
-    const turns = await runRounds<Peer, RunningPeer>(
-      peers.filter(({ speaks }) => speaks.has(one.endpoint)),
-      {
-        start: (peer, directory) => {
-          makeCertificate(directory);
-          return peer.start({ cores: PROXY_CORES, backendPorts, directory });
-        },
-        ready: (running) => awaitCase(() => runCase(one, running, 0.2, place), running.child),
-        load: (running, seconds) => runCase(one, running, seconds, place),
-        // The load has compared every byte.
-        verify: () => Promise.resolve(),
-        checkDuties: (running, requests) =>
-          one.unit === 'request' ? running.checkLog(requests) : Promise.resolve(),
-      },
-      {
-        rounds: whole('rounds'),
-        warmUpSeconds: 2,
-        slices: whole('slices'),
-        sliceSeconds: 1,
-        onRound: () => print('.'),
-      },
-    );
-    return { case: one, rows: peerRows(turns, portico().name, one.goals) };
-  } finally {
-    await backend.stop();
-  }
+  const turns = await runCaseRounds(
+    one,
+    peers,
+    PROXY_CORES,
+    { program, cores },
+    {
+      rounds: whole('rounds'),
+      warmUpSeconds: 2,
+      slices: whole('slices'),
+      sliceSeconds: 1,
+      onRound: () => print('.'),
+    },
+  );
+  return { case: one, rows: peerRows(turns, portico().name, one.goals) };
 }
 
 async function writePage(page: string, conditions: string, results: readonly CaseResult[]): Promise<void> {
@@ -144,8 +123,7 @@ async function main(): Promise<void> {
     throw new Error('the benchmark reads CPU times from /proc and so needs Linux');
   const peers = choosePeers();
   const program = buildLoad();
-  const count = availableParallelism();
-  const cores = count < 2 ? '0' : count === 2 ? '1' : `1-${count - 1}`;
+  const cores = loadCores();
   const startedAt = new Date();
   const conditions =
     `${startedAt.toISOString().slice(0, 10)}, ${describeMachine()}, Node ${nodeVersion}; load average before the run ` +

@@ -9,6 +9,7 @@ import { createAutocannon } from './drivers/autocannon.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createWrk, hasWrk } from './drivers/wrk.ts';
 import { canPin, startNode } from './measure/child.ts';
+import { loadCores, PROXY_CORES } from './measure/cores.ts';
 import { fixedBody } from './measure/fixed-body.ts';
 import { freePort } from './measure/free-port.ts';
 import { describeConditions, describeMachine, LIMITS, nodeVersion, reportRows } from './measure/report.ts';
@@ -51,7 +52,6 @@ const { values } = parseArgs({
   },
 });
 
-const PROXY_CORE = '0';
 /** Short, so that a busy moment of the machine meets every proxy; long beside the clock tick of 10 ms. */
 const SLICE_SECONDS = 1;
 const print = (text: string): boolean => process.stdout.write(text);
@@ -102,8 +102,7 @@ async function main(): Promise<void> {
   const bodyBytes = number('body', 0);
   const warmUpSeconds = number('warm-up', 1);
   const subjects = chooseSubjects();
-  const cores = availableParallelism();
-  const otherCores = cores < 2 ? '0' : cores === 2 ? '1' : `1-${cores - 1}`;
+  const otherCores = loadCores();
   const body = fixedBody(bodyBytes);
   const backendPort = await freePort();
   const startedAt = new Date();
@@ -121,7 +120,7 @@ async function main(): Promise<void> {
     const turns = await runRounds<Subject, Running>(
       subjects,
       {
-        start: (subject, directory) => subject.start({ cores: PROXY_CORE, backendPort, directory }),
+        start: (subject, directory) => subject.start({ cores: PROXY_CORES, backendPort, directory }),
         ready: (running) => awaitAnswer(running.url, body, running.child),
         load: (running, seconds) => load.run({ url: running.url, body, connections, seconds }),
         verify: async (running) => {
@@ -145,7 +144,7 @@ async function main(): Promise<void> {
       node: nodeVersion,
       loadBefore,
       driver: driver.name,
-      pinned: canPin && cores > 1,
+      pinned: canPin && availableParallelism() > 1,
       connections,
       bodyBytes,
       rounds,

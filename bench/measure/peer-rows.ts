@@ -1,7 +1,7 @@
 // From turns to a row for each peer: CPU for one unit of work, and how it compares with Portico's in the same rounds.
 
 import { goalOf } from './goals.ts';
-import type { Turn } from './rounds.ts';
+import { cpuUsOf, type Turn } from './rounds.ts';
 import { median, type Spread, spread } from './statistics.ts';
 
 export interface PeerRow {
@@ -29,11 +29,11 @@ export function peerRows(
   return [...byPeer].map(([peer, theirs]) => {
     const ratios = theirs.flatMap((turn) => {
       const ours = own.get(turn.round);
-      return ours === undefined || peer === reference ? [] : [cpuUs(turn) / cpuUs(ours)];
+      return ours === undefined || peer === reference ? [] : [cpuUsOf(turn) / cpuUsOf(ours)];
     });
     return {
       peer,
-      cpuUs: spread(theirs.map(cpuUs)),
+      cpuUs: spread(theirs.map(cpuUsOf)),
       userUs: median(theirs.map(({ userMs, requests }) => (userMs * 1000) / requests)),
       systemUs: median(theirs.map(({ systemMs, requests }) => (systemMs * 1000) / requests)),
       ratio: ratios.length === 0 ? null : spread(ratios),
@@ -42,10 +42,6 @@ export function peerRows(
       busy: median(theirs.map(({ userMs, systemMs, seconds }) => (userMs + systemMs) / 1000 / seconds)),
     };
   });
-}
-
-function cpuUs({ userMs, systemMs, requests }: Turn): number {
-  return ((userMs + systemMs) * 1000) / requests;
 }
 
 const HEADING = [

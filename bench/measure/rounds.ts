@@ -20,12 +20,14 @@ export interface Discipline<S, R extends { readonly child: Child }> {
   checkDuties(running: R, requests: number): Promise<void>;
 }
 
-export interface RoundOptions {
+export interface RoundOptions<S = unknown> {
   readonly rounds: number;
   readonly warmUpSeconds: number;
   /** Slices of load that each subject gets in a round. */
   readonly slices: number;
   readonly sliceSeconds: number;
+  /** Who comes first in a round, from 0; without it the subjects take turns. */
+  readonly order?: (subjects: readonly S[], round: number) => readonly S[];
   /** Told of each round's results as they come. */
   readonly onRound: (turns: readonly Turn[]) => void;
 }
@@ -42,6 +44,11 @@ export interface Turn {
   readonly systemMs: number;
 }
 
+/** Microseconds of CPU for one request. */
+export function cpuUsOf({ userMs, systemMs, requests }: Turn): number {
+  return ((userMs + systemMs) * 1000) / requests;
+}
+
 /** The subjects in turn; each time another one is first, so that none always follows the same. */
 export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
   const first = time % subjects.length;
@@ -52,11 +59,12 @@ export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
 export async function runRounds<S extends { readonly name: string }, R extends { readonly child: Child }>(
   subjects: readonly S[],
   discipline: Discipline<S, R>,
-  options: RoundOptions,
+  options: RoundOptions<S>,
 ): Promise<readonly Turn[]> {
+  const order = options.order ?? orderOf<S>;
   const turns: Turn[] = [];
   for (let round = 1; round <= options.rounds; round += 1) {
-    const ofRound = await runRound(orderOf(subjects, round - 1), round, discipline, options);
+    const ofRound = await runRound(order(subjects, round - 1), round, discipline, options);
     options.onRound(ofRound);
     turns.push(...ofRound);
   }
@@ -76,7 +84,7 @@ async function runRound<S extends { readonly name: string }, R extends { readonl
   subjects: readonly S[],
   round: number,
   discipline: Discipline<S, R>,
-  { slices, sliceSeconds, warmUpSeconds }: RoundOptions,
+  { slices, sliceSeconds, warmUpSeconds }: RoundOptions<S>,
 ): Promise<readonly Turn[]> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-bench-'));
   const contenders: Contender<R>[] = [];

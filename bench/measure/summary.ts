@@ -1,6 +1,6 @@
 // From single turns to one row for each subject.
 
-import type { Turn } from './rounds.ts';
+import { cpuUsOf, type Turn } from './rounds.ts';
 import { median, type Spread, spread } from './statistics.ts';
 
 export interface Row {
@@ -27,22 +27,18 @@ export function summarise(turns: readonly Turn[], reference: string): readonly R
     // Both turns of a ratio lie in one round: what slows the machine down for a while slows both.
     const ratios = own.flatMap((turn) => {
       const other = references.find(({ round }) => round === turn.round);
-      return other === undefined ? [] : [cpuUs(other) / cpuUs(turn)];
+      return other === undefined ? [] : [cpuUsOf(other) / cpuUsOf(turn)];
     });
     return {
       subject,
       rounds: own.length,
-      cpuPerRequestUs: spread(own.map(cpuUs)),
+      cpuPerRequestUs: spread(own.map(cpuUsOf)),
       userUs: median(own.map(({ userMs, requests }) => (userMs * 1000) / requests)),
       systemUs: median(own.map(({ systemMs, requests }) => (systemMs * 1000) / requests)),
-      requestsPerCpuSecond: spread(own.map((turn) => 1e6 / cpuUs(turn))),
+      requestsPerCpuSecond: spread(own.map((turn) => 1e6 / cpuUsOf(turn))),
       requestsPerSecond: spread(own.map(({ requests, seconds }) => requests / seconds)),
       busy: median(own.map(({ userMs, systemMs, seconds }) => (userMs + systemMs) / 1000 / seconds)),
       ratio: ratios.length === 0 ? null : spread(ratios),
     };
   });
-}
-
-function cpuUs({ userMs, systemMs, requests }: Turn): number {
-  return ((userMs + systemMs) * 1000) / requests;
 }

@@ -88,10 +88,14 @@ function peerOf({ name, program, files, parameters, speaks, values: more, logsTo
 }
 
 /** Portico itself, as a user runs it. @param entry the `src/portico.js` of this checkout or of another one */
-export function portico(name = 'portico', entry = new URL('../../src/portico.js', import.meta.url)): Peer {
+export function portico(
+  name = 'portico',
+  entry = new URL('../../src/portico.js', import.meta.url),
+  environment: Readonly<Record<string, string>> = {},
+): Peer {
   return peerOf({
     name,
-    program: { path: process.execPath, version: '', environment: {} },
+    program: { path: process.execPath, version: '', environment },
     files: ['portico.yaml'],
     parameters: (file) => [fileURLToPath(entry), 'run', '-c', file],
   });
