@@ -72,6 +72,15 @@ function entry(node: number, sick: boolean): TargetEntry {
     proven: true,
     joinedAtMs: 0,
     hold: null,
+    view: {
+      health: 'healthy',
+      proof: 'proven',
+      dead: false,
+      silent: false,
+      lastResort: false,
+      weight: null,
+      notes: [],
+    },
     changedAtMs: 0,
     changedBy: '',
   };

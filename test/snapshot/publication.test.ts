@@ -99,6 +99,15 @@ function entryOf(node: number, { state, health, weight }: Facts): TargetEntry {
     proven: true,
     joinedAtMs: 0,
     hold: null,
+    view: {
+      health: 'healthy',
+      proof: 'proven',
+      dead: false,
+      silent: false,
+      lastResort: false,
+      weight: null,
+      notes: [],
+    },
     changedAtMs: 0,
     changedBy: '',
   };

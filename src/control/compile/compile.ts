@@ -1,6 +1,6 @@
 // Owns the one pure function that makes a snapshot from configuration and targets.
 
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
 import { poolChecksum } from '../../snapshot/pool-checksum.ts';
@@ -46,7 +46,8 @@ export interface CompileMemo {
   readonly placed: PlacedMemo;
   /** Text of everything about a pool but its targets. */
   readonly settings: WeakMap<PoolConfig, Settings>;
-  readonly configs: WeakMap<Config, string>;
+  /** Digests that have taken in the configuration's own text, to be gone on with in copies. */
+  readonly configs: WeakMap<Config, Hash>;
   /** By name, as last compiled. */
   readonly pools: Map<string, CompiledPool>;
   routes: CompiledRoutes | null;
@@ -54,6 +55,7 @@ export interface CompileMemo {
 
 interface CompiledPool {
   readonly config: PoolConfig;
+  readonly sources: readonly SourceTargets[];
   readonly sets: readonly PlacedSet[];
   readonly pool: SnapshotPool;
 }
@@ -142,6 +144,10 @@ function compilePool(
   builder: HostSetBuilder,
   memo: CompileMemo,
 ): SnapshotPool {
+  const known = memo.pools.get(name);
+  if (known !== undefined && known.config === config && isSameSources(known, sources, builder)) {
+    return known.pool;
+  }
   const groups: TargetGroup[] = [];
   const sets: PlacedSet[] = [];
   const lost: string[] = [];
@@ -154,18 +160,40 @@ function compilePool(
       lost.push(identityOf(address, own === 0 ? port : own));
   }
   lost.sort();
-  const known = memo.pools.get(name);
   const isSame =
     known?.config === config &&
     known.sets.length === sets.length &&
     known.sets.every(({ hostSet }, index) => hostSet.key === sets[index]?.hostSet.key) &&
     isSameShape(known.pool, { groups, lost });
-  if (isSame) return known.pool;
+  if (isSame) {
+    memo.pools.set(name, { config, sources, sets, pool: known.pool });
+    return known.pool;
+  }
   const { text, ...settings } = settingsOf(config, memo);
   const pool = { name, checksum: '', settings: text, groups, lost, ...settings };
   const compiled = { ...pool, checksum: poolChecksum(pool, builder.hostSets) };
-  memo.pools.set(name, { config, sets, pool: compiled });
+  memo.pools.set(name, { config, sources, sets, pool: compiled });
   return compiled;
+}
+
+/** The same tables, in sets that have the same numbers as before. */
+function isSameSources(
+  { sources: before, sets, pool }: CompiledPool,
+  sources: readonly SourceTargets[],
+  builder: HostSetBuilder,
+): boolean {
+  if (before.length !== sources.length) return false;
+  for (let index = 0; index < sources.length; index++) {
+    const { table, port, priority, weight } = sources[index]!;
+    const known = before[index]!;
+    const isSame =
+      known.table === table && known.port === port && known.priority === priority && known.weight === weight;
+    if (!isSame) return false;
+  }
+  for (let index = 0; index < sets.length; index++) {
+    if (builder.add(sets[index]!) !== pool.groups[index]!.hostSet) return false;
+  }
+  return true;
 }
 
 type Settings = Omit<SnapshotPool, 'name' | 'checksum' | 'settings' | 'groups' | 'lost'> & {
@@ -239,21 +267,17 @@ function checksumOf(
   memo: CompileMemo,
 ): string {
   const { listeners, routes, trustedProxies, log, memory } = config;
-  const text = remember(memo.configs, config, () =>
-    JSON.stringify([listeners, routes, trustedProxies, log.access, memory]),
-  );
-  const hash = createHash('sha256').update(text);
+  let begun = memo.configs.get(config);
+  if (begun === undefined) {
+    begun = createHash('sha256').update(
+      JSON.stringify([listeners, routes, trustedProxies, log.access, memory]),
+    );
+    memo.configs.set(config, begun);
+  }
+  const hash = begun.copy();
   let checksums = '';
   for (const { checksum } of pools) checksums += `\n${checksum}`;
   hash.update(checksums);
   for (const found of services.values()) hash.update(`\n${JSON.stringify([...found])}`);
   return hash.digest('hex');
-}
-
-function remember<K extends object>(memo: WeakMap<K, string>, key: K, make: () => string): string {
-  const known = memo.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  memo.set(key, made);
-  return made;
 }

@@ -17,6 +17,8 @@ export interface PlacedSet {
   /** 0 in tables that know no port. */
   readonly port: number;
   readonly hostSet: HostSet;
+  /** Its index with the builder that has last met it. */
+  readonly numbered: { builder: HostSetBuilder | null; index: number };
 }
 
 /** Remembers what was made of tables and targets that did not change; forgetting it changes nothing but time. */
@@ -46,7 +48,8 @@ export function placedSets(table: TargetTable, memo: PlacedMemo): readonly Place
     .sort(([a], [b]) => a - b)
     .map(([port, list]): PlacedSet => {
       if (!isSorted(list)) list.sort(byOrder);
-      return { port, hostSet: { key: keyOf(list), members: list.map(({ member }) => member) } };
+      const hostSet = { key: keyOf(list), members: list.map(({ member }) => member) };
+      return { port, hostSet, numbered: { builder: null, index: 0 } };
     });
   memo.tables.set(table, sets);
   return sets;
@@ -101,13 +104,15 @@ export class HostSetBuilder {
   }
 
   /** Index of the set, added if no equal one is there. */
-  add({ hostSet }: PlacedSet): number {
+  add({ hostSet, numbered }: PlacedSet): number {
+    if (numbered.builder === this) return numbered.index;
     const known = this.#index.get(hostSet.key);
+    numbered.builder = this;
+    numbered.index = known ?? this.hostSets.length;
     if (known !== undefined) return known;
-    const index = this.hostSets.length;
     this.hostSets.push(this.#last.get(hostSet.key) ?? hostSet);
-    this.#index.set(hostSet.key, index);
-    return index;
+    this.#index.set(hostSet.key, numbered.index);
+    return numbered.index;
   }
 
   /** What the next builder has to know. */

@@ -37,6 +37,21 @@ export interface TargetView {
   readonly notes: readonly Reason[];
 }
 
+/** Statuses are never changed, so the same objects say the same. */
+export function isSameEvidence(one: Evidence, other: Evidence): boolean {
+  return (
+    one.probed === other.probed &&
+    one.unknown === other.unknown &&
+    one.policy === other.policy &&
+    one.poolProbe === other.poolProbe &&
+    one.proofProbe === other.proofProbe &&
+    one.nodeProbe === other.nodeProbe &&
+    one.healthCheckNodePort === other.healthCheckNodePort &&
+    one.connected === other.connected &&
+    one.othersFailing === other.othersFailing
+  );
+}
+
 /** From this share of failures among the others on, a failing probe under policy `Cluster` is not held against its node. */
 export const COMMON_FAILURE_SHARE = 0.2;
 

@@ -22,7 +22,7 @@ export interface ProbeSpec {
   readonly urgent: boolean;
 }
 
-/** What is known of one probe; replaced at each result, never changed. */
+/** What is known of one probe; replaced when a result says anything new, never changed. */
 export interface ProbeStatus {
   /** Damped. */
   readonly healthy: boolean;
@@ -116,8 +116,9 @@ export class ProbeScheduler {
     if (specs.length === 0) this.#groups.delete(group);
     else this.#groups.set(group, specs);
     // A table of thousands in which one target has changed brings the specs of the others again, the same objects.
-    const gone = new Set(previous);
-    for (const spec of specs) {
+    const [changedBefore, changed] = withoutCommonEnds(previous, specs);
+    const gone = new Set(changedBefore);
+    for (const spec of changed) {
       if (gone.delete(spec)) continue;
       const known = this.#entries.get(spec.key);
       if (known === undefined) this.#add(spec, group);
@@ -242,8 +243,9 @@ export class ProbeScheduler {
       recentFailures: bits(entry.mask),
       everOk: ok || (before?.everOk ?? false),
     };
-    entry.status = status;
     this.#options.onResult(spec, result);
+    if (before !== null && isSameStatus(before, status)) return;
+    entry.status = status;
     const flipped =
       before === null ||
       before.healthy !== status.healthy ||
@@ -253,6 +255,31 @@ export class ProbeScheduler {
       this.#options.onStatus(spec.key, entry.groups, flipped);
     }
   }
+}
+
+/** What lies between the first and the last place in which two lists differ. */
+function withoutCommonEnds(
+  before: readonly ProbeSpec[],
+  after: readonly ProbeSpec[],
+): readonly [readonly ProbeSpec[], readonly ProbeSpec[]] {
+  const shorter = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < shorter && before[head] === after[head]) head++;
+  let tail = 0;
+  while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++;
+  return [before.slice(head, before.length - tail), after.slice(head, after.length - tail)];
+}
+
+function isSameStatus(one: ProbeStatus, other: ProbeStatus): boolean {
+  return (
+    one.healthy === other.healthy &&
+    one.failure === other.failure &&
+    one.detail === other.detail &&
+    one.weight === other.weight &&
+    one.recent === other.recent &&
+    one.recentFailures === other.recentFailures &&
+    one.everOk === other.everOk
+  );
 }
 
 function bits(mask: number): number {

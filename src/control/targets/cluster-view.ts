@@ -35,7 +35,8 @@ export class ClusterView {
   #inventory: ClusterInventory | null = null;
   #drained: ReadonlySet<string> = new Set();
   #drainsAll = false;
-  #views = new WeakMap<NodeFact, NodeView>();
+  /** Of the nodes of the inventory, in its order. */
+  #views: readonly NodeView[] = [];
   /** The last change of the node-level reasons of each node. */
   readonly #changed = new Map<string, Change & { readonly view: NodeView }>();
   #nodes: NodeViews;
@@ -134,27 +135,35 @@ export class ClusterView {
     this.#unlistedNodes = new Set(inventory.unlisted.nodes);
     this.#unlistedServices = new Set(inventory.unlisted.services);
     this.#unlistedEndpoints = new Set(inventory.unlisted.endpoints);
-    if (before?.nodes !== inventory.nodes) this.#judge(now);
+    if (before?.nodes !== inventory.nodes) this.#judge(before?.nodes ?? [], now);
     if (before?.services !== inventory.services) this.#indexServices(before !== null, stepMs, now);
-    if (before?.slices !== inventory.slices) this.#indexSlices();
+    if (before?.slices !== inventory.slices) this.#indexSlices(before?.slices ?? [], inventory.slices);
     return true;
   }
 
   #judgeAgain(now: Now): void {
-    this.#views = new WeakMap();
-    if (this.#inventory !== null) this.#judge(now);
+    this.#views = [];
+    if (this.#inventory !== null) this.#judge([], now);
   }
 
-  #judge(now: Now): void {
+  /** Nodes that stand where they stood are not judged again: of thousands one has changed. */
+  #judge(former: readonly NodeFact[], now: Now): void {
     const { name, nodes: selection } = this.#config;
-    const views = (this.#inventory?.nodes ?? []).map((node) => {
-      const known = this.#views.get(node);
-      if (known !== undefined) return known;
+    const known = this.#views;
+    let moved: ReadonlyMap<NodeFact, NodeView> | null = null;
+    const knownOf = (node: NodeFact, index: number): NodeView | undefined => {
+      if (former[index] === node) return known[index];
+      if (former[index]?.name === node.name) return undefined;
+      moved ??= new Map(former.map((one, at) => [one, known[at]!]));
+      return moved.get(node);
+    };
+    const views = (this.#inventory?.nodes ?? []).map((node, index) => {
+      const view = knownOf(node, index);
+      if (view !== undefined) return view;
       const isDrained = this.#drainsAll || this.#drained.has(node.name);
-      const view = viewNode(name, node, selection, this.#selector, isDrained);
-      this.#views.set(node, view);
-      return view;
+      return viewNode(name, node, selection, this.#selector, isDrained);
     });
+    this.#views = views;
     const before = this.#nodes;
     const joined = joinNodes(name, selection.families, views, before);
     const isSame =
@@ -202,21 +211,58 @@ export class ClusterView {
     this.#vanishedAtMs = [...recent, ...vanished.map(() => now.monotonicMs)];
   }
 
-  #indexSlices(): void {
-    const before = this.#slices;
+  #indexSlices(former: readonly EndpointSliceFact[], slices: readonly EndpointSliceFact[]): void {
+    const replaced = replacements(former, slices);
+    this.#slices = replaced === null ? this.#group(slices) : this.#replace(replaced);
+  }
+
+  #group(all: readonly EndpointSliceFact[]): ReadonlyMap<string, readonly EndpointSliceFact[]> {
     const grouped = new Map<string, EndpointSliceFact[]>();
-    for (const slice of this.#inventory?.slices ?? []) {
-      const name = `${slice.namespace}/${slice.service}`;
+    for (const slice of all) {
+      const name = serviceOf(slice);
       const list = grouped.get(name);
       if (list === undefined) grouped.set(name, [slice]);
       else list.push(slice);
     }
     const slices = new Map<string, readonly EndpointSliceFact[]>();
     for (const [name, list] of grouped) {
-      const known = before.get(name);
+      const known = this.#slices.get(name);
       const isSame = known?.length === list.length && list.every((slice, index) => slice === known[index]);
       slices.set(name, isSame ? known : list);
     }
-    this.#slices = slices;
+    return slices;
   }
+
+  #replace(
+    replaced: ReadonlyMap<EndpointSliceFact, EndpointSliceFact>,
+  ): ReadonlyMap<string, readonly EndpointSliceFact[]> {
+    const slices = new Map(this.#slices);
+    for (const name of new Set([...replaced.keys()].map(serviceOf))) {
+      slices.set(
+        name,
+        slices.get(name)!.map((slice) => replaced.get(slice) ?? slice),
+      );
+    }
+    return slices;
+  }
+}
+
+function serviceOf({ namespace, service }: EndpointSliceFact): string {
+  return `${namespace}/${service}`;
+}
+
+/** What stands in the place of what, when nothing came, went or changed its service; null otherwise. */
+function replacements(
+  before: readonly EndpointSliceFact[],
+  after: readonly EndpointSliceFact[],
+): ReadonlyMap<EndpointSliceFact, EndpointSliceFact> | null {
+  if (before.length !== after.length) return null;
+  const replaced = new Map<EndpointSliceFact, EndpointSliceFact>();
+  for (const [index, slice] of after.entries()) {
+    const known = before[index]!;
+    if (known === slice) continue;
+    if (known.namespace !== slice.namespace || known.service !== slice.service) return null;
+    replaced.set(known, slice);
+  }
+  return replaced;
 }

@@ -56,18 +56,32 @@ export interface DerivedSource {
 export interface DerivationMemo {
   /** Lists that depend on nodes only: one for each cluster and family order, not one for each service. */
   readonly shared: WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
-  /** Candidates that depend on their node and the family order only. */
+  /** The last of them, by cluster and family order: nodes that stand where they stood are not looked up. */
+  readonly lasting: Map<string, { readonly views: readonly NodeView[]; readonly all: readonly Candidate[] }>;
+  /** Candidates of a node, by all else that they depend on: the family order and, under `Local`, endpoints on it. */
   readonly candidates: WeakMap<NodeView, Map<string, Candidate>>;
   readonly subsets: WeakMap<ServiceView, readonly Candidate[]>;
   /** Lists under `Local` stay as long as the hosting nodes do. */
   readonly local: WeakMap<
     ServiceView,
-    { readonly hosts: readonly NodeView[]; readonly members: readonly Candidate[] }
+    {
+      /** The nodes' own order, and where the hosts stand in the list. */
+      readonly places: NodeViews['order']['places'];
+      readonly indexes: readonly number[];
+      readonly hosts: readonly NodeView[];
+      readonly members: readonly Candidate[];
+    }
   >;
 }
 
 export function createDerivationMemo(): DerivationMemo {
-  return { shared: new WeakMap(), candidates: new WeakMap(), subsets: new WeakMap(), local: new WeakMap() };
+  return {
+    shared: new WeakMap(),
+    lasting: new Map(),
+    candidates: new WeakMap(),
+    subsets: new WeakMap(),
+    local: new WeakMap(),
+  };
 }
 
 /** Derives a service source. Pure but for `memo`, which only remembers. */
@@ -130,18 +144,14 @@ function sharedMembers(
   const key = service.families.join();
   const known = lists.get(key);
   if (known !== undefined) return known;
-  const list = nodes.byAddress
-    .map((view) => {
-      let known = memo.candidates.get(view);
-      if (known === undefined) {
-        known = new Map();
-        memo.candidates.set(view, known);
-      }
-      const made = known.get(key) ?? candidate(view, service, source);
-      known.set(key, made);
-      return made;
-    })
-    .filter(({ state }) => state !== 'excluded');
+  const before = memo.lasting.get(`${nodes.cluster} ${key}`);
+  const all = nodes.byAddress.map((view, index) =>
+    before !== undefined && before.views[index] === view
+      ? before.all[index]!
+      : remembered(view, key, service, source, memo),
+  );
+  memo.lasting.set(`${nodes.cluster} ${key}`, { views: nodes.byAddress, all });
+  const list = all.filter(({ state }) => state !== 'excluded');
   lists.set(key, Object.freeze(list));
   return list;
 }
@@ -153,32 +163,67 @@ function ownMembers(
   nodes: NodeViews,
   memo: DerivationMemo,
 ): readonly Candidate[] {
-  if (service.policy === 'Cluster') return members(source, service, nodes.byAddress);
-  const hosts = service.hosts.map((name) => nodes.byName.get(name)).filter((view) => view !== undefined);
+  if (service.policy === 'Cluster') return members(source, service, nodes.byAddress, null);
   const known = memo.local.get(service);
-  if (
-    known !== undefined &&
-    known.hosts.length === hosts.length &&
-    known.hosts.every((view, i) => view === hosts[i])
-  ) {
-    return known.members;
-  }
-  const list = members(source, service, hosts);
-  memo.local.set(service, { hosts, members: list });
-  return list;
+  const { places } = nodes.order;
+  const isSame =
+    known?.places === places && known.indexes.every((index, i) => nodes.list[index] === known.hosts[i]);
+  if (isSame) return known.members;
+  const indexes = service.hosts.map((name) => places.get(name)).filter((index) => index !== undefined);
+  const hosts = indexes.map((index) => nodes.list[index]!);
+  const list = members(source, service, hosts, service.reasons.length === 0 ? memo : null);
+  const same = known !== undefined && isSameList(known.members, list) ? known.members : list;
+  memo.local.set(service, { places, indexes, hosts, members: same });
+  return same;
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index]);
 }
 
 function members(
   source: SourceConfig,
   service: ServiceView,
   views: readonly NodeView[],
+  memo: DerivationMemo | null,
 ): readonly Candidate[] {
   const found: Candidate[] = [];
+  const families = service.families.join();
   for (const view of views) {
-    const made = candidate(view, service, source);
+    const made =
+      memo === null
+        ? candidate(view, service, source)
+        : remembered(view, localKey(families, view, service), service, source, memo);
     if (made.state !== 'excluded') found.push(made);
   }
   return Object.freeze(found);
+}
+
+/** The same object for the same node and key, so that whoever has judged it need not look again. */
+function remembered(
+  view: NodeView,
+  key: string,
+  service: ServiceView,
+  source: SourceConfig,
+  memo: DerivationMemo,
+): Candidate {
+  let known = memo.candidates.get(view);
+  if (known === undefined) {
+    known = new Map();
+    memo.candidates.set(view, known);
+  }
+  let made = known.get(key);
+  if (made === undefined) {
+    made = candidate(view, service, source);
+    known.set(key, made);
+  }
+  return made;
+}
+
+function localKey(families: string, { node }: NodeView, { local }: ServiceView): string {
+  const ipv4 = local.ipv4.get(node.name);
+  const ipv6 = local.ipv6.get(node.name);
+  return `${families} ${ipv4?.ready}/${ipv4?.terminating} ${ipv6?.ready}/${ipv6?.terminating}`;
 }
 
 /** The whole "NodePort truth" for one service x node: node reasons, service reasons, and where the endpoints are. */
@@ -231,8 +276,7 @@ function subsetOf(
     byNode === null ? memo.candidates.get(view)?.get(key) : byNode.get(view.node.name);
   const list = cutToSubset(candidateOf, subset, service.name, nodes);
   const known = memo.subsets.get(service);
-  const isSame = known?.length === list.length && list.every((each, index) => each === known[index]);
-  if (isSame) return known;
+  if (known !== undefined && isSameList(known, list)) return known;
   memo.subsets.set(service, list);
   return list;
 }

@@ -35,23 +35,33 @@ export function advance(
   now: Now,
   options: LifecycleOptions,
 ): Advanced {
-  const drafts = new Map<string, Draft>();
+  const drafts = new Map<string, Draft | TargetEntry>();
+  // Members come in the order of the entries that they became, so most are found without a search.
+  const known = previous === null ? [] : [...previous.entries.values()];
+  let place = 0;
   for (const candidate of derived.members) {
     const port = candidate.port === 0 ? derived.port : candidate.port;
-    const identity = identityOf(candidate.address, port);
-    const before = previous?.entries.get(identity);
-    const view = viewOf(identity, candidate, derived.policy);
-    drafts.set(
-      identity,
-      join(identity, port, candidate, derived, before, previous === null, view, now, options),
-    );
+    let before = known[place];
+    if (before?.candidate === candidate && before.port === port) place++;
+    else {
+      before = previous?.entries.get(identityOf(candidate.address, port));
+      if (before !== undefined) place = known.indexOf(before, place) + 1 || place;
+    }
+    const identity = before?.identity ?? identityOf(candidate.address, port);
+    const view = viewOf(identity, candidate, derived.policy, before);
+    const draft =
+      before !== undefined && isSettled(before, candidate, derived, view)
+        ? before
+        : join(identity, port, candidate, derived, before, previous === null, view, now, options);
+    drafts.set(identity, draft);
   }
   const { departures, lost } = leave(previous, drafts, derived, viewOf, now, options);
   settleLastResorts(drafts);
-  const entries = new Map<string, TargetEntry>();
+  const entries = drafts as Map<string, TargetEntry>;
   let isSame = previous !== null && previous.entries.size === drafts.size;
   let dueAtMs: number | null = null;
   for (const [identity, draft] of drafts) {
+    if (isEntry(draft)) continue;
     const before = previous?.entries.get(identity);
     const entry = finish(draft, before, now.epochMs, previous === null ? null : options.news);
     if (entry !== before) isSame = false;
@@ -63,6 +73,27 @@ export function advance(
     return { table: previous, dueAtMs };
   }
   return { table: { entries, departures, lost }, dueAtMs };
+}
+
+/** Nothing that decides about it has changed, and nothing about it waits: it stays as it is. */
+function isSettled(
+  before: TargetEntry,
+  candidate: Candidate,
+  derived: DerivedSource,
+  view: TargetView,
+): boolean {
+  return (
+    before.candidate === candidate &&
+    before.view === view &&
+    before.policy === derived.policy &&
+    before.state === 'active' &&
+    before.proven &&
+    before.hold === null
+  );
+}
+
+function isEntry(draft: Draft | TargetEntry): draft is TargetEntry {
+  return 'changedAtMs' in draft;
 }
 
 function join(
@@ -98,6 +129,7 @@ function join(
     joinedAtMs,
     // Kept while it drains, so that an ended hold does not begin again.
     hold: state === 'draining' ? (known?.hold ?? null) : null,
+    view,
   };
 }
 
@@ -163,6 +195,7 @@ function finish(
         before.joinedAtMs === draft.joinedAtMs &&
         before.policy === draft.policy &&
         before.hold === draft.hold &&
+        before.view === draft.view &&
         isSameReasons(before.reasons, draft.reasons);
       return isEqual ? before : { ...draft, changedAtMs: before.changedAtMs, changedBy: before.changedBy };
     }

@@ -30,16 +30,24 @@ export interface NodeViews {
   readonly cluster: string;
   readonly families: readonly Family[];
   readonly list: readonly NodeView[];
-  readonly byName: ReadonlyMap<string, NodeView>;
+  readonly byName: NodeIndex;
   /** The same in the order in which targets stand in a snapshot: by address as an identity begins. */
   readonly byAddress: readonly NodeView[];
   readonly order: NodeOrder;
+}
+
+/** Nodes by name. */
+export interface NodeIndex {
+  get(name: string): NodeView | undefined;
+  has(name: string): boolean;
 }
 
 /** Where nodes stand, by their place in the list that they were joined from. */
 export interface NodeOrder {
   readonly views: readonly NodeView[];
   readonly byName: readonly number[];
+  /** Name -> index in the list that is sorted by name. */
+  readonly places: ReadonlyMap<string, number>;
   readonly byAddress: readonly number[];
   /** By the point of the address on a circle of 32 bits, and those points: see subset.ts. */
   readonly circle: readonly number[];
@@ -125,10 +133,12 @@ export function joinNodes(
   const places = own.map((_, place) => place);
   const keys = own.map(({ addresses }) => orderOf(addresses));
   const points = keys.map(pointOf);
+  const sorted = places.toSorted((a, b) => byName(own[a]!, own[b]!));
   const circle = places.toSorted((a, b) => points[a]! - points[b]! || a - b);
   return placed(cluster, families, own, {
-    views,
-    byName: places.toSorted((a, b) => byName(own[a]!, own[b]!)),
+    views: own,
+    byName: sorted,
+    places: new Map(sorted.map((place, index) => [own[place]!.node.name, index])),
     byAddress: places.toSorted((a, b) => (keys[a]! < keys[b]! ? -1 : keys[a]! > keys[b]! ? 1 : a - b)),
     circle,
     points: circle.map((place) => points[place]!),
@@ -147,7 +157,13 @@ function placed(
     cluster,
     families,
     list,
-    byName: new Map(list.map((view) => [view.node.name, view])),
+    byName: {
+      has: (name) => order.places.has(name),
+      get: (name) => {
+        const index = order.places.get(name);
+        return index === undefined ? undefined : list[index];
+      },
+    },
     byAddress: order.byAddress.map((place) => views[place]!),
     order,
   };

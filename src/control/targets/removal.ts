@@ -148,7 +148,7 @@ function describe(
   viewOf: ViewOf,
   options: LifecycleOptions,
 ): Leaving {
-  const view = viewOf(entry.identity, entry.candidate, entry.policy);
+  const view = viewOf(entry.identity, entry.candidate, entry.policy, entry);
   const serves = entry.proven && !view.dead && view.health !== 'unhealthy';
   const base = { entry, view, isWorthKeeping: serves && derived.kind === 'service' };
   const { node } = entry.candidate;
@@ -253,6 +253,7 @@ function held({ entry, view, why }: Leaving, hold: Hold): Draft {
     proven: entry.proven,
     joinedAtMs: entry.joinedAtMs,
     hold,
+    view,
   };
 }
 

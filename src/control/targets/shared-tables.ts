@@ -4,6 +4,7 @@ import type { ProbeSpec } from '../health/scheduler.ts';
 import { type DerivedSource, identityOf } from './derive.ts';
 import type { SharedTargets, SourceState } from './source-state.ts';
 import { EMPTY_TABLE, type TargetEntry, type TargetTable } from './target-table.ts';
+import { ViewMemo } from './target-views.ts';
 
 /** Without it 5,000 nodes and 500 services would be 2.5 million entries. While anything is in motion a source has its own. */
 export class SharedTables {
@@ -33,12 +34,16 @@ export class SharedTables {
       proxyProtocol === null &&
       unknown === 'serve' &&
       derived.port !== 0;
+    const isFed =
+      canShare && state.sharedPort === derived.port && shared?.derived.members === derived.members;
+    if (isFed) return;
     const id = `nodes ${derived.cluster} ${derived.families.join()}`;
     if (shared !== null && canShare && shared.id === id && state.sharedPort === derived.port) {
       feed(shared, derived);
     } else if (shared !== null) {
       state.table = ownTable(shared.table ?? EMPTY_TABLE, state.sharedPort);
       state.isDirty = true;
+      state.isTouched = true;
       this.leave(state);
     } else if (canShare && isSettled(state.table, derived)) this.#join(state, id, derived);
   }
@@ -52,6 +57,7 @@ export class SharedTables {
     if (shared.users.size > 0) {
       shared.proofPort = Math.min(...[...shared.users].map(({ sharedPort }) => sharedPort));
       shared.isDirty = true;
+      shared.isTouched = true;
       return;
     }
     this.#tables.delete(shared.id);
@@ -78,10 +84,12 @@ export class SharedTables {
       derived: { ...derived, port: 0 },
       table: null,
       isDirty: true,
+      isTouched: true,
       dueAtMs: null,
       proofPort: derived.port,
       planned: [],
       users: new Set(),
+      views: new ViewMemo(),
     };
     this.#tables.set(id, shared);
     return shared;

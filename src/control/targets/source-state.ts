@@ -10,6 +10,7 @@ import { hasSameCodes } from './reason-lists.ts';
 import { reason } from './reasons.ts';
 import { type ServiceView, viewService } from './services.ts';
 import type { Now, TargetTable } from './target-table.ts';
+import { ViewMemo } from './target-views.ts';
 
 interface Inputs {
   readonly subset: number;
@@ -27,6 +28,8 @@ export interface SharedTargets {
   derived: DerivedSource;
   table: TargetTable | null;
   isDirty: boolean;
+  /** What decides about targets beside the API has changed: results of probes, reports of workers, configuration. */
+  isTouched: boolean;
   /** Monotonic milliseconds. */
   dueAtMs: number | null;
   /** The lowest port of its users: where new and held nodes are proven by a connect, for all of them. */
@@ -35,6 +38,7 @@ export interface SharedTargets {
   planned: readonly unknown[];
   /** The sources that use it now. */
   readonly users: Set<SourceState>;
+  readonly views: ViewMemo;
 }
 
 /** When something changed, epoch milliseconds, and by which object versions. */
@@ -71,6 +75,8 @@ function probedText({ health, proxyProtocol, tls }: PoolConfig): string {
 export class SourceState {
   readonly id: string;
   readonly pool: string;
+  /** `namespace/name`, or null for a static source. */
+  readonly service: string | null;
   config: PoolConfig;
   source: SourceConfig;
   derived: DerivedSource | null = null;
@@ -80,6 +86,8 @@ export class SourceState {
   /** The port at which `shared` is used. */
   sharedPort = 0;
   isDirty = true;
+  /** See `SharedTargets`. */
+  isTouched = true;
   /** Monotonic milliseconds. */
   dueAtMs: number | null = null;
   /** What the probes were last planned from. */
@@ -88,6 +96,7 @@ export class SourceState {
   readonly sinceMs: number;
   /** How a node's target left; by node name, only nodes that are still listed. */
   readonly left = new Map<string, Change>();
+  readonly views = new ViewMemo();
   /** When the reasons of the source itself last changed. */
   reasonsChange: Change;
   /** Versions of the service and its slices that came with the last derivation and are not accounted for yet. */
@@ -102,15 +111,10 @@ export class SourceState {
     this.pool = pool;
     this.config = config;
     this.source = source;
+    this.service = source.kind === 'service' ? `${source.namespace}/${source.service}` : null;
     this.sinceMs = sinceMs;
     this.reasonsChange = { atMs: sinceMs, by: '' };
     this.healthText = probedText(config);
-  }
-
-  /** `namespace/name`, or null for a static source. */
-  get service(): string | null {
-    const { kind, namespace, service } = this.source;
-    return kind === 'service' ? `${namespace}/${service}` : null;
   }
 
   /** Takes a new configuration of the same source; targets and their history stay. */
@@ -119,6 +123,7 @@ export class SourceState {
       this.config = config;
       this.healthText = probedText(config);
       this.isDirty = true;
+      this.isTouched = true;
     }
     if (JSON.stringify(source) !== JSON.stringify(this.source)) this.source = source;
   }
@@ -136,6 +141,7 @@ export class SourceState {
     }
     const holdsSome =
       this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
+    if (before?.healthCheckNodePort !== derived.healthCheckNodePort) this.isTouched = true;
     const isSame =
       before !== null &&
       before.members === derived.members &&

@@ -101,8 +101,10 @@ export class TargetBook {
 
   /** The configuration changed in a way that may touch every source. */
   touchAll(): void {
-    for (const state of this.#sources.values()) state.isDirty = true;
-    for (const shared of this.#shared.all) shared.isDirty = true;
+    for (const state of [...this.#sources.values(), ...this.#shared.all]) {
+      state.isDirty = true;
+      state.isTouched = true;
+    }
   }
 
   /** A probe of these groups has a new status; one that did not flip is looked at a little later. */
@@ -110,6 +112,7 @@ export class TargetBook {
     for (const group of groups) {
       const state = this.#sources.get(group) ?? this.#shared.get(group);
       if (state === undefined) continue;
+      state.isTouched = true;
       if (flipped) state.isDirty = true;
       else state.dueAtMs = Math.min(state.dueAtMs ?? Number.POSITIVE_INFINITY, nowMs + SOFT_DELAY_MS);
     }
@@ -123,6 +126,7 @@ export class TargetBook {
       if (entry === undefined || entry.proven) return;
       this.#connected.set(key, entry.candidate.nodeUid);
       state.isDirty = true;
+      state.isTouched = true;
       isAwaited = true;
     };
     for (const state of this.#sources.values()) take(state, identity);
@@ -176,7 +180,7 @@ export class TargetBook {
     if (!isDue(shared, now)) return;
     const kubeProxy = this.#kubeProxyOf(shared.cluster);
     const before = shared.table;
-    const viewOf = viewOfNodes(shared.proofPort, before, {
+    const viewOf = viewOfNodes(shared, {
       status: this.#options.status,
       connected: this.#connected,
       kubeProxy,
@@ -193,6 +197,7 @@ export class TargetBook {
       doubtsEndpoints: false,
     });
     shared.isDirty = false;
+    shared.isTouched = false;
     shared.dueAtMs = dueAtMs;
     if (!isPlanned(shared.planned, [table, kubeProxy, shared.proofPort])) {
       shared.planned = [table, kubeProxy, shared.proofPort];
@@ -234,6 +239,7 @@ export class TargetBook {
       doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
     });
     state.isDirty = false;
+    state.isTouched = false;
     state.dueAtMs = dueAtMs;
     this.#plan(state, table, derived, kubeProxy);
     if (table === before) return;

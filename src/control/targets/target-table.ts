@@ -22,6 +22,8 @@ export interface TargetEntry {
   /** Monotonic milliseconds. */
   readonly joinedAtMs: number;
   readonly hold: Hold | null;
+  /** What it was last judged to be; the same object as long as that stays. */
+  readonly view: TargetView;
   /** Epoch milliseconds. */
   readonly changedAtMs: number;
   /** See `ExplainedTarget`. */
@@ -109,8 +111,13 @@ export interface Now {
   readonly epochMs: number;
 }
 
-/** What probes and workers say of a target. */
-export type ViewOf = (identity: string, candidate: Candidate, policy: TargetEntry['policy']) => TargetView;
+/** What probes and workers say of a target; `known` is what it has been so far. */
+export type ViewOf = (
+  identity: string,
+  candidate: Candidate,
+  policy: TargetEntry['policy'],
+  known: TargetEntry | undefined,
+) => TargetView;
 
 /** An entry in the making. */
 export type Draft = {

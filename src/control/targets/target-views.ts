@@ -1,12 +1,13 @@
 // Owns the gathering of evidence: which probe results and reports of workers speak about a target.
 
 import type { KubeProxyConfig } from '../../model/config.ts';
-import { judge } from '../health/evidence.ts';
+import { type Evidence, isSameEvidence, judge, type TargetView } from '../health/evidence.ts';
 import type { ProbeStatus } from '../health/scheduler.ts';
 import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
-import { needsProof, type ProbeMemo, probeKeys, proofKey } from './probe-plan.ts';
-import type { SourceState } from './source-state.ts';
-import type { TargetTable, ViewOf } from './target-table.ts';
+import { needsProof, type ProbeKeys, type ProbeMemo, probeKeys, proofKey } from './probe-plan.ts';
+import { hasSameCodes, isSameReasons } from './reason-lists.ts';
+import type { SharedTargets, SourceState } from './source-state.ts';
+import type { TargetEntry, ViewOf } from './target-table.ts';
 
 /** Where evidence comes from. */
 export interface EvidenceSources {
@@ -18,16 +19,69 @@ export interface EvidenceSources {
   readonly memo: ProbeMemo;
 }
 
-/** For tables that look at nothing but nodes: kube-proxy, workers, and a connect to one port that stands for all. */
-/** @param before the table as it was: only what waited or was held in it has been proven by a connect */
-export function viewOfNodes(proofPort: number, before: TargetTable | null, sources: EvidenceSources): ViewOf {
-  return (identity, candidate) => {
-    const known = before?.entries.get(identity);
+interface Judged {
+  evidence: Evidence;
+  view: TargetView;
+}
+
+interface Keyed {
+  readonly identity: string;
+  readonly healthCheckNodePort: number;
+  readonly healthText: string;
+  readonly keys: ProbeKeys;
+}
+
+/**
+ * What the targets of one table were judged by: evidence that comes to the same gives the same view, the same object.
+ * Forgetting it changes nothing but time.
+ */
+export class ViewMemo {
+  readonly #judged = new WeakMap<Candidate, Judged>();
+  readonly #keyed = new WeakMap<Candidate, Keyed>();
+
+  view(candidate: Candidate, evidence: Evidence): TargetView {
+    const known = this.#judged.get(candidate);
+    if (known === undefined) {
+      const view = judge(evidence);
+      this.#judged.set(candidate, { evidence, view });
+      return view;
+    }
+    if (isSameEvidence(known.evidence, evidence)) return known.view;
+    const view = judge(evidence);
+    known.evidence = evidence;
+    if (!isSameView(known.view, view)) known.view = view;
+    return known.view;
+  }
+
+  keys(identity: string, candidate: Candidate, healthCheckNodePort: number, healthText: string): ProbeKeys {
+    const known = this.#keyed.get(candidate);
+    const isSame =
+      known !== undefined &&
+      known.identity === identity &&
+      known.healthCheckNodePort === healthCheckNodePort &&
+      known.healthText === healthText;
+    if (isSame) return known.keys;
+    const keys = probeKeys(identity, candidate, healthCheckNodePort, healthText);
+    this.#keyed.set(candidate, { identity, healthCheckNodePort, healthText, keys });
+    return keys;
+  }
+}
+
+/**
+ * For tables that look at nothing but nodes: kube-proxy, workers, and a connect to one port that stands for all.
+ * Only what waited or was held has been proven by a connect.
+ */
+export function viewOfNodes(
+  { proofPort, views, isTouched }: SharedTargets,
+  sources: EvidenceSources,
+): ViewOf {
+  return (identity, candidate, policy, known) => {
+    if (!isTouched && isKnown(known, candidate, policy)) return known.view;
     const proofProbe =
       known !== undefined && needsProof(known, 'serve')
         ? sources.status(proofKey(identityOf(candidate.address, proofPort), candidate))
         : undefined;
-    return judge({
+    return views.view(candidate, {
       probed: false,
       unknown: 'serve',
       policy: 'Cluster',
@@ -41,21 +95,38 @@ export function viewOfNodes(proofPort: number, before: TargetTable | null, sourc
   };
 }
 
+/** No evidence has changed, and it is good: thousands of targets need not be judged again because one has changed. */
+function isKnown(
+  known: TargetEntry | undefined,
+  candidate: Candidate,
+  policy: TargetEntry['policy'],
+): known is TargetEntry {
+  return (
+    known !== undefined &&
+    known.candidate === candidate &&
+    known.policy === policy &&
+    known.proven &&
+    known.state !== 'filling' &&
+    known.hold === null &&
+    known.view.notes.length === 0
+  );
+}
+
 /** For the table of one source: all there is. */
 export function viewOfSource(state: SourceState, derived: DerivedSource, sources: EvidenceSources): ViewOf {
   const { status } = sources;
-  const { healthText, config, table } = state;
+  const { healthText, config, views, isTouched } = state;
   const probed = config.health !== null;
   const total = probed && derived.policy === 'Cluster' ? recentResults(state, status) : NO_RESULTS;
-  return (identity, candidate, policy) => {
-    const keys = probeKeys(identity, candidate, derived.healthCheckNodePort, healthText);
+  return (identity, candidate, policy, known) => {
+    if (!isTouched && isKnown(known, candidate, policy)) return known.view;
+    const keys = views.keys(identity, candidate, derived.healthCheckNodePort, healthText);
     const poolProbe = probed ? status(keys.pool) : undefined;
     const recent = total.recent - (poolProbe?.recent ?? 0);
     const failures = total.failures - (poolProbe?.recentFailures ?? 0);
-    const known = table?.entries.get(identity);
     // Proofs end when they have succeeded: what they found is kept with the target.
     const isProven = !probed && known?.proven === true && known.candidate.nodeUid === candidate.nodeUid;
-    return judge({
+    return views.view(candidate, {
       probed,
       unknown: config.unknown,
       policy,
@@ -72,13 +143,13 @@ export function viewOfSource(state: SourceState, derived: DerivedSource, sources
 const NO_RESULTS = { recent: 0, failures: 0 };
 
 function recentResults(
-  { table, healthText }: SourceState,
+  { table, derived, healthText, views }: SourceState,
   status: EvidenceSources['status'],
 ): typeof NO_RESULTS {
   let recent = 0;
   let failures = 0;
   for (const { identity, candidate } of table?.entries.values() ?? []) {
-    const known = status(probeKeys(identity, candidate, 0, healthText).pool);
+    const known = status(views.keys(identity, candidate, derived?.healthCheckNodePort ?? 0, healthText).pool);
     recent += known?.recent ?? 0;
     failures += known?.recentFailures ?? 0;
   }
@@ -96,4 +167,17 @@ function nodeStatus(
 /** A report about a node that has been replaced since says nothing. */
 function isConnected({ connected }: EvidenceSources, identity: string, candidate: Candidate): boolean {
   return connected.has(identity) && connected.get(identity) === candidate.nodeUid;
+}
+
+function isSameView(one: TargetView, other: TargetView): boolean {
+  return (
+    one.health === other.health &&
+    one.proof === other.proof &&
+    one.dead === other.dead &&
+    one.silent === other.silent &&
+    one.lastResort === other.lastResort &&
+    one.weight === other.weight &&
+    hasSameCodes(one.notes, other.notes) &&
+    isSameReasons(one.notes, other.notes)
+  );
 }

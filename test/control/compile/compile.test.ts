@@ -45,6 +45,15 @@ function tableOf(targets: readonly Placed[]): TargetTable {
       proven: true,
       joinedAtMs: 0,
       hold: null,
+      view: {
+        health: 'healthy',
+        proof: 'proven',
+        dead: false,
+        silent: false,
+        lastResort: false,
+        weight: null,
+        notes: [],
+      },
       changedAtMs: 0,
       changedBy: '',
     });
