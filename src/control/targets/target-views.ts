@@ -117,11 +117,13 @@ export function viewOfSource(state: SourceState, derived: DerivedSource, sources
   const { status } = sources;
   const { healthText, config, views, isTouched } = state;
   const probed = config.health !== null;
-  const total = probed && derived.policy === 'Cluster' ? recentResults(state, status) : NO_RESULTS;
+  // All results of the table are added up only when some target is judged anew.
+  let total = probed && derived.policy === 'Cluster' ? null : NO_RESULTS;
   return (identity, candidate, policy, known) => {
     if (!isTouched && isKnown(known, candidate, policy)) return known.view;
     const keys = views.keys(identity, candidate, derived.healthCheckNodePort, healthText);
     const poolProbe = probed ? status(keys.pool) : undefined;
+    total ??= recentResults(state, status);
     const recent = total.recent - (poolProbe?.recent ?? 0);
     const failures = total.failures - (poolProbe?.recentFailures ?? 0);
     // Proofs end when they have succeeded: what they found is kept with the target.
