@@ -44,13 +44,15 @@ export function buildLoad(): string {
   return program;
 }
 
+/** @param host where it listens; 0.0.0.0 is every address of the machine, all of 127.0.0.0/8 included */
 export async function startBackend(
   program: string,
   cores: string,
   ports: readonly number[],
   bodyBytes: number,
+  host = '127.0.0.1',
 ): Promise<Child> {
-  const addresses = ports.map((port) => `127.0.0.1:${port}`).join(',');
+  const addresses = ports.map((port) => `${host}:${port}`).join(',');
   const child = startProgram(cores, program, ['serve', '-address', addresses, '-body', String(bodyBytes)]);
   await once(child.process.stdout!, 'data');
   return child;

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,10 @@ type httpClient struct {
 	buffer  []byte
 	all     int64
 	again   int64
+	// Parts of a request around the name of its host, and which host is next; unused with a single one.
+	before []byte
+	after  []byte
+	next   int
 }
 
 // content is what the backend answers with: the same bytes for the same length.
@@ -27,10 +32,30 @@ func content(length int) []byte {
 	return bytes.Repeat([]byte("0123456789abcdef"), length/16+1)[:length]
 }
 
+// headRoom is what an answer's head may take, with the bytes of the next that come with it.
+const headRoom = 8192
+
+// shared is content, once for all clients.
+func shared(length int) []byte {
+	sharedOnce.Do(func() { sharedContent = content(length) })
+	return sharedContent
+}
+
+var (
+	sharedOnce    sync.Once
+	sharedContent []byte
+)
+
 func newHTTPClient(options Options) (client, error) {
-	own := &httpClient{options: options, body: content(options.body)}
-	own.buffer = make([]byte, options.body+65536)
+	own := &httpClient{options: options, body: shared(options.body), next: options.index}
+	own.buffer = make([]byte, options.body+headRoom)
 	own.request = requestBytes(options)
+	if options.hosts > 1 {
+		name := []byte("Host: " + options.host)
+		at := bytes.Index(own.request, name) + len("Host: ")
+		own.before, own.after = own.request[:at:at], own.request[at+len(options.host):]
+		own.request = nil
+	}
 	if options.tls {
 		own.config = &tls.Config{ServerName: options.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 		if options.resume {
@@ -49,6 +74,9 @@ func requestBytes(options Options) []byte {
 		connection = "Connection: close\r\n"
 	}
 	common := "Host: " + options.host + "\r\nUser-Agent: portico-bench\r\nAccept: */*\r\n" + connection
+	for index := range options.headers {
+		common += fmt.Sprintf("X-Bench-Field-%d: a value of a usual length, %d\r\n", index, index)
+	}
 	if options.upload == 0 {
 		return []byte("GET / HTTP/1.1\r\n" + common + "\r\n")
 	}
@@ -84,6 +112,10 @@ func (own *httpClient) do() error {
 			return err
 		}
 		defer own.conn.Close()
+	}
+	if own.options.hosts > 1 {
+		own.request = append(append(append(own.request[:0], own.before...), fmt.Sprintf("h%d.bench.example", own.next%own.options.hosts)...), own.after...)
+		own.next += own.options.connections
 	}
 	_ = own.conn.SetDeadline(time.Now().Add(deadline))
 	if _, err := own.conn.Write(own.request); err != nil {

@@ -46,11 +46,19 @@ type Options struct {
 	resume      bool
 	rate        float64
 	procs       int
+	// Fields beside those that every request has, and hosts that are named in turn; with one, options.host is.
+	headers int
+	hosts   int
+	// Clients below this share of all use TLS at this address.
+	tlsAddress string
+	tlsShare   float64
+	// Which of the clients this is, from 0.
+	index int
 }
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: load serve|http|tcp|websocket [OPTIONS]")
+		fail("usage: load serve|http|idle|tcp|websocket [OPTIONS]")
 	}
 	kind := os.Args[1]
 	var options Options
@@ -67,6 +75,10 @@ func main() {
 	flags.BoolVar(&options.resume, "resume", false, "resume TLS sessions on new connections")
 	flags.Float64Var(&options.rate, "rate", 0, "requests a second in all; 0 is as fast as answers come")
 	flags.IntVar(&options.procs, "procs", 1, "operating system threads that run Go code")
+	flags.IntVar(&options.headers, "headers", 0, "more fields in each request")
+	flags.IntVar(&options.hosts, "hosts", 1, "hosts h0.bench.example, h1... that requests name in turn; 1 is -host")
+	flags.StringVar(&options.tlsAddress, "tls-address", "", "where the clients of -tls-share connect to")
+	flags.Float64Var(&options.tlsShare, "tls-share", 0, "share of clients that speak TLS, 0 to 1")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		fail(err.Error())
 	}
@@ -76,6 +88,8 @@ func main() {
 		serve(options)
 	case "http":
 		report(run(options, newHTTPClient))
+	case "idle":
+		idle(options)
 	case "tcp":
 		report(run(options, newTCPClient))
 	case "websocket":

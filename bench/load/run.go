@@ -24,6 +24,9 @@ type outcome struct {
 	resumed   int64
 }
 
+// opening holds one for each connection that is being made before the load begins.
+var opening = make(chan struct{}, 64)
+
 func run(options Options, create func(Options) (client, error)) Result {
 	outcomes := make([]outcome, options.connections)
 	var ready, finished sync.WaitGroup
@@ -46,7 +49,14 @@ func run(options Options, create func(Options) (client, error)) Result {
 }
 
 func work(options Options, index int, create func(Options) (client, error), ready *sync.WaitGroup, start chan time.Time, out *outcome) {
+	options.index = index
+	if float64(index) < options.tlsShare*float64(options.connections) {
+		options.tls, options.address = true, options.tlsAddress
+	}
+	// Thousands of connections at once would overflow the queue of the listener.
+	opening <- struct{}{}
 	own, err := create(options)
+	<-opening
 	ready.Done()
 	begin := <-start
 	if err != nil {

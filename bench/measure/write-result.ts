@@ -12,9 +12,9 @@ export async function writeJson(file: string, result: unknown): Promise<void> {
   await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** @throws Error when the file lacks the marks */
-export async function writeMarkdown(file: string, part: string): Promise<void> {
-  await writeFile(file, replacePart(await readFile(file, 'utf8'), part));
+/** @param command the npm script whose marks they are @throws Error when the file lacks them */
+export async function writeMarkdown(file: string, part: string, command = 'bench'): Promise<void> {
+  await writeFile(file, replacePart(await readFile(file, 'utf8'), part, command));
 }
 
 /**

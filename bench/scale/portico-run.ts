@@ -39,12 +39,22 @@ export class PorticoRun {
     this.#logFile = logFile;
   }
 
-  static start(cores: string, configPath: string, admin: string, logFile: string): PorticoRun {
+  static start(
+    cores: string,
+    configPath: string,
+    admin: string,
+    logFile: string,
+    level = 'debug',
+  ): PorticoRun {
     const entry = fileURLToPath(new URL('../../src/portico.js', import.meta.url));
-    const child = startNode(cores, [entry, 'run', '-c', configPath, '--log-level', 'debug']);
+    const child = startNode(cores, [entry, 'run', '-c', configPath, '--log-level', level]);
     const log = createWriteStream(logFile);
     for (const stream of [child.process.stdout!, child.process.stderr!]) stream.pipe(log, { end: false });
     return new PorticoRun(child, admin, logFile);
+  }
+
+  get child(): Child {
+    return this.#child;
   }
 
   /** Epoch milliseconds of the first `/ready` that says yes. */
