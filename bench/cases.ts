@@ -40,7 +40,7 @@ export const CASES: readonly Case[] = [
     unit: 'request',
     endpoint: 'http',
     load: { kind: 'http', connections: 64, bodyBytes: 66 },
-    goals: { nginx: 1, HAProxy: 1.15, Envoy: 2.3, Traefik: 4.5, Caddy: 4.5 },
+    goals: { nginx: 1, HAProxy: 1.15, Envoy: 2.3, Traefik: 4.5, Caddy: 4.5, 'http-proxy': 5 },
   },
   {
     name: 'new-connections',
@@ -104,7 +104,7 @@ export const CASES: readonly Case[] = [
     unit: 'request',
     endpoint: 'https',
     load: { kind: 'http2', connections: 10, streams: 32, bodyBytes: 66 },
-    goals: { HAProxy: 0.8, Envoy: 1.5 },
+    goals: { HAProxy: 0.8, Envoy: 1.5, 'node:http2': 3 },
   },
   {
     name: 'tcp-64k',

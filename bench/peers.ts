@@ -16,6 +16,7 @@ import { type PeerRow, peerRows, peerTable } from './measure/peer-rows.ts';
 import { describeMachine, nodeVersion } from './measure/report.ts';
 import { markdownTable, textTable } from './measure/table.ts';
 import { replacePart, writeJson } from './measure/write-result.ts';
+import { NODE_SCRIPTS } from './subjects/node-scripts.ts';
 import { findPeers, type Peer, portico } from './subjects/peer.ts';
 
 const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
@@ -68,7 +69,9 @@ function choosePeers(): readonly Peer[] {
   const { peers, missing } = findPeers();
   if (missing.length > 0) print(`not installed and left out: ${missing.join(', ')}\n`);
   const wanted = values.peers?.split(',');
-  const chosen = peers.filter(({ name }) => wanted?.some((begin) => name.startsWith(begin)) ?? true);
+  const chosen = [...peers, ...NODE_SCRIPTS].filter(
+    ({ name }) => wanted?.some((begin) => name.startsWith(begin)) ?? true,
+  );
   const other =
     values.against === undefined
       ? []
