@@ -408,8 +408,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   /** The path of the connection is dead: nobody has acted on the request, or will answer it. */
-  onUpstreamSilent(stream: WatchedStream): void {
-    if (this.#stream !== stream || this.#phase !== 'response-head') return;
+  onUpstreamSilent(stream: WatchedStream, sentAtMs: number): void {
+    if (this.#stream !== stream || this.#phase !== 'response-head' || this.#sentAtMs !== sentAtMs) return;
     if (!this.#mayRetry('upstream-reset')) return;
     const { turn } = this.#context;
     const facts = this.#facts;

@@ -39,6 +39,7 @@ import { TicketKeys } from './tls/ticket-keys.ts';
 import { DoubtWatch } from './upstream/doubt-watch.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
+import { SocketTable } from './upstream/socket-table.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
 import { loadTcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
@@ -159,7 +160,8 @@ export class Worker {
         onProven: (pool, identity) => this.#tellController({ kind: 'proven', pool, identity }),
       },
     });
-    this.#doubtWatch = new DoubtWatch(() => this.#applier.targets());
+    const sockets = new SocketTable(now);
+    this.#doubtWatch = new DoubtWatch(now, () => this.#applier.targets(), sockets);
     this.#doubtWatch.start();
     this.#listenerContext = {
       wires,
@@ -176,7 +178,7 @@ export class Worker {
         turn,
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
-        silence: new SilenceWatch(now),
+        silence: new SilenceWatch(now, sockets),
         buffers: wires.pool,
         http2,
         recorder: this.#recorder,

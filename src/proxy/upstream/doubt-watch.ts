@@ -1,30 +1,38 @@
 // Cuts connections to doubted targets that hold bytes the other side does not acknowledge: keep-alive asks nothing meanwhile.
 
-import { isUnheard, type ReadSockets, readProcSockets } from './silence.ts';
+import type { SocketState } from './socket-rows.ts';
+import { isUnheard, type SocketTable } from './socket-table.ts';
 import type { Target } from './target.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** Between two looks at the kernel's table of sockets, in milliseconds; nothing is read while nobody is doubted. */
+/**
+ * Between two looks at the kernel's table of sockets, in milliseconds; a machine with very many sockets looks less often
+ * (`SocketTable`). Nothing is read while nobody is doubted.
+ */
 const LOOK_EVERY_MS = 1000;
-/** Looks in a row that find a connection unheard: together as long as keep-alive takes to give a doubted target up. */
-const LOOKS = 5;
+/** For so long a connection is found unheard: as long as keep-alive takes to give a doubted target up, or half a look less. */
+const UNHEARD_MS = 3500;
+/** In so many looks at least, however long one of them takes to come. */
+const LOOKS = 3;
 
 /**
  * TCP keep-alive notices a machine that is gone on connections that are silent. One with bytes under way to it (a
  * WebSocket that talks, an ssh handshake) is only sent again and again, for a quarter of an hour, and its client hangs.
  */
 export class DoubtWatch {
+  readonly #now: () => number;
   readonly #targets: () => Iterable<Target>;
-  readonly #read: ReadSockets;
-  /** Looks in a row that found it unheard. */
-  readonly #unheard = new WeakMap<UpstreamConnection, number>();
+  readonly #table: SocketTable;
+  /** Those that the last looks in a row found unheard. */
+  readonly #unheard = new WeakMap<UpstreamConnection, { readonly sinceMs: number; looks: number }>();
   #timer: NodeJS.Timeout | null = null;
   #looking = false;
 
   /** @param targets all there are, those that have left with flows on them included */
-  constructor(targets: () => Iterable<Target>, read: ReadSockets = readProcSockets) {
+  constructor(now: () => number, targets: () => Iterable<Target>, table: SocketTable) {
+    this.#now = now;
     this.#targets = targets;
-    this.#read = read;
+    this.#table = table;
   }
 
   start(): void {
@@ -40,31 +48,35 @@ export class DoubtWatch {
   /** One look; resolves when what it found is done. */
   async look(): Promise<void> {
     if (this.#looking) return;
+    if (!this.#table.usable) return this.close();
+    if (this.#doubted().next().done === true) return;
+    this.#looking = true;
     const connections: UpstreamConnection[] = [];
+    const states = await this.#table.look(() => {
+      for (const connection of this.#doubted()) connections.push(connection);
+      return connections.map(({ wire }) => wire.socket);
+    });
+    const nowMs = this.#now();
+    for (const connection of connections)
+      if (connection.connected) this.#judge(connection, states.get(connection.wire.socket), nowMs);
+    this.#looking = false;
+  }
+
+  *#doubted(): Generator<UpstreamConnection> {
     for (const target of this.#targets()) {
       if (!target.doubted) continue;
-      for (const connection of target.connections) if (connection.connected) connections.push(connection);
-    }
-    if (connections.length === 0) return;
-    this.#looking = true;
-    try {
-      const table = `${await this.#read('ipv4')}${await this.#read('ipv6').catch(() => '')}`;
-      for (const connection of connections) this.#judge(connection, table);
-    } catch {
-      // Not Linux, or no /proc: such connections end when the kernel gives them up.
-      this.close();
-    } finally {
-      this.#looking = false;
+      for (const connection of target.connections) if (connection.connected) yield connection;
     }
   }
 
-  #judge(connection: UpstreamConnection, table: string): void {
-    if (!isUnheard(table, connection.wire.socket)) {
+  #judge(connection: UpstreamConnection, state: SocketState | undefined, nowMs: number): void {
+    if (!isUnheard(state)) {
       this.#unheard.delete(connection);
       return;
     }
-    const looks = (this.#unheard.get(connection) ?? 0) + 1;
-    this.#unheard.set(connection, looks);
-    if (looks >= LOOKS) connection.lose();
+    const unheard = this.#unheard.get(connection) ?? { sinceMs: nowMs, looks: 0 };
+    this.#unheard.set(connection, unheard);
+    unheard.looks += 1;
+    if (unheard.looks >= LOOKS && nowMs - unheard.sinceMs >= UNHEARD_MS) connection.lose();
   }
 }

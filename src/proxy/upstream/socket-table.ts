@@ -1,0 +1,127 @@
+// Looks connections up in the kernel's table of sockets, for everyone who asks, at a bounded cost.
+
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  findSockets,
+  type SocketEnds,
+  type SocketState,
+  type Wanted,
+  want,
+  wantNothing,
+} from './socket-rows.ts';
+
+type Family = 'ipv4' | 'ipv6';
+
+/** The table of a family; rejects where there is none. */
+export type ReadSockets = (family: Family) => Promise<Buffer>;
+
+/**
+ * Looking may take this share of the time, however many sockets the machine has: with 30,000 the
+ * kernel's walk takes 80 ms of a thread and the search 10 ms of the event loop, so that a look comes every two seconds.
+ */
+const SHARE_OF_TIME = 0.05;
+/** Other events have their turn after so many bytes of the table, about half a millisecond. */
+const SLICE_BYTES = 262_144;
+/** Errors that say that there will never be a table: not Linux, no /proc, not allowed. */
+const FOR_GOOD: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ERR_ACCESS_DENIED']);
+const NOTHING: ReadonlyMap<SocketEnds, SocketState> = new Map();
+
+/** The tables of this network namespace (proc(5), `/proc/net/tcp`). Bytes: as text they would cost the event loop ten times as much. */
+export const readProcSockets: ReadSockets = async (family) =>
+  await readFile(family === 'ipv4' ? '/proc/self/net/tcp' : '/proc/self/net/tcp6');
+
+/**
+ * Node can read neither TCP_INFO nor inet_diag without native code, so the whole table has to be walked: once for all
+ * who ask meanwhile, and not again before the twentyfold of what that took is over.
+ */
+export class SocketTable {
+  readonly #now: () => number;
+  readonly #read: ReadSockets;
+  readonly #rest: (ms: number) => Promise<unknown>;
+  readonly #sliceBytes: number;
+  #asked: (() => Iterable<SocketEnds>)[] = [];
+  /** The look that those who ask now will be part of. */
+  #next: Promise<ReadonlyMap<SocketEnds, SocketState>> | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+  #lastCostMs = Number.POSITIVE_INFINITY;
+  #restsUntilMs = 0;
+  #usable = true;
+
+  constructor(
+    now: () => number,
+    read: ReadSockets = readProcSockets,
+    rest: (ms: number) => Promise<unknown> = (ms) => sleep(ms, undefined, { ref: false }),
+    sliceBytes = SLICE_BYTES,
+  ) {
+    this.#now = now;
+    this.#read = read;
+    this.#rest = rest;
+    this.#sliceBytes = sliceBytes;
+  }
+
+  /** False when there is no table here: nothing will ever be found. */
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /**
+   * What the kernel says of each established socket, as soon as its share of the time allows. Those that it does not
+   * know, and all where it cannot be asked, are left out.
+   * @param sockets called just before the table is read
+   */
+  look(sockets: () => Iterable<SocketEnds>): Promise<ReadonlyMap<SocketEnds, SocketState>> {
+    if (!this.#usable) return Promise.resolve(NOTHING);
+    this.#asked.push(sockets);
+    this.#next ??= this.#look(this.#running);
+    return this.#next;
+  }
+
+  async #look(before: Promise<unknown>): Promise<ReadonlyMap<SocketEnds, SocketState>> {
+    await before;
+    const restMs = this.#restsUntilMs - this.#now();
+    if (restMs > 0) await this.#rest(restMs);
+    const asked = this.#asked;
+    this.#asked = [];
+    this.#running = this.#next!;
+    this.#next = null;
+    const found = new Map<SocketEnds, SocketState>();
+    const startedAtMs = this.#now();
+    const wanted = { ipv4: wantNothing(), ipv6: wantNothing() };
+    for (const sockets of asked) for (const socket of sockets()) want(socket, wanted);
+    await this.#lookFor('ipv4', wanted.ipv4, found);
+    await this.#lookFor('ipv6', wanted.ipv6, found);
+    const endedAtMs = this.#now();
+    const costMs = endedAtMs - startedAtMs;
+    // A single look that took long because the machine was busy must not blind for a minute those who ask.
+    this.#restsUntilMs = endedAtMs + Math.min(costMs, this.#lastCostMs) * (1 / SHARE_OF_TIME - 1);
+    this.#lastCostMs = costMs;
+    return found;
+  }
+
+  async #lookFor(family: Family, wanted: Wanted, found: Map<SocketEnds, SocketState>): Promise<void> {
+    if (wanted.byKey.size === 0) return;
+    let table: Buffer;
+    try {
+      table = await this.#read(family);
+    } catch (error) {
+      // Without descriptors, say, nothing is known now; but it may be later.
+      if (FOR_GOOD.has((error as NodeJS.ErrnoException).code ?? '')) this.#usable = false;
+      return;
+    }
+    for (let at = 0; ; ) {
+      at = findSockets(table, at, at + this.#sliceBytes, wanted, found);
+      if (at >= table.length) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+/**
+ * True when the kernel says that the socket's bytes were sent again and still are not acknowledged.
+ * @param once that they were sent is enough, as long as they are not acknowledged
+ */
+export function isUnheard(state: SocketState | undefined, once = false): boolean {
+  if (state === undefined || state.queuedBytes === 0) return false;
+  return state.retransmits > 0 || (once && state.awaitsAcknowledgement);
+}
