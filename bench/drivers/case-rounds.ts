@@ -6,11 +6,10 @@ import { freePort } from '../measure/free-port.ts';
 import { type RoundOptions, runRounds, type Turn } from '../measure/rounds.ts';
 import { awaitCase } from '../measure/verify.ts';
 import type { Peer, RunningPeer } from '../subjects/peer.ts';
-import { bodyBytesOf, type LoadPlace, runCase } from './case-load.ts';
+import { bodyBytesOf, type LoadPlace, runCase, tryCase } from './case-load.ts';
 import { startBackend } from './go-load.ts';
 
 const BACKENDS = 3;
-const READY_SECONDS = 0.2;
 
 /** @param cores where the proxies run, as taskset reads them; load and backend have those of `place` */
 export async function runCaseRounds(
@@ -30,7 +29,7 @@ export async function runCaseRounds(
           makeCertificate(directory);
           return peer.start({ cores, backendPorts, directory });
         },
-        ready: (running) => awaitCase(() => runCase(one, running, READY_SECONDS, place), running.child),
+        ready: (running) => awaitCase(() => tryCase(one, running, place), running.child),
         load: (running, seconds) => runCase(one, running, seconds, place),
         // The load has compared every byte.
         verify: () => Promise.resolve(),

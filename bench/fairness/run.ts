@@ -1,5 +1,6 @@
 // How evenly the pods behind a NodePort are loaded by connections that are kept, for several bounds of requests for each
-// connection, and what the bound costs. `npm run bench:fairness -- [--requests 10000,100] [--seconds 10] [--json FILE]`
+// connection, and what the bound costs.
+// `npm run bench:fairness -- [--protocol http2] [--tls] [--requests 10000,100] [--seconds 10] [--json FILE]`
 
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,6 +10,7 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { makeCertificate } from '../measure/certificate.ts';
 import { type Child, startNode } from '../measure/child.ts';
 import { freePort } from '../measure/free-port.ts';
 import { readProcesses, sumTree } from '../measure/proc-stat.ts';
@@ -22,10 +24,14 @@ const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '10000,1000,300,100,50,20' },
     seconds: { type: 'string', default: '10' },
+    protocol: { type: 'string', default: 'http1' },
+    tls: { type: 'boolean', default: false },
     json: { type: 'string' },
     markdown: { type: 'boolean', default: false },
   },
 });
+if (values.protocol !== 'http1' && values.protocol !== 'http2')
+  throw new RangeError('--protocol is http1 or http2');
 const SECONDS = Number(values.seconds);
 const PODS = 8;
 const CLIENTS = 64;
@@ -54,7 +60,11 @@ async function reply<T>(child: Child, command?: NodePortCommand): Promise<T> {
 }
 
 async function measure(bound: number, directory: string): Promise<Result> {
-  const nodePort = startNode(CORES, [here('node-port.ts'), String(PODS)], true);
+  const nodePort = startNode(
+    CORES,
+    [here('node-port.ts'), String(PODS), values.protocol, ...(values.tls ? [directory] : [])],
+    true,
+  );
   const backend = await reply<number>(nodePort);
   const port = await freePort();
   const file = path.join(directory, `portico-${bound}.yaml`);
@@ -103,7 +113,13 @@ function configuration(port: number, backend: number, requests: number, director
     log: { level: 'error', access: { path: 'off' } },
     listeners: [{ name: 'web', bind: `127.0.0.1:${port}`, protocol: 'http' }],
     pools: [
-      { name: 'app', sources: [{ static: [`127.0.0.1:${backend}`] }], connections: { requests, age: '10m' } },
+      {
+        name: 'app',
+        sources: [{ static: [`127.0.0.1:${backend}`] }],
+        protocol: values.protocol,
+        tls: values.tls ? { verify: false } : false,
+        connections: { requests, age: '10m' },
+      },
     ],
     routes: [{ name: 'app', hosts: ['*'], rules: [{ pools: [{ name: 'app' }] }] }],
   });
@@ -111,6 +127,7 @@ function configuration(port: number, backend: number, requests: number, director
 
 const directory = await mkdtemp(path.join(tmpdir(), 'portico-fairness-'));
 try {
+  if (values.tls) makeCertificate(directory);
   const results: Result[] = [];
   for (const bound of values.requests.split(',').map(Number)) results.push(await measure(bound, directory));
   const rows = results.map((result) => [
@@ -132,10 +149,17 @@ try {
     'new pod has its share after',
   ];
   process.stdout.write(
-    `${PODS} pods, ${CLIENTS} clients, ${SECONDS} s each; ${cpus()[0]?.model.trim() ?? ''}, ${availableParallelism()} cores, Node ${process.version}\n\n`,
+    `${PODS} pods, ${values.protocol}${values.tls ? ' with TLS' : ''}, ${CLIENTS} clients, ${SECONDS} s each; ${cpus()[0]?.model.trim() ?? ''}, ${availableParallelism()} cores, Node ${process.version}\n\n`,
   );
   process.stdout.write((values.markdown ? markdownTable : textTable)([heading, ...rows]));
-  if (values.json !== undefined) await writeJson(values.json, { pods: PODS, clients: CLIENTS, results });
+  if (values.json !== undefined)
+    await writeJson(values.json, {
+      pods: PODS,
+      protocol: values.protocol,
+      tls: values.tls,
+      clients: CLIENTS,
+      results,
+    });
 } finally {
   await rm(directory, { recursive: true });
 }

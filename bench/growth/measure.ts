@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type GoLoadResult, runLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
 import { loadCores } from '../measure/cores.ts';
@@ -27,9 +28,11 @@ export interface Sample {
 const EVERY_ADDRESS = '0.0.0.0';
 const SCRAPE_MS = 1000;
 const WARM_UP_SECONDS = 2;
-/** A connection to every target is made by requests that find it by chance, and one for each client. */
-const WARM_UP_SECONDS_PER_TARGET = 1 / 700;
-const WARM_UP_SECONDS_PER_CONNECTION = 1 / 1000;
+/** A connection to every target is made by requests that find it by chance. */
+const WARM_UP_REQUESTS_PER_TARGET = 8;
+const WARM_UP_REQUESTS_PER_CONNECTION = 4;
+const PATIENCE_MS = 180_000;
+const LOOK_MS = 250;
 
 /** @param program the built load @param seconds of each of the two loads */
 export async function measure(setup: Setup, program: string, seconds: number): Promise<Sample> {
@@ -57,9 +60,8 @@ export async function measure(setup: Setup, program: string, seconds: number): P
     const load = (long: number, rate = 0): Promise<GoLoadResult> =>
       runLoad(program, loadCores(), loadParameters(setup, place, long, rate));
     await awaitCase(() => load(0.2), portico.child);
-    const { targets, connections } = setup;
-    const more = targets * WARM_UP_SECONDS_PER_TARGET + connections * WARM_UP_SECONDS_PER_CONNECTION;
-    right(await load(WARM_UP_SECONDS + more));
+    await settled(portico);
+    await warmUp(setup, load);
     const before = portico.processes();
     const busy = right(await load(seconds));
     const after = portico.processes();
@@ -80,6 +82,29 @@ export async function measure(setup: Setup, program: string, seconds: number): P
     await backend.stop();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** The first checks of thousands of targets are spread over an interval, and each changes what the workers know. */
+async function settled(portico: PorticoRun): Promise<void> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  while (!/^portico_target_health\{[^}]*health="unknown"[^}]*\} 0$/m.test(await portico.metrics())) {
+    if (performance.now() > untilMs) throw new Error('not every target was checked in time');
+    await delay(LOOK_MS);
+  }
+}
+
+async function warmUp(
+  { targets, connections }: Setup,
+  load: (seconds: number) => Promise<GoLoadResult>,
+): Promise<void> {
+  const enough = targets * WARM_UP_REQUESTS_PER_TARGET + connections * WARM_UP_REQUESTS_PER_CONNECTION;
+  const untilMs = performance.now() + PATIENCE_MS;
+  let requests = 0;
+  do {
+    if (performance.now() > untilMs)
+      throw new Error(`${requests} requests of warm-up in three minutes are too few`);
+    requests += right(await load(WARM_UP_SECONDS)).requests;
+  } while (requests < enough);
 }
 
 /** Each worker has a core where there are so many; the load takes part in what it measures on a machine with too few. */

@@ -24,7 +24,7 @@ const USAGE = `Usage: npm run bench:growth -- [OPTIONS]
   --json FILE      result file (bench/results/growth-TIME.json)
   --markdown FILE  write tables into this page, between its marks, and plots into images/ beside it
 
-All axes take forty minutes, one of them two to five (targets and policies: eight).
+All axes take fifty minutes, one of them one to four, targets eight, policies eighteen.
 `;
 
 const { values } = parseArgs({

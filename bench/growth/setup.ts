@@ -61,6 +61,17 @@ const hostOf = (index: number): string => `h${index}.bench.example`;
 export const targetOf = (index: number, port: number): string =>
   `127.1.${(index >> 8) & 255}.${index & 255}:${port}`;
 
+/** One source takes so many. */
+const LONGEST_SOURCE = 10_000;
+
+function sourcesOf(targets: number, backend: number): readonly { readonly static: readonly string[] }[] {
+  return Array.from({ length: Math.ceil(targets / LONGEST_SOURCE) }, (_, at) => {
+    const first = at * LONGEST_SOURCE;
+    const length = Math.min(LONGEST_SOURCE, targets - first);
+    return { static: Array.from({ length }, (_target, index) => targetOf(first + index + 1, backend)) };
+  });
+}
+
 /** Bounds out of the way of the largest situation; checks seldom enough not to count beside requests. */
 const LIMITS = {
   connectionsPerClient: 20_000,
@@ -94,9 +105,7 @@ export function configurationOf(setup: Setup, { directory, http, https, backend 
     pools: [
       {
         name: 'app',
-        sources: [
-          { static: Array.from({ length: setup.targets }, (_, index) => targetOf(index + 1, backend)) },
-        ],
+        sources: sourcesOf(setup.targets, backend),
         // All clients of the benchmark have one address: hosts tell requests apart.
         policy: hashes ? { name: setup.policy, key: 'host' } : setup.policy,
         health: { tcp: {}, interval: CHECK_INTERVAL },

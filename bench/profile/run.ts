@@ -7,7 +7,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CASES, type Case } from '../cases.ts';
-import { bodyBytesOf, type LoadPlace, runCase } from '../drivers/case-load.ts';
+import { bodyBytesOf, type LoadPlace, runCase, tryCase } from '../drivers/case-load.ts';
 import type { LoadResult } from '../drivers/driver.ts';
 import { buildLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
@@ -46,7 +46,6 @@ const { values } = parseArgs({
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const BACKENDS = 3;
 const WARM_UP_SECONDS = 3;
-const READY_SECONDS = 0.2;
 const print = (text: string): boolean => process.stdout.write(text);
 
 function whole(name: 'seconds' | 'interval' | 'top'): number {
@@ -72,7 +71,7 @@ async function profileCase(one: Case, running: RunningPeer, place: LoadPlace): P
     if (result.problems.length > 0) throw new Error(result.problems.join(', '));
     return result;
   };
-  await awaitCase(() => runCase(one, running, READY_SECONDS, place), running.child);
+  await awaitCase(() => tryCase(one, running, place), running.child);
   await load(WARM_UP_SECONDS);
   const inspector = await inspectorOfWorker(running.child);
   try {

@@ -76,10 +76,10 @@ describe('the points', () => {
   it('have targets and routes of their own', () => {
     const place = { directory: '/d', http: 1, https: 2, backend: 3 };
     const large = JSON.parse(configurationOf({ ...BASE, targets: 20_000, routes: 10_000 }, place)) as {
-      pools: [{ sources: [{ static: string[] }] }];
+      pools: [{ sources: { static: string[] }[] }];
       routes: { name: string; hosts: string[] }[];
     };
-    const targets = large.pools[0].sources[0].static;
+    const targets = large.pools[0].sources.flatMap((source) => source.static);
     assert.equal(new Set(targets).size, 20_000);
     assert.ok(targets.every((target) => /^127\.1\.\d{1,3}\.\d{1,3}:3$/.test(target)));
     assert.equal(new Set(large.routes.map(({ hosts }) => hosts[0])).size, 10_000);
