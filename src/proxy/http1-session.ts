@@ -13,7 +13,7 @@ import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
-import { writeBody } from './http/body.ts';
+import { joinRun, writeBody } from './http/body.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import {
   buildInterimHead,
@@ -188,6 +188,9 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#consuming = true;
     let position = 0;
     let pieces = 0;
+    /** Bytes of a body that are decoded and not passed on yet: `buffer[run, runEnd)`. */
+    let run = 0;
+    let runEnd = 0;
     const parser = this.#prepare();
     while (this.#phase !== 'closed' && this.#phase !== 'tunnel') {
       if (this.#mustWait()) {
@@ -198,6 +201,19 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       if (this.#phase === 'idle' && position < length) this.#beginHead();
       const step = parser.next(buffer, position, length);
       position = parser.position;
+      if (step === Step.Body) {
+        if (run === runEnd) run = runEnd = parser.dataStart;
+        runEnd = joinRun(buffer, runEnd, parser.dataStart, parser.dataEnd);
+        pieces += 1;
+        if (pieces >= PIECES_AT_ONCE) this.#yield();
+        continue;
+      }
+      if (run < runEnd) {
+        const goesOn = this.#passOn(buffer, run, runEnd);
+        run = runEnd;
+        // Once more: whoever takes the body may have enough now, or have ended everything.
+        if (step === Step.NeedMore || !goesOn) continue;
+      }
       if (step === Step.NeedMore) {
         // Only a head that did not come whole needs a timer: the common case sets none.
         if (this.#phase === 'head') this.#awaitHead();
@@ -207,12 +223,9 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
         this.#refuse(parser.failureCode, parser.failure);
         break;
       }
-      this.#onStep(step, buffer);
-      if (step === Step.Body) {
-        pieces += 1;
-        if (pieces >= PIECES_AT_ONCE) this.#yield();
-      }
+      this.#onStep(step);
     }
+    if (run < runEnd) this.#passOn(buffer, run, runEnd);
     this.#consuming = false;
   }
 
@@ -227,7 +240,14 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     return this.#requestEnded || this.#yielded || !this.#exchange!.wantsBody;
   }
 
-  #onStep(step: Step, buffer: Buffer): void {
+  /** @returns whether the message is still read */
+  #passOn(buffer: Buffer, start: number, end: number): boolean {
+    const exchange = this.#exchange!;
+    if (exchange.active) exchange.onRequestBody(buffer, start, end);
+    return this.#phase === 'exchange';
+  }
+
+  #onStep(step: Step): void {
     const parser = this.#parser!;
     const exchange = this.#exchange!;
     if (step === Step.Head) {
@@ -237,8 +257,6 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       this.#pipelined += 1;
       this.#context.deadlines.set(this, NEVER);
       exchange.start(parser.head, this.#startedAtMs);
-    } else if (step === Step.Body) {
-      if (exchange.active) exchange.onRequestBody(buffer, parser.dataStart, parser.dataEnd);
     } else {
       this.#requestEnded = true;
       if (exchange.active) exchange.onRequestEnd(parser.trailers);

@@ -11,7 +11,6 @@ import {
   Stage,
   socketsOf,
   whenAsked,
-  whenSaid,
 } from '../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
@@ -235,24 +234,5 @@ describe('requests ahead of their answers', () => {
     assert.equal(answers(all), 1);
     assert.match(all, /Connection: close/);
     assert.equal(ended('pipelined-bytes'), 1);
-  });
-
-  it('a body of tiny chunks leaves time for others, and arrives whole', async () => {
-    let received = 0;
-    const server = await stage.backend((peer) => {
-      whenSaid(peer, '\r\n0\r\n\r\n', () => {
-        received = peer.received.split('\r\nx').length - 1;
-        peer.send(OK);
-      });
-    });
-    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
-    const peer = await stage.client();
-    const chunks = 4000;
-    peer.send(
-      `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(chunks)}0\r\n\r\n${GET}`,
-    );
-    await peer.expect('ok', 20_000);
-    assert.equal(received, chunks);
-    await peer.until(() => answers(peer.received) === 1 && peer.received.endsWith('ok'));
   });
 });

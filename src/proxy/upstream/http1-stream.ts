@@ -6,7 +6,7 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import { ResponseParser } from '../../http1/response-parser.ts';
 import { Framing, Step } from '../../http1/step.ts';
 import { lastChunk } from '../../http1/write.ts';
-import { writeBody } from '../http/body.ts';
+import { joinRun, writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
 import type { WireSocket } from '../wire/wire.ts';
 import { TARGET_LOST } from './target.ts';
@@ -72,10 +72,23 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     const parser = this.#parser;
     const user = this.#user!;
     let position = 0;
+    /** Bytes of the body that are decoded and not passed on yet: `buffer[run, runEnd)`. */
+    let run = 0;
+    let runEnd = 0;
     // A user that gives the request up, or takes another connection for it, ends this.
     while (this.#user === user) {
       const step = parser.next(buffer, position, length);
       position = parser.position;
+      if (step === Step.Body) {
+        if (run === runEnd) run = runEnd = parser.dataStart;
+        runEnd = joinRun(buffer, runEnd, parser.dataStart, parser.dataEnd);
+        continue;
+      }
+      if (run < runEnd) {
+        user.onUpstreamBody(buffer, run, runEnd);
+        run = runEnd;
+        if (this.#user !== user) return;
+      }
       switch (step) {
         case Step.NeedMore:
           return;
@@ -87,9 +100,6 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
             return user.onUpstreamSwitch(this.#connection, parser.head, buffer, position, length);
           }
           user.onUpstreamHead(parser.head);
-          break;
-        case Step.Body:
-          user.onUpstreamBody(buffer, parser.dataStart, parser.dataEnd);
           break;
         case Step.End:
           return this.#end(parser.trailers, position < length);
