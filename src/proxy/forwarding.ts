@@ -456,7 +456,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const { limits, timeouts, takenBytes } = this.#session;
     const { minAnswerRate } = this.#facts.pool!.config.connections;
     const isLimited =
-      this.#phase === 'request' ? limits.minBodyRate > 0 : limits.minReadRate > 0 || minAnswerRate > 0;
+      this.#phase === 'request'
+        ? // A gRPC client that streams may have nothing to say before the server does.
+          limits.minBodyRate > 0 && !this.#longLived
+        : limits.minReadRate > 0 || minAnswerRate > 0;
     this.#paceDueAtMs = isLimited ? nowMs + timeouts.rateGraceMs : NEVER;
     this.#paceBytes = this.#phase === 'request' ? this.#facts.bytesIn : this.#facts.bytesOut;
     this.#paceTaken = takenBytes;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import * as grpc from '@grpc/grpc-js';
 import { assertNoSocketLeft, DataPlane, eventually } from '../support/data-plane.ts';
-import { snapshotOf } from '../support/snapshots.ts';
+import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 /** Messages are bytes: what a proxy sees of them is the same with any schema. */
 const raw = (bytes: Buffer): Buffer => bytes;
@@ -29,12 +29,15 @@ describe('gRPC', () => {
   let server: grpc.Server | null = null;
   const clients: grpc.Client[] = [];
   let cancelled = 0;
+  /** Messages that a call in both directions has brought. */
+  let received = 0;
 
   afterEach(async () => {
     for (const client of clients.splice(0)) client.close();
     server?.forceShutdown();
     server = null;
     cancelled = 0;
+    received = 0;
     await plane.close();
     plane = new DataPlane();
   });
@@ -71,7 +74,10 @@ describe('gRPC', () => {
         call.on('end', () => done(null, Buffer.from(String(length))));
       },
       both: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
-        call.on('data', (chunk: Buffer) => call.write(chunk));
+        call.on('data', (chunk: Buffer) => {
+          received += 1;
+          if (String(chunk) !== 'silence') call.write(chunk);
+        });
         call.on('end', () => call.end());
         call.on('cancelled', () => {
           cancelled += 1;
@@ -92,7 +98,8 @@ describe('gRPC', () => {
   }
 
   function connect(targets: readonly string[]): grpc.Client {
-    plane.apply(snapshotOf({ pools: [{ targets, protocol: 'http2' }] }));
+    const listeners = [listenerConfig({ limits: { minBodyRate: 240, minReadRate: 240 } })];
+    plane.apply(snapshotOf({ listeners, pools: [{ targets, protocol: 'http2' }] }));
     const client = new grpc.Client(`127.0.0.1:${plane.port()}`, grpc.credentials.createInsecure());
     clients.push(client);
     return client;
@@ -164,6 +171,22 @@ describe('gRPC', () => {
       both.write(Buffer.from(text));
       assert.equal(String((await answers.next()).value), text);
     }
+    both.end();
+    assert.equal((await answers.next()).done, true);
+  });
+
+  it('streams may be silent for as long as a tunnel, before the server has said a word too', async () => {
+    const client = await serve();
+    const both = client.makeBidiStreamRequest(SERVICE.both.path, raw, raw);
+    const answers = both[Symbol.asyncIterator]();
+    both.write(Buffer.from('silence'));
+    await eventually('the first message at the server', () => received === 1);
+    for (let minute = 0; minute < 5; minute += 1) await plane.skip(60_000);
+    both.write(Buffer.from('a'));
+    assert.equal(String((await answers.next()).value), 'a');
+    for (let minute = 0; minute < 5; minute += 1) await plane.skip(60_000);
+    both.write(Buffer.from('b'));
+    assert.equal(String((await answers.next()).value), 'b');
     both.end();
     assert.equal((await answers.next()).done, true);
   });
