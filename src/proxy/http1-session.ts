@@ -457,7 +457,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       this.#consume(held, held.length, true);
     }
     // A client may end its side and still wait for its answer; without one in progress nothing is left to do.
-    if (this.#phase === 'exchange' && this.#requestEnded) return;
+    if (this.#phase === 'exchange' && this.#requestEnded) return this.#wire.askWhetherPeerIsThere();
     if (this.#held !== null) return;
     if (this.#phase === 'exchange') {
       this.#exchange!.abort('client-aborted');

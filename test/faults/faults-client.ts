@@ -120,7 +120,8 @@ export const CLIENT: readonly WireFault[] = [
     client: '200',
     logged: '-',
     counted: ['portico_http_requests_total{code="200"}'],
-    recovers: 'It gets its whole answer; then the connection is closed.',
+    recovers:
+      'It gets its whole answer; then the connection is closed. Whether it is still there is asked every ten seconds: one that has left is found out within about 80 s (Linux), and its request to the target given up.',
     play: async (scene) => {
       scene.serve([(await scene.sound()).at]);
       const client = await scene.stage.client();

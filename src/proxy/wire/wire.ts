@@ -7,6 +7,7 @@ import type { Deadline, Deadlines } from '../deadlines.ts';
 import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import { hasPeer } from './peer.ts';
 import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
 import type { Turn } from './turn.ts';
@@ -52,6 +53,9 @@ const LINGER_MS = 1000;
 /** A peer that takes nothing of our last bytes for this long is given up on. */
 const STALLED_MS = 60_000;
 const LINGER_BYTES = 1024 * 1024;
+/** A peer that has ended its side is asked after so much silence, and given up after so many questions without an answer. */
+const ASK_AFTER_MS = 10_000;
+const QUESTIONS = 3;
 
 export class Wire implements SocketUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
@@ -81,6 +85,8 @@ export class Wire implements SocketUser, Deadline {
   #closed = false;
   #ending = false;
   #destroysWhenSent = false;
+  /** The peer has ended its side while something is due to it. */
+  #asks = false;
   /** Of a socket of `net`, which tells it before its end. */
   #error: NodeJS.ErrnoException | null = null;
 
@@ -274,6 +280,17 @@ export class Wire implements SocketUser, Deadline {
     if (this.socket.isPaused()) this.socket.resume();
   }
 
+  /**
+   * The peer has ended its side, and something is still due to it: whether it waits or has left can't be told from
+   * that. The kernel of one that waits answers a question; that of one that has left forgets the connection (Linux: a
+   * minute later, `tcp_fin_timeout`) and answers with a reset, after which the wire is closed.
+   */
+  askWhetherPeerIsThere(): void {
+    this.#asks = true;
+    this.socket.setKeepAlive(true, ASK_AFTER_MS, ASK_AFTER_MS, QUESTIONS);
+    this.#context.deadlines.set(this, this.#context.now() + ASK_AFTER_MS);
+  }
+
   /** Sends what is queued, then our end of stream; reading goes on. */
   end(): void {
     this.#ending = true;
@@ -312,6 +329,11 @@ export class Wire implements SocketUser, Deadline {
 
   /** The last bytes get as long as the peer needs, as long as it takes some of them. */
   onDeadline(nowMs: number): void {
+    if (this.#asks && !this.#ending) {
+      if (hasPeer(this.socket)) this.#context.deadlines.set(this, nowMs + ASK_AFTER_MS);
+      else this.destroy();
+      return;
+    }
     const before = this.#left;
     const left = this.socket.writableFinished ? 0 : this.socket.writableLength;
     this.#left = left;

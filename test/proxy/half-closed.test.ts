@@ -1,0 +1,77 @@
+// A client that ends its side while its answer is due: one that waits is served, one that has left is found out.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, afterEach, describe, it } from 'node:test';
+import { eventually, type RawPeer, Stage, whenAsked } from '../support/data-plane.ts';
+import { snapshotOf } from '../support/snapshots.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+const RESPONSE_HEADER_MS = 600_000;
+const TIMEOUTS = {
+  connectMs: 1000,
+  responseHeaderMs: RESPONSE_HEADER_MS,
+  streamIdleMs: 10_000,
+  tunnelIdleMs: 10_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
+};
+/** Numbers of the kernel (proc(5), `include/net/tcp_states.h`). */
+const CLOSE_WAIT = '08';
+const KEEP_ALIVE_TIMER = '02';
+
+/** The timer that runs on the connection of this port whose peer has ended its side; '' where there is none. */
+function timerOfEnded(port: number): string {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  for (const line of readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1)) {
+    const [, at, , state, , timer] = line.trim().split(/\s+/);
+    if (at?.endsWith(local) === true && state === CLOSE_WAIT) return timer!.split(':')[0]!;
+  }
+  return '';
+}
+
+describe('a client that has ended its side', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  /** Its request waits at the target, whose end of the connection is the result. */
+  async function waiting(): Promise<{ client: RawPeer; target: RawPeer }> {
+    const asked = Promise.withResolvers<RawPeer>();
+    const server = await stage.backend((peer) => whenAsked(peer, () => asked.resolve(peer)));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: TIMEOUTS }] }));
+    const client = await stage.client();
+    client.send(GET);
+    const target = await asked.promise;
+    client.socket.end();
+    return { client, target };
+  }
+
+  it('gets its answer, however long that takes', async () => {
+    const { client, target } = await waiting();
+    await stage.plane.skip(RESPONSE_HEADER_MS - 1000);
+    target.send(OK);
+    assert.match(await client.all(), /^HTTP\/1\.1 200 OK[\s\S]*ok$/);
+  });
+
+  it('is asked whether it is there, and where nobody is, its request is given up', async () => {
+    const { client, target } = await waiting();
+    await eventually('a timer that asks', () => timerOfEnded(stage.plane.port()) === KEEP_ALIVE_TIMER);
+    await stage.plane.skip(10_100);
+    assert.equal(target.ended, false, 'it answered');
+    // What its kernel says once it has forgotten the connection.
+    client.socket.resetAndDestroy();
+    await eventually('the reset', () => timerOfEnded(stage.plane.port()) === '');
+    await stage.plane.skip(10_100);
+    await target.until(() => target.ended || target.closed);
+    assert.equal(stage.plane.metric('portico_failures_total{listener="web",reason="client-aborted"}'), 1);
+  });
+
+  it('holds its target no longer than responseHeader', async () => {
+    const { client, target } = await waiting();
+    await stage.plane.skip(RESPONSE_HEADER_MS + 100);
+    await target.until(() => target.ended || target.closed);
+    assert.match(await client.all(), /^HTTP\/1\.1 504 /);
+  });
+});
