@@ -9,6 +9,7 @@ import type { ExchangeFacts } from './exchange-facts.ts';
 import type { Answer } from './http/answers.ts';
 import type { HttpDate } from './http/date.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
+import type { PieceBudget } from './http/piece-budget.ts';
 import type { RequestIds } from './http/request-id.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
@@ -94,6 +95,7 @@ export interface ExchangeContext {
   readonly requestIds: RequestIds;
   readonly recorder: Recorder;
   readonly silence: SilenceWatch;
+  readonly pieces: PieceBudget;
   /** Output buffers of HTTP/2 connections, on their way to a wire. */
   readonly buffers: BufferPool;
   readonly http2: Workspace;

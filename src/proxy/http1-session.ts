@@ -36,7 +36,10 @@ const P = 80;
 const R = 82;
 /** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
 const KEPT_READY_MS = 2000;
-/** Pieces of a body that are read in one go: 64 KiB of usual chunks are fewer, of one-byte chunks they are 10,000. */
+/**
+ * Pieces of a body that any connection may have read in one go: 64 KiB of usual chunks are fewer. One-byte chunks are
+ * 10,000, and more of them are read while the worker has time for such things.
+ */
 const PIECES_AT_ONCE = 512;
 
 /** What the connection waits for: decides what a timeout means. */
@@ -205,7 +208,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
         if (run === runEnd) run = runEnd = parser.dataStart;
         runEnd = joinRun(buffer, runEnd, parser.dataStart, parser.dataEnd);
         pieces += 1;
-        if (pieces >= PIECES_AT_ONCE) this.#yield();
+        if (pieces % PIECES_AT_ONCE === 0 && !this.#mayReadMore()) this.#yield();
         continue;
       }
       if (run < runEnd) {
@@ -227,6 +230,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     }
     if (run < runEnd) this.#passOn(buffer, run, runEnd);
     this.#consuming = false;
+  }
+
+  #mayReadMore(): boolean {
+    return this.#context.pieces.take(PIECES_AT_ONCE, this.#context.now());
   }
 
   #yield(): void {

@@ -29,6 +29,7 @@ import { Descriptors, openFilesLimit } from './descriptors.ts';
 import { explainRoute } from './explain-route.ts';
 import { HttpDate } from './http/date.ts';
 import { TrustedProxies } from './http/forwarded.ts';
+import { PieceBudget } from './http/piece-budget.ts';
 import { RequestIds } from './http/request-id.ts';
 import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
@@ -179,6 +180,7 @@ export class Worker {
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now, sockets),
+        pieces: new PieceBudget(),
         buffers: wires.pool,
         http2,
         recorder: this.#recorder,

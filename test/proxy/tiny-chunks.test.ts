@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import { type RawPeer, Stage, whenAsked, whenSaid } from '../support/data-plane.ts';
+import { PIECES_PER_TICK } from '../../src/proxy/http/piece-budget.ts';
+import { eventually, type RawPeer, Stage, whenAsked, whenSaid } from '../support/data-plane.ts';
 import { snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -55,6 +56,24 @@ describe('tiny chunks', () => {
     const { body, chunks } = readChunked(request);
     assert.equal(body, BODY);
     assert.ok(chunks <= FEW, `${chunks} chunks`);
+  });
+
+  it('are read in shares, so that others have their time', async () => {
+    let target!: RawPeer;
+    const count = (): number => target.received.split('x').length - 1;
+    const client = await serve((peer) => {
+      target = peer;
+      whenSaid(peer, LAST_CHUNK, () => peer.send(OK));
+    });
+    stage.plane.freeze();
+    const chunks = 2 * PIECES_PER_TICK;
+    client.send(`${POST}${inChunksOfOne('x'.repeat(chunks))}`);
+    await eventually('its share', () => target !== undefined && count() >= PIECES_PER_TICK);
+    await stage.plane.skip(0);
+    // Fewer than 512 at the end of a read are not asked for.
+    assert.ok(count() < 1.25 * PIECES_PER_TICK, `${count()} of ${chunks}`);
+    while (!client.received.endsWith('ok')) await stage.plane.skip(50);
+    assert.equal(count(), chunks);
   });
 
   it('of an answer arrive whole, and cost the client no more than a few', async () => {
