@@ -174,11 +174,13 @@ export class Scene {
 
   /** Waits until a number has not changed for a while: what can flow has flowed. */
   async stalled(number: () => number): Promise<void> {
-    let [last, since] = [number(), performance.now()];
+    let [last, since, looks] = [number(), performance.now(), 0];
     await this.until(() => {
       const now = number();
-      if (now !== last) [last, since] = [now, performance.now()];
-      return performance.now() - since > 200;
+      looks += 1;
+      if (now !== last) [last, since, looks] = [now, performance.now(), 0];
+      // Of time in which this process did not run, one look is the only trace.
+      return looks > 20 && performance.now() - since > 200;
     }, 'everything to stand still');
   }
 

@@ -1,30 +1,20 @@
-// The test bed: Portico with all its processes under a ceiling, a target, a well-behaved client, and one flood at a time.
+// The test bed around what is flooded: targets, a well-behaved client, and one flood at a time.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Portico } from '../integration/portico.ts';
 import { requirePeers } from '../support/peers.ts';
-import { limitCounts, type StageFigures } from './figures.ts';
-import { MemorySampler } from './memory.ts';
+import type { StageFigures } from './figures.ts';
+import { descriptorLimit, MemorySampler } from './memory.ts';
+import type { BedTargets, FloodedProxy } from './proxies.ts';
 import type { Scenario, SlowMode } from './scenarios.ts';
 
-const MIB = 1024 * 1024;
-export const WORKERS = 2;
-/** `memory.perWorker` of the bed. */
-export const PER_WORKER_BYTES = 256 * MIB;
-/** What the supervisor and the controller may take: neither is reached by traffic. */
-export const OTHERS_BYTES = 320 * MIB;
-/** What a worker may be above its ceiling before it has looked and let go of something: looks are 250 ms apart. */
-export const OVERSHOOT_BYTES = 96 * MIB;
-export const CEILING_BYTES = WORKERS * (PER_WORKER_BYTES + OVERSHOOT_BYTES) + OTHERS_BYTES;
 /** Requests a second of the well-behaved client. */
 export const RATE = 200;
-/** The flood runs behind everything else where both want the processor: the bed is one machine. */
-const FLOOD_NICENESS = 19;
+/** How much longer a flood may take that a busy machine keeps from its work. */
+const LONGER_MS = 20_000;
 const SLOW_FLAGS: Readonly<Record<SlowMode, readonly string[]>> = {
   headers: ['-H', '-i', '1', '-x', '24'],
   body: ['-B', '-i', '1', '-s', '8192', '-x', '10'],
@@ -32,79 +22,59 @@ const SLOW_FLAGS: Readonly<Record<SlowMode, readonly string[]>> = {
   read: ['-X', '-w', '512', '-y', '1024', '-n', '2', '-z', '32', '-k', '3'],
 };
 
-/** Defaults but for what is stated: timeouts short enough to be seen, rates of one client, and the ceiling. */
-export function bedConfiguration(backend: number): object {
-  const target = `127.0.0.1:${backend}`;
-  return {
-    workers: WORKERS,
-    memory: { perWorker: PER_WORKER_BYTES },
-    listeners: [
-      {
-        name: 'web',
-        bind: '127.0.0.1:0',
-        protocol: 'http',
-        limits: {
-          connectionRatePerClient: 100,
-          connectionBurstPerClient: 500,
-          requestRatePerClient: 1000,
-          requestBurstPerClient: 2000,
-        },
-        timeouts: { header: '3s', idle: '3s', rateGrace: '2s' },
-      },
-    ],
-    pools: [
-      { name: 'app', sources: [{ static: [target] }] },
-      {
-        name: 'slow',
-        sources: [{ static: [target] }],
-        connections: { perTarget: 200, pending: 200, pendingTimeout: '1s', minAnswerRate: 100 },
-        timeouts: { responseHeader: '2s' },
-      },
-    ],
-    routes: [
-      {
-        name: 'all',
-        hosts: ['*'],
-        rules: [
-          {
-            matches: [{ path: { exact: '/never' } }, { path: { exact: '/drip' } }],
-            pools: [{ name: 'slow' }],
-          },
-          { pools: [{ name: 'app' }] },
-        ],
-      },
-    ],
-    admin: { bind: '127.0.0.1:0' },
-    log: { access: { path: 'off' } },
-  };
+/** Commands before those of the processes: where they run, and before whom. */
+export interface Places {
+  readonly flooded: readonly string[];
+  /** The well-behaved client and its target. */
+  readonly others: readonly string[];
+  readonly flood: readonly string[];
 }
 
-/** Descriptors that one process may have, from the hard limit: Node raises its own soft limit to it. */
-export function descriptorLimit(): number {
-  return Number(
-    /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? 1024,
-  );
-}
+const BEHIND = ['nice', '-n', '19'];
+export const ANYWHERE: Places = { flooded: [], others: [], flood: BEHIND };
+/** As root, on two processors: neither the flood's work nor that of neighbours on the machine is what is measured. */
+export const APART: Places = {
+  flooded: ['chrt', '-r', '1', 'taskset', '-c', '0'],
+  others: ['chrt', '-r', '1', 'taskset', '-c', '1'],
+  flood: ['taskset', '-c', '1', ...BEHIND],
+};
 
 export class Bed {
   readonly memory: MemorySampler;
-  readonly #portico: Portico;
-  readonly #backend: ChildProcess;
+  readonly #proxy: FloodedProxy;
+  readonly #places: Places;
+  readonly #targets: readonly ChildProcess[];
   readonly #client: ChildProcess;
 
-  private constructor(portico: Portico, backend: ChildProcess, client: ChildProcess) {
-    this.#portico = portico;
-    this.#backend = backend;
+  private constructor(
+    proxy: FloodedProxy,
+    places: Places,
+    targets: readonly ChildProcess[],
+    client: ChildProcess,
+  ) {
+    this.#proxy = proxy;
+    this.#places = places;
+    this.#targets = targets;
     this.#client = client;
-    this.memory = new MemorySampler(portico.pid);
+    this.memory = new MemorySampler(proxy.pid);
   }
 
-  static async start(): Promise<Bed> {
-    const backend = runNode('backend.ts', []);
-    const [line] = (await once(backend.stdout!.setEncoding('utf8'), 'data')) as [string];
-    const portico = await Portico.start(bedConfiguration(Number(line)));
-    const client = runNode('steady-client.ts', [String(portico.port()), String(RATE)]);
-    return new Bed(portico, backend, client);
+  static async start(
+    startProxy: (targets: BedTargets, prefix: readonly string[]) => Promise<FloodedProxy>,
+    places: Places,
+  ): Promise<Bed> {
+    const targets = [
+      runNode(places.others, 'backend.ts', []),
+      // It belongs to the flood.
+      runNode(places.flood, 'backend.ts', []),
+    ];
+    const lines = await Promise.all(
+      targets.map((target) => once(target.stdout!.setEncoding('utf8'), 'data') as Promise<[string]>),
+    );
+    const [others, flooded] = lines.map(([line]) => Number(line)) as [number, number];
+    const proxy = await startProxy({ others, flooded }, places.flooded);
+    const client = runNode(places.others, 'steady-client.ts', [String(proxy.port), String(RATE)]);
+    return new Bed(proxy, places, targets, client);
   }
 
   /** What the well-behaved client has seen since the last call. */
@@ -115,62 +85,79 @@ export class Bed {
   }
 
   async counts(): Promise<ReadonlyMap<string, number>> {
-    return limitCounts((await this.#portico.admin('/metrics')).body);
+    return await this.#proxy.counts();
   }
 
-  /** The value of a gauge, summed over its series. */
-  async gauge(name: string): Promise<number> {
-    return await this.#portico.metric(name);
+  async connections(): Promise<number> {
+    return await this.#proxy.connections();
   }
 
-  /** Runs a flood for `ms` from the moment it stands; resolves when its process is gone. */
-  async flood(scenario: Scenario, ms: number): Promise<void> {
+  /**
+   * Runs a flood for `ms` from the moment it stands, and on a busy machine on until it has done its work; resolves when
+   * its process is gone.
+   * @returns what its clients saw, where it can tell
+   */
+  async flood(
+    scenario: Scenario,
+    ms: number,
+    isDone: () => Promise<boolean>,
+  ): Promise<Readonly<Record<string, number>>> {
     const flood = this.#startFlood(scenario, ms);
     const exited = once(flood, 'exit');
     if (scenario.tool === 'flooder') await Promise.race([once(flood.stdout!, 'data'), exited]);
     await Promise.race([sleep(ms), exited]);
+    const endAtMs = performance.now() + LONGER_MS;
+    while (flood.exitCode === null && performance.now() < endAtMs && !(await isDone())) await sleep(500);
+    let seen: Readonly<Record<string, number>> = {};
+    if (scenario.tool === 'flooder' && flood.exitCode === null) {
+      const told = once(flood, 'message') as Promise<[Record<string, number>]>;
+      flood.send('tell');
+      [seen] = await told;
+    }
     flood.kill('SIGKILL');
     await exited;
+    return seen;
   }
 
   #startFlood(scenario: Scenario, ms: number): ChildProcess {
-    const port = this.#portico.port();
+    const { port } = this.#proxy;
     if (scenario.tool === 'flooder') {
       const room = descriptorLimit() - 500;
       const connections = String(Math.min(scenario.connections, room));
-      return runNode('flooder.ts', [scenario.kind, String(port), connections], FLOOD_NICENESS);
+      return runNode(this.#places.flood, 'flooder.ts', [scenario.kind, String(port), connections]);
     }
     const { slowhttptest } = requirePeers(['slowhttptest']);
     const connections = String(scenario.connections);
     const path = scenario.mode === 'read' ? 'bulk' : 'steady';
     const parameters = [
       ...SLOW_FLAGS[scenario.mode],
-      ...['-c', connections, '-r', '500', '-l', String(Math.ceil(ms / 1000)), '-p', '3'],
+      ...['-c', connections, '-r', '500', '-l', String(Math.ceil((ms + LONGER_MS) / 1000)), '-p', '3'],
       ...['-u', `http://127.0.0.1:${port}/${path}`],
     ];
-    return run('nice', ['-n', String(FLOOD_NICENESS), slowhttptest, ...parameters]);
+    return run(this.#places.flood, [slowhttptest, ...parameters]);
   }
 
-  /** Ends everything; returns the processes of Portico that outlived it. */
+  /** Ends everything; returns the processes of what was flooded that outlived it. */
   async close(): Promise<readonly number[]> {
     this.memory.close();
-    const exits = [this.#client, this.#backend].map((child) => once(child, 'exit'));
+    const children = [this.#client, ...this.#targets];
+    const exits = children.map((child) => once(child, 'exit'));
     this.#client.kill('SIGKILL');
-    const left = await this.#portico.close();
-    this.#backend.kill('SIGKILL');
+    const left = await this.#proxy.close();
+    for (const target of this.#targets) target.kill('SIGKILL');
     await Promise.all(exits);
     return left;
   }
 }
 
-function runNode(file: string, parameters: readonly string[], niceness = 0): ChildProcess {
-  const program = path.join(import.meta.dirname, file);
-  return run('nice', ['-n', String(niceness), process.execPath, program, ...parameters]);
+function runNode(place: readonly string[], file: string, parameters: readonly string[]): ChildProcess {
+  return run(place, [process.execPath, path.join(import.meta.dirname, file), ...parameters]);
 }
 
 /** A child that ends with this process, whatever ends it. */
-function run(command: string, parameters: readonly string[]): ChildProcess {
-  const child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'inherit', 'ipc'] });
+function run(place: readonly string[], command: readonly string[]): ChildProcess {
+  const [program, ...parameters] = [...place, ...command] as [string, ...string[]];
+  const child = spawn(program, parameters, { stdio: ['pipe', 'pipe', 'inherit', 'ipc'] });
   const killNow = (): boolean => child.kill('SIGKILL');
   process.once('exit', killNow);
   child.once('exit', () => process.off('exit', killNow));

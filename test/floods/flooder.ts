@@ -1,5 +1,5 @@
 // The floods that no tool makes: many raw connections in a process of its own, each kind a few lines.
-// usage: node test/floods/flooder.ts KIND PORT CONNECTIONS   (until it is ended; prints "ready" when all were tried)
+// usage: node test/floods/flooder.ts KIND PORT CONNECTIONS   (until it is ended; prints "ready" when all were tried; over IPC: a message asks what was seen)
 
 import net from 'node:net';
 import process from 'node:process';
@@ -64,11 +64,31 @@ const AGAIN: ReadonlySet<FloodKind> = new Set([
   'huge-chunks',
 ]);
 
+/** Answers by status, and connections that ended without any. */
+const seen: Record<string, number> = {};
+const saw = (what: string, times = 1): void => {
+  seen[what] = (seen[what] ?? 0) + times;
+};
+let standing = 0;
+
 function open(index: number): void {
   const socket = net.connect({ host: '127.0.0.1', port, localAddress: addressOf(index), noDelay: true });
   socket.on('error', () => {});
-  if (kind !== 'never-read') socket.resume();
-  socket.once('connect', () => BEHAVIOUR[kind](socket, index));
+  let answered = false;
+  if (kind !== 'never-read') {
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      for (const [, status] of text.matchAll(/HTTP\/1\.1 (\d{3}) /g)) saw(status!);
+      answered = true;
+    });
+  }
+  socket.once('connect', () => {
+    standing += 1;
+    BEHAVIOUR[kind](socket, index);
+    socket.once('close', () => {
+      standing -= 1;
+      if (!answered) saw('closed without an answer');
+    });
+  });
   socket.once('close', () => {
     // Not in the same turn: a connection that is refused at once would leave no time for others.
     if (AGAIN.has(kind)) setTimeout(() => open(index), PAUSE_MS);
@@ -83,5 +103,6 @@ const opener = setInterval(() => {
   clearInterval(opener);
   process.stdout.write('ready\n');
 }, 20);
+process.on('message', () => process.send!({ ...seen, open: standing }));
 // Holds the process while nothing happens on its connections, and ends it with its parent.
 process.stdin.resume().once('end', () => process.exit(0));

@@ -24,6 +24,13 @@ export function treeOf(root: number): readonly number[] {
   return tree;
 }
 
+/** Descriptors that one process may have, from the hard limit: Node raises its own soft limit to it. */
+export function descriptorLimit(): number {
+  return Number(
+    /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ?? 1024,
+  );
+}
+
 export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }

@@ -2,69 +2,134 @@
 
 import { cpus, totalmem } from 'node:os';
 import process from 'node:process';
-import { CEILING_BYTES, OTHERS_BYTES, OVERSHOOT_BYTES, PER_WORKER_BYTES, RATE, WORKERS } from './bed.ts';
+import { RATE } from './bed.ts';
 import type { StageFigures } from './figures.ts';
 import type { ConnectionMemory } from './idle-memory.ts';
+import { CEILING_BYTES, OTHERS_BYTES, OVERSHOOT_BYTES, PER_WORKER_BYTES, WORKERS } from './proxies.ts';
+import type { Scenario } from './scenarios.ts';
 
 export interface FloodResult {
-  readonly title: string;
+  readonly scenario: Scenario;
   readonly figures: StageFigures;
   readonly treeBytes: number;
   readonly largestBytes: number;
   readonly counted: readonly (readonly [reason: string, count: number])[];
+  /** Answers by status and ends of connections, as the clients of the flood saw them; empty where they do not tell. */
+  readonly seen: Readonly<Record<string, number>>;
+  /** Its connections that were open when its processes had been gone for long. */
+  readonly leftOpen: number;
+}
+
+export interface Run {
+  readonly quiet: StageFigures;
+  readonly results: readonly FloodResult[];
 }
 
 export const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
 export const ms = (value: number): string => (value < 10 ? value.toFixed(1) : value.toFixed(0));
 
-export const HEADINGS =
-  '| flood | tree, peak | worker, peak | others: p50 / p99 / max, ms | p99 against quiet | errors | counted by |';
+export const HEADINGS = `| flood | tree, peak | others: p50 / p99 / max, ms | p99 against quiet | errors | its clients saw | counted by |
+| --- | --- | --- | --- | --- | --- | --- |`;
 
 export function row(result: FloodResult, quiet: StageFigures): string {
-  const { figures, counted } = result;
-  const counts = counted.map(([reason, count]) => `\`${reason}\` ${count.toLocaleString('en')}`).join(', ');
+  const { figures, counted, seen } = result;
   const cells = [
-    result.title,
+    result.scenario.title,
     mib(result.treeBytes),
-    mib(result.largestBytes),
-    `${ms(figures.p50Ms)} / ${ms(figures.p99Ms)} / ${ms(figures.maxMs)}`,
-    `${(figures.p99Ms / quiet.p99Ms).toFixed(1)}`,
+    latencies(figures),
+    against(figures, quiet),
     String(figures.errors.length),
-    counts === '' ? 'none' : counts,
+    listed(Object.entries(seen)),
+    listed(counted.map(([reason, count]) => [`\`${reason}\``, count])),
   ];
   return `| ${cells.join(' | ')} |`;
 }
 
-export function page(
-  quiet: StageFigures,
-  results: readonly FloodResult[],
-  idle: readonly ConnectionMemory[],
-  seconds: number,
-): string {
+const latencies = ({ p50Ms, p99Ms, maxMs }: StageFigures): string =>
+  `${ms(p50Ms)} / ${ms(p99Ms)} / ${ms(maxMs)}`;
+const against = (figures: StageFigures, quiet: StageFigures): string =>
+  (figures.p99Ms / quiet.p99Ms).toFixed(1);
+const listed = (counts: readonly (readonly [string, number])[]): string =>
+  counts.length === 0
+    ? '-'
+    : counts.map(([what, count]) => `${what}: ${count.toLocaleString('en')}`).join(', ');
+
+/** The same floods on HAProxy: only what both have. */
+function peerRow({ results }: Run, quiet: StageFigures, index: number): string {
+  const { scenario, figures, treeBytes, seen } = results[index]!;
+  const cells = [
+    scenario.title,
+    mib(treeBytes),
+    latencies(figures),
+    against(figures, quiet),
+    String(figures.errors.length),
+    listed(Object.entries(seen)),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+export interface Page {
+  readonly portico: Run;
+  readonly haproxy: Run;
+  readonly idle: readonly ConnectionMemory[];
+  readonly seconds: number;
+  readonly apart: boolean;
+}
+
+export function page({ portico, haproxy, idle, seconds, apart }: Page): string {
+  const { quiet, results } = portico;
+  const within = results.filter(({ figures }) => figures.p99Ms <= 3 * quiet.p99Ms).length;
+  const place = apart
+    ? 'With `--apart` what is flooded has the first processor and everything else the second, and neighbours on the machine run behind the bed (real-time priority for all but the flood).'
+    : 'All of it shares the processors.';
   return `# Floods
 
-Written by \`npm run floods -- --seconds ${seconds} --write\`; \`npm run floods -- --short\` is the form for continuous
+Written by \`npm run floods -- --seconds ${seconds}${apart ? ' --apart' : ''} --write\`; \`npm run floods -- --short\` is the form for continuous
 integration. What the limits mean and why they are as they are: [limits.md](limits.md).
 
-The bed is one machine: Portico with ${WORKERS} workers, a target (Node), a well-behaved client and one flood at a time, each in
-a process of its own; the floods run at the lowest priority, since the bed has no second machine for them. The client
-sends ${RATE} requests a second over 16 kept connections at fixed times; its latency counts from the time at which a request
-was due, so that a stall is measured by every request that it delays. The configuration has the defaults, but for
-timeouts short enough to be seen, rates for one client, and a pool with few connections for the slow targets
-(\`bedConfiguration\` in \`test/floods/bed.ts\`). Memory is resident memory, what processes share counted in each of them.
+## The bed
+
+One machine: Portico with ${WORKERS} workers, a target and a client for each side, one flood at a time, each in a process of its
+own. ${place} The floods and their target run at the lowest priority. The well-behaved client sends ${RATE} requests a second over
+16 kept connections at fixed times to a target that the floods leave alone: what a flood within its limits does to a
+target of its own is for \`connections.perTarget\` and the rates of a client to bound. Its latency counts from the
+time at which a request was due, so that a stall is measured by every request that it delays. The configuration has the
+defaults, but for timeouts short enough to be seen (\`header\` and \`idle\` 3 s, \`rateGrace\` 2 s), rates for one client, and a
+pool with few connections for the slow targets (\`test/floods/proxies.ts\`). Memory is resident memory, what processes
+share counted in each of them.
 
 Ceiling: \`memory.perWorker\` is ${mib(PER_WORKER_BYTES)}. A worker may be ${mib(OVERSHOOT_BYTES)} above it for the 250 ms between two looks, and
 supervisor and controller together may take ${mib(OTHERS_BYTES)}: **${mib(CEILING_BYTES)}** for the tree. A run fails when the tree is
-above it, when the well-behaved client sees anything but its answers, or when no limit has counted a flood that one must
-have stopped. Latencies are reported, for the machine is shared.
+above it, when the well-behaved client sees anything but its answers, when no limit has counted a flood that one must
+have stopped, or when connections of a flood are open long after its end. Latencies are reported, not judged: the
+machine is shared.
 
-Machine: ${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, ${mib(totalmem())}; Node ${process.versions.node}; each flood ${seconds} s.
+Machine: ${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, ${mib(totalmem())}; Node ${process.versions.node}; each flood ${seconds} s at least.
 
-Quiet: p50 ${ms(quiet.p50Ms)} ms, p99 ${ms(quiet.p99Ms)} ms, max ${ms(quiet.maxMs)} ms over ${quiet.requests.toLocaleString('en')} requests.
+## What its clients see
+
+| flood | answer |
+| --- | --- |
+${results.map(({ scenario }) => `| ${scenario.title} | ${scenario.answer} |`).join('\n')}
+
+## Portico
+
+Quiet: p50 ${ms(quiet.p50Ms)} ms, p99 ${ms(quiet.p99Ms)} ms, max ${ms(quiet.maxMs)} ms over ${quiet.requests.toLocaleString('en')} requests. The p99 of others stays within
+three times that in ${within} of ${results.length} floods.
 
 ${HEADINGS}
-| --- | --- | --- | --- | --- | --- | --- |
 ${results.map((result) => row(result, quiet)).join('\n')}
+
+## HAProxy beside it
+
+HAProxy (Debian) with ${WORKERS} threads in the same bed, with the limits that come closest (\`haproxyConfiguration\`). It knows no
+least rates: who is slow, but not silent, stays. It has no second process, and no garbage.
+
+Quiet: p50 ${ms(haproxy.quiet.p50Ms)} ms, p99 ${ms(haproxy.quiet.p99Ms)} ms, max ${ms(haproxy.quiet.maxMs)} ms.
+
+| flood | tree, peak | others: p50 / p99 / max, ms | p99 against quiet | errors | its clients saw |
+| --- | --- | --- | --- | --- | --- |
+${haproxy.results.map((_, index) => peerRow(haproxy, haproxy.quiet, index)).join('\n')}
 
 ## Memory of a connection
 

@@ -18,6 +18,8 @@ export const CONNECTIONS_PER_ADDRESS = 100;
 
 interface ScenarioBase {
   readonly title: string;
+  /** What its clients see of Portico, in words. */
+  readonly answer: string;
   /** Reasons of which at least one must have been counted. */
   readonly counted: readonly string[];
   /** Lasts for longer than the timeouts that end it. */
@@ -33,6 +35,7 @@ export type Scenario = ScenarioBase &
 export const SCENARIOS: readonly Scenario[] = [
   {
     title: '10,000 idle connections',
+    answer: 'a quiet close after `timeouts.header`',
     tool: 'flooder',
     kind: 'idle',
     connections: 10_000,
@@ -41,6 +44,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'slowhttptest -H: headers that never end',
+    answer: '408 after `timeouts.header`, counted from the first byte',
     tool: 'slowhttptest',
     mode: 'headers',
     connections: 1500,
@@ -49,6 +53,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'slowhttptest -B: bodies that come slowly',
+    answer: '408 after `timeouts.rateGrace`; a target that has not seen the end of the body is left',
     tool: 'slowhttptest',
     mode: 'body',
     connections: 1500,
@@ -57,6 +62,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'slowhttptest -R: overlapping ranges',
+    answer: 'what the target answers',
     tool: 'slowhttptest',
     mode: 'range',
     connections: 1500,
@@ -65,6 +71,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'slowhttptest -X: answers that are read slowly',
+    answer: 'a cut stream after `timeouts.rateGrace`',
     tool: 'slowhttptest',
     mode: 'read',
     connections: 1500,
@@ -73,6 +80,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'header floods: 5,000 fields, or one of 60 kB',
+    answer: '431 and a close; beyond `connectionRatePerClient` a close before a byte is read',
     tool: 'flooder',
     kind: 'headers',
     connections: 100,
@@ -80,6 +88,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'huge chunks, one after the other',
+    answer: 'nothing: read as fast as the target takes it',
     tool: 'flooder',
     kind: 'huge-chunks',
     connections: 20,
@@ -87,6 +96,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'tiny chunks of one byte',
+    answer: 'nothing: read in turns, and passed on in chunks of what was read',
     tool: 'flooder',
     kind: 'tiny-chunks',
     connections: 20,
@@ -94,6 +104,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'pipelined floods: 1,500 requests a write',
+    answer: 'answers, 429 beyond `requestRatePerClient`, and a close after `pipelinedRequests`',
     tool: 'flooder',
     kind: 'pipelined',
     connections: 50,
@@ -101,6 +112,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'connection churn',
+    answer: 'beyond `connectionRatePerClient` a close before a byte is read',
     tool: 'flooder',
     kind: 'churn',
     connections: 200,
@@ -108,6 +120,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'clients that never read an answer of 32 MiB',
+    answer: 'a cut stream after `timeouts.rateGrace`',
     tool: 'flooder',
     kind: 'never-read',
     connections: 1500,
@@ -115,6 +128,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'backends that never answer',
+    answer:
+      '504 after `timeouts.responseHeader`; 503 at once when `pending` is full, or after `pendingTimeout`',
     tool: 'flooder',
     kind: 'never-answer',
     connections: 1500,
@@ -122,6 +137,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     title: 'backends that answer one byte a second',
+    answer: 'a cut stream after `timeouts.rateGrace`; 503 as above for those that wait',
     tool: 'flooder',
     kind: 'drip',
     connections: 1500,
