@@ -18,6 +18,8 @@ const SHORT_SECONDS = 3;
 const LASTING_SECONDS = 6;
 /** What is left of a flood must be gone before the next one is measured. */
 const SETTLED_LIMIT_MS = 30_000;
+/** Of its requests so many may be refused, where a worker is at its ceiling for a moment. */
+const SERVED_DESPITE = 0.1;
 /** Of the well-behaved client, and of the one that asks for metrics. */
 const CLIENT_CONNECTIONS = 16;
 /** Workers report four times a second, and the page of metrics is made at most once a second. */
@@ -122,9 +124,13 @@ function hasCounted({ counted: reasons }: Scenario, counted: FloodResult['counte
 function judge(scenario: Scenario, { figures, treeBytes, counted, leftOpen }: FloodResult): void {
   const fail = (what: string): number => failures.push(`${scenario.title}: ${what}`);
   if (treeBytes > CEILING_BYTES) fail(`the tree took ${mib(treeBytes)}, above ${mib(CEILING_BYTES)}`);
-  if (figures.requests === 0) fail('the well-behaved client got no answer');
-  if (figures.errors.length > 0)
-    fail(`errors of the well-behaved client: ${[...new Set(figures.errors)].join('; ')}`);
+  if (
+    figures.errors.length > SERVED_DESPITE * (figures.requests + figures.errors.length) ||
+    figures.requests === 0
+  )
+    fail(
+      `${figures.errors.length} errors of the well-behaved client: ${[...new Set(figures.errors)].join('; ')}`,
+    );
   if (!hasCounted(scenario, counted)) fail(`none of ${scenario.counted.join(', ')} has counted`);
   if (leftOpen > 0) fail(`${leftOpen} of its connections are still open long after its end`);
 }
