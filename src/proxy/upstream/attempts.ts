@@ -61,6 +61,8 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   /** Tried only when nobody else is left: their last connect failed or hangs. */
   readonly #suspects: Member[] = [];
   readonly #dials: D[] = [];
+  /** How many of them are counted as beside another (`DialBudget`). */
+  #beside = 0;
 
   constructor(context: Pick<ExchangeContext, 'deadlines' | 'now' | 'turn'>, connect: Connect<D>) {
     this.#context = context;
@@ -106,6 +108,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#isLate = false;
     if (connection.connected) return;
     this.#dials.push(connection);
+    this.#pool.life.dials.onBegun(nowMs);
     this.#context.deadlines.set(this, nowMs + HEDGE_AFTER_MS);
   }
 
@@ -164,6 +167,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       dial.close();
     }
     this.#dials.length = 0;
+    this.#countBeside();
   }
 
   /** A closed pooled connection says nothing about its target: it may be tried again, but not on the next corpse. */
@@ -212,7 +216,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     if (this.#isLate) return this.#giveUp();
     if (this.#dials.every(({ reached }) => reached === true)) return;
     for (const dial of this.#dials) dial.target.suspect(nowMs + SUSPECT_MS);
-    if (this.#dials.length >= OPEN_DIALS || !this.#pool.mayHedge()) return;
+    if (this.#dials.length >= OPEN_DIALS) return;
+    // Where there is no room now there may be soon: dials of others connect, or are given up.
+    deadlines.set(this, nowMs + HEDGE_AFTER_MS);
+    if (!this.#pool.life.dials.hasRoom(nowMs)) return;
     let connection = this.#next(nowMs);
     if (connection === undefined) {
       // Once more around: behind the same node another connection may lead to another pod.
@@ -223,10 +230,8 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     if (connection === undefined) return;
     this.#pool.meters.retried('connect-slow');
     this.#dials.push(connection);
-    if (!connection.connected) {
-      deadlines.set(this, nowMs + HEDGE_AFTER_MS);
-      return;
-    }
+    this.#countBeside();
+    if (!connection.connected) return;
     turn.enter();
     try {
       this.#won(connection);
@@ -274,12 +279,21 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       else late.close();
     }
     this.#dials.length = 0;
+    this.#countBeside();
     this.#user.onUpstreamConnected(connection);
   }
 
   #forget(connection: D): void {
     const index = this.#dials.indexOf(connection);
     if (index !== -1) this.#dials.splice(index, 1);
+    this.#countBeside();
+  }
+
+  /** The first of the open dials is the request's own, the others are counted with those of its pool. */
+  #countBeside(): void {
+    const beside = Math.max(0, this.#dials.length - 1);
+    this.#pool.life.dials.beside += beside - this.#beside;
+    this.#beside = beside;
   }
 
   #next(nowMs: number): D | undefined {

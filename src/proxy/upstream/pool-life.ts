@@ -6,15 +6,13 @@ import type { Deadlines } from '../deadlines.ts';
 import { PoolMeters } from '../meters.ts';
 import { AnswerRecord, isWorseThanOthers } from './answer-record.ts';
 import { ConnectRecord } from './connect-record.ts';
+import { DialBudget } from './dial-budget.ts';
 import type { PoolContext } from './pool.ts';
 import { PoolLoad } from './pool-load.ts';
 import { type ConnectOutcome, type EjectionLedger, Target } from './target.ts';
 
 /** Retries that a pool may always make, whatever the budget says: a quiet pool must be able to retry its only request. */
 const RETRIES_ALWAYS = 10;
-/** Dials beside one that is silent: so many in a window, or this many for each request when that is more. */
-const HEDGES_ALWAYS = 100;
-const HEDGES_PER_REQUEST = 2;
 const BUDGET_WINDOW_MS = 10_000;
 
 /** Stands for a target that this worker has not used yet: thousands of nodes cost a target each only where they serve. */
@@ -40,6 +38,7 @@ export class PoolLife implements EjectionLedger {
   readonly targets = new Map<string, Target>();
   /** Connections and who waits for one. */
   readonly load = new PoolLoad();
+  readonly dials = new DialBudget();
   /** Those that the pool does not have any more, as long as there are flows on them. */
   readonly #leaving = new Set<Target>();
   readonly #context: PoolContext;
@@ -50,7 +49,6 @@ export class PoolLife implements EjectionLedger {
   #windowStartedAtMs = 0;
   #windowRequests = 0;
   #windowRetries = 0;
-  #windowHedges = 0;
   readonly #connects = new ConnectRecord();
   readonly #answers = new AnswerRecord();
 
@@ -134,7 +132,6 @@ export class PoolLife implements EjectionLedger {
       this.#windowStartedAtMs = nowMs;
       this.#windowRequests = 0;
       this.#windowRetries = 0;
-      this.#windowHedges = 0;
     }
     this.#windowRequests += 1;
   }
@@ -146,14 +143,6 @@ export class PoolLife implements EjectionLedger {
       return false;
     }
     this.#windowRetries += 1;
-    return true;
-  }
-
-  /** One more dial beside a silent one: bounded, so that a pool that is slow to accept is not buried in dials. */
-  mayHedge(): boolean {
-    if (this.#windowHedges >= Math.max(HEDGES_ALWAYS, this.#windowRequests * HEDGES_PER_REQUEST))
-      return false;
-    this.#windowHedges += 1;
     return true;
   }
 

@@ -252,10 +252,6 @@ export class Pool implements PoolVersion {
   mayRetry(share: number): boolean {
     return this.life.mayRetry(share);
   }
-
-  mayHedge(): boolean {
-    return this.life.mayHedge();
-  }
 }
 
 /** `address:port`, with IPv6 in brackets. */

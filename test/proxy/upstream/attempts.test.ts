@@ -5,6 +5,7 @@ import { it } from 'node:test';
 import type { Member } from '../../../src/model/picker.ts';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import { Attempts, type Connect } from '../../../src/proxy/upstream/attempts.ts';
+import { DialBudget } from '../../../src/proxy/upstream/dial-budget.ts';
 import type { Pool } from '../../../src/proxy/upstream/pool.ts';
 import type { Dial } from '../../../src/proxy/upstream/upstream-stream.ts';
 
@@ -23,10 +24,9 @@ function dialsOf(names: readonly string[], rounds: number): readonly string[] {
   const left = (tried: readonly Member[], lastResort: boolean): Member | undefined =>
     members.find((member) => member.lastResort === lastResort && !tried.includes(member));
   const pool = {
-    life: { targetOf: ({ live }: Member) => live },
+    life: { targetOf: ({ live }: Member) => live, dials: new DialBudget() },
     members,
     picker: { pick: (_hash: number, tried: readonly Member[]) => left(tried, false) ?? left(tried, true) },
-    mayHedge: () => true,
     meters: { retried: () => {} },
   } as unknown as Pool;
   const dialled: string[] = [];
