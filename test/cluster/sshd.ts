@@ -17,6 +17,7 @@ import { until } from './child.ts';
 const REPOSITORY_BYTES = 1024 * 1024;
 const SLOW_CHUNK_BYTES = 32 * 1024;
 const SLOW_CHUNK_EVERY_MS = 150;
+const STALL_AFTER_BYTES = 256 * 1024;
 
 export interface SshPrograms {
   readonly sshd: string;
@@ -53,6 +54,7 @@ export async function createSshFixture(directory: string, programs: SshPrograms)
   const head = runPeer(programs.git, ['rev-parse', 'HEAD'], work).trim();
 
   await writeFile(path.join(directory, 'slow.mjs'), slowPipe());
+  await writeFile(path.join(directory, 'stalled.mjs'), stalledPipe(directory));
   const command = path.join(directory, 'session.sh');
   await writeFile(command, sessionScript(directory, programs.git));
   await chmod(command, 0o700);
@@ -68,15 +70,17 @@ export async function createSshFixture(directory: string, programs: SshPrograms)
   };
 }
 
-/** The forced command: a greeting for a bare `ssh -T`, the repository for git, nothing else. */
+/** The forced command: a greeting for a bare `ssh -T`, the repository for git at three paces, nothing else. */
 function sessionScript(directory: string, git: string): string {
   const repository = path.join(directory, 'project.git');
   return `#!/bin/sh
 node=$(echo "$SSH_CONNECTION" | cut -d' ' -f3)
+client=$(echo "$SSH_CONNECTION" | cut -d' ' -f1)
 case "$SSH_ORIGINAL_COMMAND" in
-  '') echo "Hi! You are at $node; there is no shell here, only git." ;;
+  '') echo "Hi $client! You are at $node; there is no shell here, only git." ;;
   "git-upload-pack '/project.git'") exec '${git}' upload-pack '${repository}' ;;
   "git-upload-pack '/slow.git'") '${git}' upload-pack '${repository}' | '${process.execPath}' '${directory}/slow.mjs' ;;
+  "git-upload-pack '/stalled.git'") '${git}' upload-pack '${repository}' | '${process.execPath}' '${directory}/stalled.mjs' ;;
   *) echo 'only git-upload-pack is served here' >&2; exit 128 ;;
 esac
 `;
@@ -90,6 +94,28 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 for (let length; (length = readSync(0, buffer)) > 0; ) {
   for (let at = 0; at < length; ) at += writeSync(1, buffer, at, length - at);
   if (length > 8192) Atomics.wait(pause, 0, 0, ${SLOW_CHUNK_EVERY_MS});
+}
+`;
+}
+
+/**
+ * Copies the references and a first part of the pack, then says in a file that it is silent, and goes on when that file is
+ * gone: a server that packs a large repository.
+ */
+function stalledPipe(directory: string): string {
+  return `import { existsSync, readSync, writeFileSync, writeSync } from 'node:fs';
+const buffer = Buffer.alloc(${SLOW_CHUNK_BYTES});
+const pause = new Int32Array(new SharedArrayBuffer(4));
+const mark = ${JSON.stringify(path.join(directory, 'silent'))};
+let sent = 0;
+let stalled = false;
+for (let length; (length = readSync(0, buffer)) > 0; ) {
+  for (let at = 0; at < length; ) at += writeSync(1, buffer, at, length - at);
+  sent += length;
+  if (stalled || sent < ${STALL_AFTER_BYTES}) continue;
+  stalled = true;
+  writeFileSync(mark, '');
+  while (existsSync(mark)) Atomics.wait(pause, 0, 0, 50);
 }
 `;
 }

@@ -201,8 +201,8 @@ export class RawPeer {
   }
 
   /** @param localAddress where the client seems to be: any 127.x.y.z is ours */
-  static async connect(port: number, localAddress = '127.0.0.1'): Promise<RawPeer> {
-    const socket = net.connect({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true });
+  static async connect(port: number, localAddress = '127.0.0.1', host = '127.0.0.1'): Promise<RawPeer> {
+    const socket = net.connect({ host, port, localAddress, allowHalfOpen: true });
     await once(socket, 'connect');
     return new RawPeer(socket);
   }

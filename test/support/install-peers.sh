@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs real peer programs from Debian's packages: sshd, ssh, git, curl, haproxy, nginx, promtool, and for the
 # world in network namespaces nft, ip, conntrack, nsenter, setpriv, pip3; for the TLS scans testssl, pip3; for the
-# floods slowhttptest; for the real clients of HTTP/2 nghttp, h2load, chromium.
+# floods slowhttptest; for the real clients of HTTP/2 nghttp, h2load, chromium; for sshd go-mmproxy.
 # usage: install-peers.sh [name ...]   (all of them without arguments; needs root and apt-get)
 # What is in PATH already is left alone, and no service is started.
 set -eu
@@ -28,6 +28,7 @@ package_of() {
     pip3) echo python3-pip ;;
     testssl) echo testssl.sh ;;
     slowhttptest) echo slowhttptest ;;
+    go-mmproxy) echo go-mmproxy ;;
     *)
       echo "install-peers.sh: unknown peer: $1" >&2
       exit 64

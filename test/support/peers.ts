@@ -27,6 +27,7 @@ export const PEERS = [
   'pip3',
   'testssl',
   'slowhttptest',
+  'go-mmproxy',
 ] as const;
 export type PeerName = (typeof PEERS)[number];
 
