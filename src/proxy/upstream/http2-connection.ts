@@ -115,6 +115,16 @@ export class Http2Connection
     return new Http2Stream(this, dialler);
   }
 
+  /**
+   * A place on a connection past its age or its number of requests: where no other may be made, one that its long streams
+   * keep open is better than none.
+   */
+  placePastBounds(dialler: DialUser<StreamDial>): Http2Stream | undefined {
+    // After the target's GOAWAY, and on a target that takes nothing new, there is no such place.
+    if (this.#phase !== 'open' || this.target.retired || !this.codec.canOpen) return undefined;
+    return new Http2Stream(this, dialler);
+  }
+
   /** A request that waited is given up. */
   forget(stream: Http2Stream, keep: boolean): void {
     this.#waiting.delete(stream);

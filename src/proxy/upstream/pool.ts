@@ -191,8 +191,13 @@ export class Pool implements PoolVersion {
       const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
     }
-    if (!this.#mayStart(target, nowMs)) return undefined;
-    return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
+    if (this.#mayStart(target, nowMs))
+      return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
+    for (const connection of reuse === 'none' ? [] : target.shared) {
+      const stream = connection.serves(this.tls, serverName) ? connection.placePastBounds(user) : undefined;
+      if (stream !== undefined) return stream;
+    }
+    return undefined;
   }
 
   /** Whether the bounds of pool and target allow one more connection, now. */

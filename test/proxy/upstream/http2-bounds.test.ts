@@ -108,6 +108,43 @@ describe('bounds of connections to HTTP/2 targets', () => {
     assert.equal(sessions.length, 1);
   });
 
+  for (const [bound, connections] of [
+    ['requests', { perTarget: 1, pending: 0, requests: 2 }],
+    ['perPool and requests', { perPool: 1, pending: 0, requests: 2 }],
+    ['age', { perTarget: 1, pending: 0, ageMs: 1 }],
+  ] as const) {
+    it(`a connection that its long stream keeps goes on past its bound of ${bound} where no other may be made`, async () => {
+      await serve(connections, 1, 50);
+      const long = client.get('/long');
+      await eventually('the long stream', () => arrived.length === 1);
+      for (let count = 1; count <= 4; count += 1) {
+        const answered = client.get(`/${count}`);
+        await Promise.race([answered, eventually('the request', () => arrived.length === count + 1)]);
+        if (arrived.length === count + 1) answer(count);
+        assert.equal((await answered).status, 200);
+      }
+      assert.equal(sessions.length, 1);
+      answer(0);
+      assert.equal((await long).body, 'ok');
+      await eventually('its end, now that nothing keeps it', () => open() === 0);
+    });
+  }
+
+  it('a connection past its bound takes nothing more where another may be made', async () => {
+    await serve({ perTarget: 2, pending: 0, requests: 2 }, 1, 50);
+    const long = client.get('/long');
+    await eventually('the long stream', () => arrived.length === 1);
+    for (let count = 1; count <= 3; count += 1) {
+      const answered = client.get(`/${count}`);
+      await eventually('the request', () => arrived.length === count + 1);
+      answer(count);
+      assert.equal((await answered).status, 200);
+    }
+    assert.equal(sessions.length, 2);
+    answer(0);
+    await long;
+  });
+
   it('perPool: no more connections to all targets together', async () => {
     await serve({ perTarget: 10, perPool: 2, pending: 10 }, 3);
     const answers = [client.get('/0'), client.get('/1')];
