@@ -5,10 +5,14 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
+import { pino } from 'pino';
 import type { PoolTls } from '../../../src/model/config.ts';
 import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/secrets.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
-import { answering, eventually, RawPeer, Stage } from '../../support/data-plane.ts';
+import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
+import { answering, DataPlane, eventually, RawPeer, Stage } from '../../support/data-plane.ts';
+import { freePort, PeerProcess } from '../../support/peer-process.ts';
+import { requirePeers } from '../../support/peers.ts';
 import { listenerConfig, type PoolShape, route, rule, snapshotOf } from '../../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -112,15 +116,26 @@ describe('TLS to targets', () => {
 
   it('answers certificate-invalid for another name, an unknown authority, and an expired or self-made certificate', async () => {
     const forged = await stranger.issue({ names: ['IP:127.0.0.1'] });
-    const cases: readonly (readonly [Issued, Partial<PoolTls>])[] = [
-      [named, {}],
-      [byAddress, { serverName: 'app.example.com' }],
-      [forged, {}],
-      [byAddress, { ca: null }],
+    const expired = await authority.issue({ names: ['IP:127.0.0.1'], expired: true });
+    const selfMade = await certificateFor('app.example.com');
+    const lines: string[] = [];
+    await stage.plane.close();
+    stage.plane = new DataPlane(pino({}, { write: (line: string) => lines.push(line) }));
+    const cases: readonly (readonly [CertificatePair, Partial<PoolTls>, RegExp])[] = [
+      [named, {}, /IP: 127\.0\.0\.1 is not in the cert's list/],
+      [byAddress, { serverName: 'app.example.com' }, /Host: app\.example\.com\. is not/],
+      [forged, {}, /unable to verify the first certificate/],
+      [byAddress, { ca: null }, /unable to verify the first certificate/],
+      [expired, {}, /certificate has expired/],
+      [selfMade, { serverName: 'app.example.com' }, /self-signed certificate/],
     ];
-    for (const [pair, over] of cases) {
+    for (const [pair, over, reason] of cases) {
       apply({ targets: [await target({ cert: pair.cert, key: pair.key })], tls: { ...TLS, ...over } });
       assert.equal(await ask(), 'certificate-invalid');
+      const said = lines.splice(0).find((line) => line.includes('"code":"certificate-invalid"'));
+      assert.match((JSON.parse(said ?? '{}') as { detail: string }).detail, reason);
+      // It is said again, but not with every connection.
+      await stage.plane.skip(11_000);
     }
     assert.equal(accepted.filter((socket) => !socket.destroyed).length, 0, 'nothing was sent to them');
     apply({
@@ -128,12 +143,9 @@ describe('TLS to targets', () => {
       tls: { ...TLS, verify: false },
     });
     assert.equal(await ask(), '200');
-    assert.equal(
-      stage.plane.metric(
-        'portico_upstream_connect_failures_total{pool="pool-0",reason="certificate-invalid"}',
-      ),
-      4,
-    );
+    const failures = 'portico_upstream_connect_failures_total{pool="pool-0",reason="certificate-invalid"}';
+    // A slow dial gets company, which fails too.
+    assert.ok(stage.plane.metric(failures) >= cases.length);
   });
 
   it('answers tls-handshake-failed where the target speaks none, hangs up, or has no version in common', async () => {
@@ -170,6 +182,72 @@ describe('TLS to targets', () => {
     apply({ targets: [at], tls: { ...TLS, certificate: CLIENT } });
     assert.equal(await ask(), '200');
     assert.equal(accepted.at(-1)!.getPeerCertificate().subject.CN, 'portico');
+  });
+
+  it('nginx and HAProxy see the name, the client certificate and a resumed session, and refuse without', async () => {
+    const programs = requirePeers(['nginx', 'haproxy']);
+    const files = {
+      'cert.pem': named.cert,
+      'key.pem': named.key,
+      'pair.pem': named.cert + named.key,
+      'ca.pem': authority.cert,
+    };
+    const nginxPort = await freePort();
+    const haproxyPort = await freePort();
+    const peers = [
+      await PeerProcess.start({
+        program: programs.nginx,
+        port: nginxPort,
+        args: ['-p', 'FOLDER', '-c', 'FOLDER/nginx.conf'],
+        files: {
+          ...files,
+          'nginx.conf': `
+daemon off; master_process off; pid FOLDER/nginx.pid; error_log stderr;
+events { worker_connections 256; }
+http {
+  access_log off; client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy;
+  fastcgi_temp_path FOLDER/fastcgi; uwsgi_temp_path FOLDER/uwsgi; scgi_temp_path FOLDER/scgi;
+  keepalive_timeout 0;
+  server { listen 127.0.0.1:${nginxPort} ssl; ssl_certificate FOLDER/cert.pem; ssl_certificate_key FOLDER/key.pem;
+    ssl_client_certificate FOLDER/ca.pem; ssl_verify_client on;
+    location / { return 200 "$ssl_server_name $ssl_client_s_dn $ssl_session_reused"; } }
+}`,
+        },
+      }),
+      await PeerProcess.start({
+        program: programs.haproxy,
+        port: haproxyPort,
+        args: ['-db', '-f', 'FOLDER/h.cfg'],
+        files: {
+          ...files,
+          'h.cfg': `global\n  maxconn 100\ndefaults\n  mode http\n  option httpclose\n  timeout connect 5s\n  timeout client 20s\n  timeout server 20s\nfrontend f\n  bind 127.0.0.1:${haproxyPort} ssl crt FOLDER/pair.pem ca-file FOLDER/ca.pem verify required\n  http-request return status 200 content-type text/plain lf-string "%[ssl_fc_sni] CN=%[ssl_c_s_dn(cn)] %[ssl_fc_is_resumed]"\n`,
+        },
+      }),
+    ];
+    try {
+      for (const [port, first, next] of [
+        [nginxPort, '.', 'r'],
+        [haproxyPort, '0', '1'],
+      ] as const) {
+        const shape = { targets: [`127.0.0.1:${port}`] };
+        const tls = { ...TLS, serverName: 'app.example.com' };
+        apply({ ...shape, tls: { ...tls, certificate: CLIENT } });
+        const whole = async (): Promise<string> => {
+          const asking = await stage.client();
+          asking.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+          return await asking.all(20_000);
+        };
+        for (const resumed of [first, next]) {
+          const answer = await whole();
+          assert.equal(answer.slice(answer.indexOf('\r\n\r\n') + 4), `app.example.com CN=portico ${resumed}`);
+        }
+        apply({ ...shape, tls });
+        // nginx answers 400 itself, HAProxy ends the handshake.
+        assert.match(await whole(), /^HTTP\/1\.1 (400|502) /);
+      }
+    } finally {
+      for (const peer of peers) await peer.stop();
+    }
   });
 
   it('keeps connections for the next request, and resumes the session on a new one', async () => {
