@@ -64,8 +64,10 @@ export interface Finding {
   readonly perUnitUs: number;
 }
 
+/** Of every series with two points or more; a single one has no shape. */
 export function findingsOf({ axis, series }: AxisResult): readonly Finding[] {
-  return series.map(({ name, points }) => {
+  const curves = series.filter(({ points }) => points.length > 1);
+  return curves.map(({ name, points }) => {
     const curve = points.map((point) => ({ x: point.x, y: over(point, 'cpuUs').median }));
     const shape = shapeOf(curve);
     const line = lineOf(curve);
@@ -110,7 +112,7 @@ export function axisMarkdown(result: AxisResult, images: string): string {
   const findings = findingsOf(result).map((finding) => words(finding, series.length > 1));
   return [
     `### ${axis.name}: ${axis.title}`,
-    `Expected: ${axis.expected}. ${axis.why} Found: ${findings.join('; ')}.`,
+    `Expected: ${axis.expected}. ${axis.why} ${findings.length === 0 ? 'One point has no shape.' : `Found: ${findings.join('; ')}.`}`,
     `![${axis.name}](${images}/growth-${axis.name}.svg)`,
     markdownTable(axisTable(result)).trimEnd(),
   ].join('\n\n');

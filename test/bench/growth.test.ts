@@ -121,6 +121,13 @@ describe('the report', () => {
     assert.equal(findingsOf(RESULT)[0]!.asExpected, true);
   });
 
+  it('says nothing of the shape of a single point', () => {
+    const [only] = RESULT.series[0]!.points;
+    const cut = { ...RESULT, series: [{ name: 'portico', points: [only!] }] };
+    assert.deepEqual(findingsOf(cut), []);
+    assert.match(axisMarkdown(cut, 'images'), /One point has no shape\./);
+  });
+
   it('plots CPU and p99 in two panels', () => {
     const svg = axisPlot(RESULT);
     assert.equal([...svg.matchAll(/<polyline /g)].length, 2);
