@@ -103,7 +103,7 @@ test('the least configuration carries every default', () => {
         subset: 0,
         timeouts: POOL_TIMEOUTS,
         connections: {
-          idlePerTarget: 64,
+          idlePerTarget: 256,
           idleMs: 55_000,
           requests: 100,
           ageMs: 60_000,

@@ -192,7 +192,7 @@ export const ruleTimeouts = z.strictObject(timeoutFields).omit({ connect: true }
 
 const connections = z.strictObject({
   idlePerTarget: integer(0, 100_000)
-    .default(64)
+    .default(256)
     .describe('Idle connections kept for each target and worker.'),
   idle: duration({ min: 100 })
     .prefault('55s')
