@@ -45,7 +45,7 @@ export interface InteropServer {
   close(): Promise<void>;
 }
 
-export async function startInteropServer(program: string): Promise<InteropServer> {
+export async function startGoServer(program: string): Promise<InteropServer> {
   const port = await freePort();
   const server = spawn(program, ['--port', String(port), '--use_tls=false'], { stdio: 'ignore' });
   const exited = once(server, 'exit');

@@ -1,4 +1,4 @@
-// Command: gRPC's interop cases with the Go client and server, Portico between them, cleartext and TLS.
+// Command: gRPC's interop cases with the Go client, the Go server and one of @grpc/grpc-js, Portico between, cleartext and TLS.
 // usage: node test/grpc/run.ts [case ...]     (all of them without arguments)
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -10,13 +10,37 @@ import { DataPlane } from '../support/data-plane.ts';
 import { MissingToolError } from '../support/go-build.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
-import { buildInterop, CASES, runCase, startInteropServer } from './interop.ts';
+import { startGrpcJsServer } from './grpc-js-server.ts';
+import { buildInterop, CASES, runCase, startGoServer } from './interop.ts';
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 async function run(cases: readonly string[]): Promise<boolean> {
   const client = await buildInterop('client', say);
-  const server = await startInteropServer(await buildInterop('server', say));
+  const program = await buildInterop('server', say);
+  const servers = [
+    ['Go', () => startGoServer(program)],
+    ['grpc-js', startGrpcJsServer],
+  ] as const;
+  let good = true;
+  for (const [name, start] of servers) {
+    const server = await start();
+    try {
+      good = (await runThrough(client, server.port, name, cases)) && good;
+    } finally {
+      await server.close();
+    }
+  }
+  return good;
+}
+
+/** All cases through both listeners. */
+async function runThrough(
+  client: string,
+  port: number,
+  server: string,
+  cases: readonly string[],
+): Promise<boolean> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-grpc-'));
   const plane = new DataPlane();
   let good = true;
@@ -27,7 +51,7 @@ async function run(cases: readonly string[]): Promise<boolean> {
     plane.apply(
       snapshotOf({
         listeners: [listenerConfig(), httpsListener(1)],
-        pools: [{ targets: [`127.0.0.1:${server.port}`], protocol: 'http2' }],
+        pools: [{ targets: [`127.0.0.1:${port}`], protocol: 'http2' }],
       }),
       secretsOf([pair]),
     );
@@ -37,14 +61,14 @@ async function run(cases: readonly string[]): Promise<boolean> {
     ] as const) {
       for (const name of cases) {
         const complaint = await runCase(client, plane.port(listener), name, trusted);
-        say(`${complaint === '' ? 'passed' : 'FAILED'}  ${trusted === null ? 'cleartext' : 'TLS'}  ${name}`);
-        if (complaint !== '') say(complaint);
-        good &&= complaint === '';
+        const passed = complaint === '';
+        say(`${passed ? 'passed' : 'FAILED'}  ${server}  ${trusted === null ? 'cleartext' : 'TLS'}  ${name}`);
+        if (!passed) say(complaint);
+        good &&= passed;
       }
     }
   } finally {
     await plane.close();
-    await server.close();
     await rm(directory, { recursive: true });
   }
   return good;
