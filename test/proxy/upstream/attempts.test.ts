@@ -11,8 +11,8 @@ import type { Dial } from '../../../src/proxy/upstream/upstream-stream.ts';
 
 type Context = ConstructorParameters<typeof Attempts>[0];
 
-/** Members by name; those with `*` are last resorts. A dial to any of them hangs. */
-function dialsOf(names: readonly string[], rounds: number): readonly string[] {
+/** Where the first dials go, in order. Members by name; those with `*` are last resorts. A dial to any of them hangs. */
+function dialsOf(names: readonly string[], count: number): readonly string[] {
   const members = names.map(
     (name) =>
       ({
@@ -44,9 +44,9 @@ function dialsOf(names: readonly string[], rounds: number): readonly string[] {
   };
   attempts.reset(nobody, pool, 0, 'any');
   attempts.dial(0);
-  for (let round = 1; round < rounds; round++) attempts.onDeadline(0);
+  while (dialled.length < count) attempts.onDeadline(0);
   attempts.cancel();
-  return dialled;
+  return dialled.slice(0, count);
 }
 
 it('goes once more round the good ones before a last resort: another connection may lead to another pod', () => {
