@@ -49,7 +49,7 @@ describe('http/2 session', () => {
   it('says a request in HTTP/1.1 to the target, and its answer in HTTP/2', async () => {
     let seen = '';
     const client = await throughOne((peer) => {
-      void peer.expect('\r\n\r\n').then(() => {
+      peer.when('\r\n\r\n', () => {
         seen = peer.take();
         peer.send(
           'HTTP/1.1 201 Made\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\nContent-Length: 5\r\n\r\nhello',
@@ -97,7 +97,7 @@ describe('http/2 session', () => {
   it('relays bodies and trailers both ways', async () => {
     let seen = '';
     const client = await throughOne((peer) => {
-      void peer.expect('0\r\n').then(() => {
+      peer.when('0\r\n', () => {
         seen = peer.take();
         peer.send(
           'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n',
@@ -115,7 +115,7 @@ describe('http/2 session', () => {
 
   it('passes 100 and other interim answers', async () => {
     const client = await throughOne((peer) => {
-      void peer.expect('\r\n\r\n').then(async () => {
+      peer.when('\r\n\r\n', async () => {
         peer.send('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n');
         await peer.expect('body');
         peer.send(OK);
@@ -179,7 +179,7 @@ describe('http/2 session', () => {
   it('holds a target back that answers faster than its client takes, and no other stream with it', async () => {
     const SIZE = 16 * MIB;
     const server = await stage.backend((peer) => {
-      void peer.expect('\r\n\r\n').then(() => {
+      peer.when('\r\n\r\n', () => {
         if (peer.received.startsWith('GET /big')) {
           peer.send(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`);
           peer.socket.write(Buffer.alloc(SIZE, 'x'));
@@ -217,7 +217,7 @@ describe('http/2 session', () => {
   it('resets the stream when an answer is cut, and only that', async () => {
     const client = await throughOne((peer, index) => {
       if (index > 1) return answering(OK)(peer);
-      void peer.expect('\r\n\r\n').then(() => {
+      peer.when('\r\n\r\n', () => {
         peer.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
         peer.socket.end();
       });
@@ -231,7 +231,7 @@ describe('http/2 session', () => {
 
   it('takes an answer that comes before the end of the request, and wants no more of it', async () => {
     const client = await throughOne((peer) => {
-      void peer.expect('\r\n\r\n').then(() => peer.send('HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno'));
+      peer.when('\r\n\r\n', () => peer.send('HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno'));
     });
     const stream = client.open({ ':path': '/', ':method': 'POST' });
     stream.write('begin');

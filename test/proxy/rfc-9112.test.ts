@@ -411,7 +411,7 @@ const ROWS: readonly Row[] = [
     async (world) => {
       await world.serve((peer, index) => {
         if (index > 1) return answering(OK)(peer);
-        void peer.expect('\r\n\r\n').then(async () => {
+        peer.when('\r\n\r\n', async () => {
           peer.send(OK);
           await peer.expect('POST');
           peer.socket.resetAndDestroy();
@@ -431,7 +431,7 @@ const ROWS: readonly Row[] = [
     'not repeat a request once any part of its response has come',
     async (world) => {
       await world.serve((peer) => {
-        void peer.expect('\r\n\r\n').then(() => {
+        peer.when('\r\n\r\n', () => {
           peer.send('HTTP/1.1 200 OK\r\nContent-Le');
           peer.socket.end();
         });
@@ -775,7 +775,7 @@ const ROWS: readonly Row[] = [
     'decode chunked, and refuse sizes that overflow',
     async (world) => {
       await world.serve((peer) => {
-        void peer.expect('\r\n0\r\n\r\n').then(() => peer.send(OK));
+        peer.when('\r\n0\r\n\r\n', () => peer.send(OK));
       });
       await world.ask(request('POST /', chunked, '0003\r\nabc\r\n000A;x=y\r\n0123456789\r\n00\r\n\r\n'));
       assert.ok(world.seen.endsWith('\r\n\r\nd\r\nabc0123456789\r\n0\r\n\r\n'));
@@ -789,7 +789,7 @@ const ROWS: readonly Row[] = [
     'ignore chunk extensions that it does not know, and bound their size',
     async (world) => {
       await world.serve((peer) => {
-        void peer.expect('\r\n0\r\n\r\n').then(() => peer.send(OK));
+        peer.when('\r\n0\r\n\r\n', () => peer.send(OK));
       });
       await world.ask(request('POST /', chunked, '2;a;b="c;\\"";d=e\r\nhi\r\n0;z\r\n\r\n'));
       assert.ok(world.seen.endsWith('\r\n\r\n2\r\nhi\r\n0\r\n\r\n'));
@@ -837,7 +837,7 @@ const ROWS: readonly Row[] = [
     async (world) => {
       const extra = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil';
       await world.serve((peer) => {
-        void peer.expect('\r\n\r\n').then(() => peer.send(OK + extra));
+        peer.when('\r\n\r\n', () => peer.send(OK + extra));
       });
       for (let round = 0; round < 2; round += 1) {
         assert.doesNotMatch(await world.ask(get()), /evil/);

@@ -97,7 +97,7 @@ describe('web sockets', () => {
 
   it('are refused over HTTP/2 as their target refuses them', async () => {
     const backend = await stage.backend((peer) => {
-      void peer.expect('\r\n\r\n').then(() => {
+      peer.when('\r\n\r\n', () => {
         const plain = peer.received.startsWith('GET /plain');
         peer.send(
           `HTTP/1.1 ${plain ? '200 OK' : '403 No'}\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno`,
@@ -189,7 +189,7 @@ describe('server-sent events', () => {
     let upstream: { send: (text: string) => void } | null = null;
     const backend = await stage.backend((peer) => {
       upstream = peer;
-      void peer.expect('\r\n\r\n').then(() => {
+      peer.when('\r\n\r\n', () => {
         peer.send('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n');
       });
     });

@@ -229,6 +229,17 @@ export class RawPeer {
     });
   }
 
+  /** Calls `run` once `text` has been received; a connection that was made in case (a second dial) never brings it. */
+  when(text: string, run: () => void): void {
+    const check = (): void => {
+      if (!this.received.includes(text)) return;
+      this.#waiting.delete(check);
+      run();
+    };
+    this.#waiting.add(check);
+    check();
+  }
+
   /** Waits until `text` has been received. */
   async expect(text: string, limitMs?: number): Promise<void> {
     await this.until(() => this.received.includes(text), limitMs);
