@@ -1,4 +1,4 @@
-// Owns the SSH probe: read the server's identification line, give ours, leave politely (RFC 4253, section 4.2).
+// Owns the SSH probe: give our identification line, read the server's, leave politely (RFC 4253, section 4.2).
 
 import net from 'node:net';
 import { failed, fromError, type ProbeEnd, type ProbePlace, passed } from './verdict.ts';
@@ -11,6 +11,8 @@ const GREETING_LIMIT_BYTES = 8 * 1024;
 export function identificationProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): () => void {
   const socket = net.connect({ ...at, noDelay: true });
   if (header !== null) socket.write(header);
+  // At once, as both sides may: an sshd whose client leaves without one calls it a bad handshake, also when it was late itself.
+  socket.write(IDENTIFICATION);
   let greeting = '';
   let done = false;
   socket.on('data', (chunk) => {
@@ -22,8 +24,7 @@ export function identificationProbe({ header, tls: _, ...at }: ProbePlace, end: 
     done = true;
     if (verdict === 'ssh') {
       end.settle(passed());
-      // An identification of our own keeps sshd from logging a bad handshake.
-      socket.end(IDENTIFICATION);
+      socket.end();
     } else {
       end.settle(failed('nonsense', verdict));
       socket.destroy();
