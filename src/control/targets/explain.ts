@@ -2,7 +2,8 @@
 
 import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
-import type { Candidate, DerivedSource } from './derive.ts';
+import type { Candidate } from './candidate.ts';
+import type { DerivedSource } from './derive.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
 import { objectVersions } from './object-versions.ts';
 import { reason, strongestEffect } from './reasons.ts';

@@ -2,7 +2,8 @@
 
 import type { Reason } from '../../model/targets.ts';
 import type { TargetView } from '../health/evidence.ts';
-import { type Candidate, type DerivedSource, identityOf } from './derive.ts';
+import type { Candidate } from './candidate.ts';
+import { type DerivedSource, identityOf } from './derive.ts';
 import { joinVersions, nodeToken } from './object-versions.ts';
 import { hasSameCodes, isSameReasons } from './reason-lists.ts';
 import { reason } from './reasons.ts';

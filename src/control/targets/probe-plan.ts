@@ -3,7 +3,8 @@
 import type { HealthConfig, KubeProxyConfig, PoolConfig, ProbeConfig } from '../../model/config.ts';
 import type { ProbeHeader, ProbeTarget } from '../health/probe-result.ts';
 import type { ProbeSpec } from '../health/scheduler.ts';
-import { type Candidate, identityOf } from './derive.ts';
+import type { Candidate } from './candidate.ts';
+import { identityOf } from './derive.ts';
 import type { TargetEntry, TargetTable } from './target-table.ts';
 
 /** Proofs run this often until they succeed, and while a target is held. */

@@ -1,6 +1,6 @@
 // Owns the cut of a large pool to some of its nodes: the same ones in every Portico, whoever asks and in whatever order.
 
-import type { Candidate } from './derive.ts';
+import type { Candidate } from './candidate.ts';
 import type { NodeView, NodeViews } from './nodes.ts';
 import { pointOf } from './point.ts';
 

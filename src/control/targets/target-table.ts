@@ -2,7 +2,7 @@
 
 import type { HealthState, Reason } from '../../model/targets.ts';
 import type { TargetView } from '../health/evidence.ts';
-import type { Candidate } from './derive.ts';
+import type { Candidate } from './candidate.ts';
 
 /** One target with its history; immutable. */
 export interface TargetEntry {

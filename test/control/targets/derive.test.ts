@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Candidate } from '../../../src/control/targets/candidate.ts';
 import {
-  type Candidate,
   createDerivationMemo,
   type DerivationMemo,
   type DerivedSource,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { TargetView } from '../../../src/control/health/evidence.ts';
-import { type Candidate, type DerivedSource, identityOf } from '../../../src/control/targets/derive.ts';
+import type { Candidate } from '../../../src/control/targets/candidate.ts';
+import { type DerivedSource, identityOf } from '../../../src/control/targets/derive.ts';
 import { advance } from '../../../src/control/targets/lifecycle.ts';
 import { reason } from '../../../src/control/targets/reasons.ts';
 import {
