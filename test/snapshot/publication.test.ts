@@ -12,7 +12,7 @@ import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { HealthState, TargetState } from '../../src/model/targets.ts';
 import { decodePublication, OtherBase } from '../../src/snapshot/decode.ts';
 import { encodeDifference, encodeWhole } from '../../src/snapshot/encode.ts';
-import { config, poolConfig, poolRoute } from '../control/targets/facts.ts';
+import { config, poolConfig, poolRoute, WELL } from '../control/targets/facts.ts';
 import { snapshotOf } from '../support/snapshots.ts';
 
 interface Facts {
@@ -99,15 +99,7 @@ function entryOf(node: number, { state, health, weight }: Facts): TargetEntry {
     proven: true,
     joinedAtMs: 0,
     hold: null,
-    view: {
-      health: 'healthy',
-      proof: 'proven',
-      dead: false,
-      silent: false,
-      lastResort: false,
-      weight: null,
-      notes: [],
-    },
+    view: WELL,
     changedAtMs: 0,
     changedBy: '',
   };

@@ -8,7 +8,7 @@ import { identityOf } from '../../../src/control/targets/derive.ts';
 import type { TargetEntry, TargetTable } from '../../../src/control/targets/target-table.ts';
 import type { Config } from '../../../src/model/config.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
-import { config, poolConfig, poolRoute, serviceRoute } from '../targets/facts.ts';
+import { config, poolConfig, poolRoute, serviceRoute, WELL } from '../targets/facts.ts';
 
 interface Placed {
   readonly address: string;
@@ -46,15 +46,7 @@ function tableOf(targets: readonly Placed[]): TargetTable {
       proven: true,
       joinedAtMs: 0,
       hold: null,
-      view: {
-        health: 'healthy',
-        proof: 'proven',
-        dead: false,
-        silent: false,
-        lastResort: false,
-        weight: null,
-        notes: [],
-      },
+      view: WELL,
       changedAtMs: 0,
       changedBy: '',
     });

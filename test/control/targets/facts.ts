@@ -1,5 +1,6 @@
 // Owns builders of configuration and inventory facts for the tests of targets, health and compile.
 
+import type { TargetView } from '../../../src/control/health/evidence.ts';
 import type {
   ClusterConfig,
   Config,
@@ -17,6 +18,17 @@ import {
   type ServiceFact,
 } from '../../../src/model/inventory.ts';
 import { listenerConfig, UPSTREAM_LIMITS } from '../../support/snapshots.ts';
+
+/** What probes say of a target that is well. */
+export const WELL: TargetView = {
+  health: 'healthy',
+  proof: 'proven',
+  dead: false,
+  silent: false,
+  lastResort: false,
+  weight: null,
+  notes: [],
+};
 
 export function nodeFact(name: string, changes: Partial<NodeFact> = {}): NodeFact {
   const number = Number(/\d+$/.exec(name)?.[0] ?? 1);
