@@ -220,6 +220,17 @@ describe('imports', () => {
     );
     assert.ok(!names.has('http-proxy'));
   });
+
+  it('of properties come from the one place that seeds them', () => {
+    const files = globSync('test/**/*.ts', { cwd: ROOT }).filter(
+      (file) => file !== 'test/support/properties.ts',
+    );
+    const wrong = files.filter((file) =>
+      /^import .* from 'fast-check';/m.test(readFileSync(path.join(ROOT, file), 'utf8')),
+    );
+    assert.ok(files.length > 100);
+    assert.deepEqual(wrong, []);
+  });
 });
 
 describe('sources', () => {

@@ -77,6 +77,7 @@ function entry(node: number, sick: boolean): TargetEntry {
       proof: 'proven',
       dead: false,
       silent: false,
+      byProof: false,
       lastResort: false,
       weight: null,
       notes: [],

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { addressBytes, writeAddress } from '../../src/balance/address-bytes.ts';
 import { hex } from '../../src/balance/table-input.ts';
+import { fc } from '../support/properties.ts';
 
 describe('addressBytes', () => {
   const known: readonly (readonly [string, string])[] = [

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { createPoolPicker } from '../../src/balance/pool-picker.ts';
 import type { PolicyName } from '../../src/model/config.ts';
 import type { Member, Picker, PickerOptions } from '../../src/model/picker.ts';
 import { HEALTH_STATES, TARGET_STATES } from '../../src/model/targets.ts';
+import { fc } from '../support/properties.ts';
 import {
   countPicks,
   createMember,

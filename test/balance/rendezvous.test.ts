@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { addressBytes } from '../../src/balance/address-bytes.ts';
 import type { Admission } from '../../src/balance/hash-policy.ts';
 import { createPoolPicker } from '../../src/balance/pool-picker.ts';
@@ -11,6 +10,7 @@ import { RendezvousTable, ROWS } from '../../src/balance/rendezvous.ts';
 import { createFlowHasher, hashKeyBytes, SipHash } from '../../src/balance/siphash.ts';
 import { addressKeys, byIdentity, hex, tableInput } from '../../src/balance/table-input.ts';
 import type { Member } from '../../src/model/picker.ts';
+import { fc } from '../support/properties.ts';
 import { createMember, createMembers, createOptions, seededRandom, shuffled } from './members.ts';
 
 const SEED = '34567890123456783456789012345678';

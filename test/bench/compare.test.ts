@@ -6,9 +6,9 @@ import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { checkOut } from '../../bench/compare/checkout.ts';
 import { judge, leastRounds, type Rule, type Verdict } from '../../bench/compare/verdict.ts';
+import { fc } from '../support/properties.ts';
 
 const RULE: Rule = { falseAlarms: 0.01, cases: 1, leastEffect: 0.02 };
 

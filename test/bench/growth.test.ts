@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { AXES } from '../../bench/growth/axes.ts';
 import type { Sample } from '../../bench/growth/measure.ts';
 import { type AxisResult, axisMarkdown, axisPlot, axisTable, findingsOf } from '../../bench/growth/report.ts';
 import { BASE, configurationOf, targetOf } from '../../bench/growth/setup.ts';
 import { lineOf, shapeOf } from '../../bench/growth/shape.ts';
 import { parseConfig } from '../../src/config/parse.ts';
+import { fc } from '../support/properties.ts';
 
 const curve = (xs: readonly number[], y: (x: number) => number) => xs.map((x) => ({ x, y: y(x) }));
 const XS = [1, 10, 100, 1000, 10_000];

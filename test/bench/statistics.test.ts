@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { median, spread } from '../../bench/measure/statistics.ts';
+import { fc } from '../support/properties.ts';
 
 test('the median of an odd count is the middle value, whatever the order', () => {
   assert.equal(median([9, 1, 5]), 5);

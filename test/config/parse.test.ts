@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { formatProblems } from '../../src/config/problem.ts';
 import { FILE_LIMIT_BYTES } from '../../src/config/yaml-limits.ts';
+import { fc } from '../support/properties.ts';
 import { MINIMAL, parse, problems, valid } from './support.ts';
 
 /** A finding that does not point into the text it is about would send people to the wrong place. */

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { parseHostPattern } from '../../src/config/host-pattern.ts';
 import { parseLabelSelector } from '../../src/config/label-selector.ts';
 import { Refusal } from '../../src/config/refusal.ts';
@@ -18,6 +17,7 @@ import {
   parsePort,
   parseSize,
 } from '../../src/config/values.ts';
+import { fc } from '../support/properties.ts';
 
 test('hosts become lower-case ASCII without the trailing dot', () => {
   assert.deepEqual(parseHostPattern('Example.COM.'), {

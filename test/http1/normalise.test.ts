@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { DEFAULT_PATH_POLICY, normalisePath } from '../../src/http1/normalise.ts';
+import { fc } from '../support/properties.ts';
 
 describe('normalisePath', () => {
   for (const [section, path, normal] of [

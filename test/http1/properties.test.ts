@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { FieldId } from '../../src/http1/field-id.ts';
 import { RequestParser } from '../../src/http1/request-parser.ts';
 import { Step } from '../../src/http1/step.ts';
 import { chunkPrefix, lastChunk } from '../../src/http1/write.ts';
+import { fc } from '../support/properties.ts';
 import { bytesOf, LIMITS, type Outcome, readRequests, readResponses } from './drive.ts';
 
 const TCHAR = "!#$%&'*+-.^`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

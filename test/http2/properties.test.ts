@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { RequestHead } from '../../src/http1/request-head.ts';
 import type { ResponseHead } from '../../src/http1/response-head.ts';
 import { BlockDecoder } from '../../src/http2/block-decoder.ts';
 import { HeadEncoder } from '../../src/http2/head-encoder.ts';
 import { decodeHuffman, encodeHuffman, huffmanLength } from '../../src/http2/huffman.ts';
 import { Workspace } from '../../src/http2/workspace.ts';
+import { fc } from '../support/properties.ts';
 import { fieldsOf } from './drive.ts';
 import { ClientEnd, type Endpoint, type Message, OPTIONS, ServerEnd, type TestStream } from './endpoint.ts';
 import { decodeBlock, type Field, isClean } from './hpack.ts';

@@ -1,9 +1,9 @@
 // Facts and ends for properties, and the splits that every header is read at.
 
-import fc from 'fast-check';
 import type { Facts } from '../../src/proxy-protocol/header.ts';
 import { readHeader } from '../../src/proxy-protocol/read-header.ts';
 import type { Reading } from '../../src/proxy-protocol/reading.ts';
+import { fc } from '../support/properties.ts';
 
 const PLAIN = { noNullPrototype: true } as const;
 const port = fc.integer({ min: 0, max: 65_535 });

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { crc32c } from '../../src/proxy-protocol/crc32c.ts';
 import { type Facts, HEADER_BYTES, NO_FACTS, SIGNATURE } from '../../src/proxy-protocol/header.ts';
 import { readHeader } from '../../src/proxy-protocol/read-header.ts';
 import type { Reading } from '../../src/proxy-protocol/reading.ts';
 import { writeBinary, writeLine } from '../../src/proxy-protocol/write-header.ts';
+import { fc } from '../support/properties.ts';
 import { ends, ends4, facts, readAt, splitsOf } from './arbitrary.ts';
 
 const line = (text: string): Buffer => Buffer.from(text, 'latin1');

@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { ListenerLimits } from '../../src/model/config.ts';
 import { Admission, ALWAYS_TAKEN, PRESSED_REQUESTS } from '../../src/proxy/admission/admission.ts';
 import { clientKey } from '../../src/proxy/admission/client-key.ts';
 import { MemoryWatch } from '../../src/proxy/admission/memory-watch.ts';
 import { TokenBucket } from '../../src/proxy/admission/token-bucket.ts';
+import { fc } from '../support/properties.ts';
 import { listenerConfig } from '../support/snapshots.ts';
 
 describe('token bucket', () => {

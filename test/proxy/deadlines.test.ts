@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { type Deadline, Deadlines, TICK_MS } from '../../src/proxy/deadlines.ts';
+import { fc } from '../support/properties.ts';
 
 /** A clock, its deadlines, and what fired when. */
 class World {

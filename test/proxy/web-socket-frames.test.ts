@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 // @ts-expect-error the library exports it without a type
 import { Sender } from 'ws';
 import { closeFrame, WebSocketFrames } from '../../src/proxy/web-socket-frames.ts';
+import { fc } from '../support/properties.ts';
 
 function framesOf(lengths: readonly number[], mask: boolean): readonly Buffer[] {
   return lengths.map((length) => {

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { type CompileMemo, compile, createCompileMemo } from '../../src/control/compile/compile.ts';
 import { expandPools } from '../../src/control/compile/expand.ts';
 import type { TargetEntry, TargetTable } from '../../src/control/targets/target-table.ts';
@@ -13,6 +12,7 @@ import type { HealthState, TargetState } from '../../src/model/targets.ts';
 import { decodePublication, OtherBase } from '../../src/snapshot/decode.ts';
 import { encodeDifference, encodeWhole } from '../../src/snapshot/encode.ts';
 import { config, poolConfig, poolRoute, WELL } from '../control/targets/facts.ts';
+import { fc } from '../support/properties.ts';
 import { snapshotOf } from '../support/snapshots.ts';
 
 interface Facts {

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
 import { createAccessLog } from '../../src/telemetry/access-log.ts';
 import type { LogDestination } from '../../src/telemetry/log-destination.ts';
+import { fc } from '../support/properties.ts';
 
 let directory = '';
 before(async () => {

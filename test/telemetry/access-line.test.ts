@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { FAILURES } from '../../src/model/failures.ts';
 import {
   ACCESS_FIELDS,
@@ -9,6 +8,7 @@ import {
   MAX_LINE_BYTES,
 } from '../../src/telemetry/access-line.ts';
 import { FLAGS, flagOf } from '../../src/telemetry/flags.ts';
+import { fc } from '../support/properties.ts';
 
 const RECORD: ExchangeRecord = {
   startedAtMs: Date.UTC(2026, 10, 23, 7, 30, 0, 42),

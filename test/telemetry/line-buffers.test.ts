@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { LineBuffers } from '../../src/telemetry/line-buffers.ts';
+import { fc } from '../support/properties.ts';
 
 const line = (index: number, length: number): string => `${`${index} `.padEnd(length - 1, 'x')}\n`;
 const bytesOf = (lines: LineBuffers, limit: number): string => lines.oldest(limit)?.toString('latin1') ?? '';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { DURATION_BUCKETS, HISTOGRAM_SLOTS } from '../../src/telemetry/families.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 import { RequestSeries } from '../../src/telemetry/request-series.ts';
+import { fc } from '../support/properties.ts';
 
 describe('metrics board', () => {
   it('gives the same slot for the same name and labels, whatever their order', () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { deserialize, serialize } from 'node:v8';
-import fc from 'fast-check';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import {
   DURATION_BUCKETS,
@@ -12,6 +11,7 @@ import {
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 import { MetricsMerge } from '../../src/telemetry/metrics-merge.ts';
 import { createProcessMetrics } from '../../src/telemetry/process-metrics.ts';
+import { fc } from '../support/properties.ts';
 import { readExposition } from './exposition.ts';
 import { boardWithEveryFamily } from './sample-board.ts';
 

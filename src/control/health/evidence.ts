@@ -27,6 +27,8 @@ export interface TargetView {
   readonly health: HealthState;
   /** `proven`: a probe or a connect has succeeded; `failed`: a proof was tried and failed; `none`: nothing known. */
   readonly proof: 'proven' | 'failed' | 'none';
+  /** A connect that was made to prove it has had its say. Such connects end: what then speaks is to be heard anew. */
+  readonly byProof: boolean;
   /** Good enough, with its absence from the API, to let it go. */
   readonly dead: boolean;
   /** It is dead and nothing at all comes back, from the node neither: the machine, not only what runs on it. */
@@ -72,7 +74,7 @@ export function judge(evidence: Evidence): TargetView {
   }
   const weight = healthCheckNodePort?.failure === null ? healthCheckNodePort.weight : null;
   const silent = verdict.dead && isSilent(evidence);
-  return { ...verdict, silent, lastResort, weight, notes };
+  return { ...verdict, byProof: evidence.proofProbe !== undefined, silent, lastResort, weight, notes };
 }
 
 /** Whatever answers, with a refusal even, is a machine that lives; who is not asked does not speak against it. */

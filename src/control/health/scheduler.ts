@@ -20,6 +20,8 @@ export interface ProbeSpec {
   readonly fall: number;
   /** Runs at once and before the others: someone waits for the proof. */
   readonly urgent: boolean;
+  /** Targets are judged by the share of failures among its results and those of others, too. */
+  readonly compared: boolean;
 }
 
 /** What is known of one probe; replaced when a result says anything new, never changed. */
@@ -60,7 +62,10 @@ export interface SchedulerOptions {
   readonly limits: SchedulerLimits;
   /** Each result, for metrics. */
   readonly onResult: (spec: ProbeSpec, result: ProbeResult) => void;
-  /** After `status(key)` has changed in anything but a repeated success or failure of the same kind. */
+  /**
+   * After `status(key)` has changed in anything but a repeated success or failure of the same kind; and, for a group
+   * that begins to want probes of which others have had results, after it did.
+   */
   readonly onStatus: (key: string, groups: Iterable<string>, flipped: boolean) => void;
 }
 
@@ -118,15 +123,20 @@ export class ProbeScheduler {
     // A table of thousands in which one target has changed brings the specs of the others again, the same objects.
     const [changedBefore, changed] = withoutCommonEnds(previous, specs);
     const gone = new Set(changedBefore);
+    let joined: string | null = null;
     for (const spec of changed) {
       if (gone.delete(spec)) continue;
       const known = this.#entries.get(spec.key);
       if (known === undefined) this.#add(spec, group);
-      else known.groups.add(group);
+      else if (!known.groups.has(group)) {
+        known.groups.add(group);
+        if (known.status !== null) joined = spec.key;
+      }
     }
     for (const { key } of gone) {
       if (!specs.some((spec) => spec.key === key)) this.#release(key, group);
     }
+    if (joined !== null) this.#options.onStatus(joined, [group], true);
     this.#pump();
   }
 
@@ -251,7 +261,10 @@ export class ProbeScheduler {
       before.healthy !== status.healthy ||
       before.failure !== status.failure ||
       before.weight !== status.weight;
-    if (flipped || before.recentFailures !== status.recentFailures) {
+    const shifted =
+      before !== null &&
+      (before.recentFailures !== status.recentFailures || (spec.compared && before.recent !== status.recent));
+    if (flipped || shifted) {
       this.#options.onStatus(spec.key, entry.groups, flipped);
     }
   }

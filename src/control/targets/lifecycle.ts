@@ -61,13 +61,17 @@ export function advance(
   const entries = drafts as Map<string, TargetEntry>;
   let isSame = previous !== null && previous.entries.size === drafts.size;
   let dueAtMs: number | null = null;
+  let index = 0;
   for (const [identity, draft] of drafts) {
-    if (isEntry(draft)) continue;
-    const before = previous?.entries.get(identity);
-    const entry = finish(draft, before, now.epochMs, previous === null ? null : options.news);
-    if (entry !== before) isSame = false;
-    entries.set(identity, entry);
-    dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
+    let entry = draft as TargetEntry;
+    if (!isEntry(draft)) {
+      const before = previous?.entries.get(identity);
+      entry = finish(draft, before, now.epochMs, previous === null ? null : options.news);
+      entries.set(identity, entry);
+      dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
+    }
+    // The order counts too: it is the order of the answers, and one day's must not depend on another's.
+    if (known[index++] !== entry) isSame = false;
   }
   for (const { sinceMs } of lost.values()) dueAtMs = earlier(dueAtMs, sinceMs + options.lostMs);
   if (isSame && previous?.lost === lost && departures.length === previous.departures.length) {

@@ -75,6 +75,7 @@ function kubeProxySpec(candidate: Candidate, config: KubeProxyConfig): ProbeSpec
     rise: 1,
     fall: 2,
     urgent: false,
+    compared: false,
   };
 }
 
@@ -134,17 +135,31 @@ export function planTargets(table: TargetTable, probing: PoolProbing, memo: Prob
   return specs;
 }
 
-/** Whether a connect is made to prove the target: while it waits, and while it is held. */
-export function needsProof(entry: TargetEntry, unknown: 'serve' | 'hold'): boolean {
-  const waits = entry.state === 'filling' || (unknown === 'hold' && entry.health !== 'healthy');
-  return waits || entry.hold !== null;
+/**
+ * Whether a connect is made to prove the target: while it waits, while it is held, and while it drains unproven: it
+ * may be all that a service has left.
+ */
+export function needsProof({ state, proven, health, hold }: TargetEntry, unknown: 'serve' | 'hold'): boolean {
+  const waits = state === 'filling' || (state === 'draining' && !proven);
+  return waits || (unknown === 'hold' && health !== 'healthy') || hold !== null;
 }
 
 function poolSpec(key: string, entry: TargetEntry, health: HealthConfig, spoken: Spoken): ProbeSpec {
   const { intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall } = health;
   const target = poolTarget(health.probe, entry.candidate.address, entry.port, spoken);
   const urgent = entry.state === 'filling';
-  return { key, target, intervalMs, failingIntervalMs, timeoutMs, jitter, rise, fall, urgent };
+  return {
+    key,
+    target,
+    intervalMs,
+    failingIntervalMs,
+    timeoutMs,
+    jitter,
+    rise,
+    fall,
+    urgent,
+    compared: true,
+  };
 }
 
 function poolTarget(probe: ProbeConfig, host: string, port: number, spoken: Spoken): ProbeTarget {
@@ -168,6 +183,7 @@ function proofSpec(key: string, host: string, port: number, proxyProtocol: Probe
     rise: 1,
     fall: 2,
     urgent: true,
+    compared: false,
   };
 }
 
@@ -182,5 +198,6 @@ function nodePortSpec(key: string, entry: TargetEntry, port: number): ProbeSpec 
     rise: 1,
     fall: 2,
     urgent: entry.state === 'filling',
+    compared: false,
   };
 }

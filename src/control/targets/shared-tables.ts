@@ -27,25 +27,30 @@ export class SharedTables {
   settle(state: SourceState): void {
     const { derived, shared } = state;
     if (derived === null) return;
-    const { health, unknown, proxyProtocol } = state.config;
-    const canShare =
-      derived.nodesOnly &&
-      health === null &&
-      proxyProtocol === null &&
-      unknown === 'serve' &&
-      derived.port !== 0;
-    const isFed =
-      canShare && state.sharedPort === derived.port && shared?.derived.members === derived.members;
+    const fits = canShare(state, derived);
+    const isFed = fits && state.sharedPort === derived.port && shared?.derived.members === derived.members;
     if (isFed) return;
-    const id = `nodes ${derived.cluster} ${derived.families.join()}`;
-    if (shared !== null && canShare && shared.id === id && state.sharedPort === derived.port) {
+    if (shared !== null && fits && shared.id === idOf(derived) && state.sharedPort === derived.port) {
       feed(shared, derived);
     } else if (shared !== null) {
       state.table = ownTable(shared.table ?? EMPTY_TABLE, state.sharedPort);
       state.isDirty = true;
       state.isTouched = true;
       this.leave(state);
-    } else if (canShare && isSettled(state.table, derived)) this.#join(state, id, derived);
+    } else if (this.#wouldSaySame(state, derived)) this.#join(state, derived);
+  }
+
+  /** Whether the next `settle` moves the source to a shared table. */
+  canJoin(state: SourceState): boolean {
+    const { derived, shared } = state;
+    return shared === null && derived !== null && this.#wouldSaySame(state, derived);
+  }
+
+  /** Nothing is in motion: neither the source's own table nor the shared one says anything that the other would not. */
+  #wouldSaySame(state: SourceState, derived: DerivedSource): boolean {
+    if (!canShare(state, derived) || !isSettled(state.table, derived.members.length, derived.port))
+      return false;
+    return isSettled(this.#tables.get(idOf(derived))?.table ?? null, derived.members.length, 0);
   }
 
   /** The source uses no shared table any more; the last user takes the table with it. */
@@ -64,8 +69,8 @@ export class SharedTables {
     this.#setProbes(shared.id, []);
   }
 
-  #join(state: SourceState, id: string, derived: DerivedSource): void {
-    const shared = this.#tables.get(id) ?? this.#add(id, derived);
+  #join(state: SourceState, derived: DerivedSource): void {
+    const shared = this.#tables.get(idOf(derived)) ?? this.#add(idOf(derived), derived);
     feed(shared, derived);
     shared.users.add(state);
     shared.proofPort = Math.min(shared.proofPort, derived.port);
@@ -103,12 +108,21 @@ function feed(shared: SharedTargets, derived: DerivedSource): void {
   shared.isDirty = true;
 }
 
-/** Whether an own table says nothing that the shared one would not say. */
-function isSettled(table: TargetTable | null, derived: DerivedSource): boolean {
+function canShare({ config }: SourceState, { nodesOnly, port }: DerivedSource): boolean {
+  const { health, unknown, proxyProtocol } = config;
+  return nodesOnly && health === null && proxyProtocol === null && unknown === 'serve' && port !== 0;
+}
+
+function idOf({ cluster, families }: DerivedSource): string {
+  return `nodes ${cluster} ${families.join()}`;
+}
+
+/** Whether every member is a target that neither waits nor is held. A table that is yet to be filled is. */
+function isSettled(table: TargetTable | null, members: number, wantedPort: number): boolean {
   if (table === null) return true;
-  if (table.entries.size !== derived.members.length) return false;
+  if (table.entries.size !== members) return false;
   for (const { hold, state, port } of table.entries.values()) {
-    if (hold !== null || state === 'filling' || port !== derived.port) return false;
+    if (hold !== null || state === 'filling' || port !== wantedPort) return false;
   }
   return true;
 }

@@ -149,6 +149,7 @@ export class TargetBook {
     for (const state of this.#sources.values()) {
       if (state.shared === null) this.#advanceOwn(state, now);
       state.news = '';
+      if (this.#shared.canJoin(state)) dueAtMs = now.monotonicMs;
       dueAtMs = Math.min(dueAtMs, state.dueAtMs ?? Number.POSITIVE_INFINITY);
     }
     for (const shared of this.#shared.all)

@@ -109,7 +109,8 @@ function isKnown(
     known.proven &&
     known.state !== 'filling' &&
     known.hold === null &&
-    known.view.notes.length === 0
+    known.view.notes.length === 0 &&
+    !known.view.byProof
   );
 }
 
@@ -124,17 +125,20 @@ export function viewOfSource(state: SourceState, derived: DerivedSource, sources
     if (!isTouched && isKnown(known, candidate, policy)) return known.view;
     const keys = views.keys(identity, candidate, derived.healthCheckNodePort, healthText);
     const poolProbe = probed ? status(keys.pool) : undefined;
-    total ??= recentResults(state, status);
+    total ??= recentResults(state, derived, status);
     const recent = total.recent - (poolProbe?.recent ?? 0);
     const failures = total.failures - (poolProbe?.recentFailures ?? 0);
     // Proofs end when they have succeeded: what they found is kept with the target.
+    // Those that other pools run are not looked at: nobody would say when they change.
+    const proofProbe =
+      !probed && (known === undefined || needsProof(known, config.unknown)) ? status(keys.proof) : undefined;
     const isProven = !probed && known?.proven === true && known.candidate.nodeUid === candidate.nodeUid;
     return views.view(candidate, {
       probed,
       unknown: config.unknown,
       policy,
       poolProbe,
-      proofProbe: probed ? undefined : status(keys.proof),
+      proofProbe,
       nodeProbe: nodeStatus(sources, candidate),
       healthCheckNodePort: derived.healthCheckNodePort === 0 ? undefined : status(keys.healthCheckNodePort),
       connected: isProven || isConnected(sources, identity, candidate),
@@ -145,14 +149,17 @@ export function viewOfSource(state: SourceState, derived: DerivedSource, sources
 
 const NO_RESULTS = { recent: 0, failures: 0 };
 
+/** Of the targets that the API has now: what has left says nothing of those that stay. */
 function recentResults(
-  { table, derived, healthText, views }: SourceState,
+  { healthText, views }: SourceState,
+  { members, port, healthCheckNodePort }: DerivedSource,
   status: EvidenceSources['status'],
 ): typeof NO_RESULTS {
   let recent = 0;
   let failures = 0;
-  for (const { identity, candidate } of table?.entries.values() ?? []) {
-    const known = status(views.keys(identity, candidate, derived?.healthCheckNodePort ?? 0, healthText).pool);
+  for (const candidate of members) {
+    const identity = identityOf(candidate.address, candidate.port === 0 ? port : candidate.port);
+    const known = status(views.keys(identity, candidate, healthCheckNodePort, healthText).pool);
     recent += known?.recent ?? 0;
     failures += known?.recentFailures ?? 0;
   }
@@ -176,6 +183,7 @@ function isSameView(one: TargetView, other: TargetView): boolean {
   return (
     one.health === other.health &&
     one.proof === other.proof &&
+    one.byProof === other.byProof &&
     one.dead === other.dead &&
     one.silent === other.silent &&
     one.lastResort === other.lastResort &&

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { compile, createCompileMemo, type PoolTargets } from '../../../src/control/compile/compile.ts';
 import { expandPools, type ServiceAction } from '../../../src/control/compile/expand.ts';
 import type { Candidate } from '../../../src/control/targets/candidate.ts';
@@ -8,6 +7,7 @@ import { identityOf } from '../../../src/control/targets/derive.ts';
 import type { TargetEntry, TargetTable } from '../../../src/control/targets/target-table.ts';
 import type { Config } from '../../../src/model/config.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
+import { fc } from '../../support/properties.ts';
 import { config, poolConfig, poolRoute, serviceRoute, WELL } from '../targets/facts.ts';
 
 interface Placed {

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { Backoff } from '../../../src/control/discovery/backoff.ts';
+import { fc } from '../../support/properties.ts';
 
 test('every delay lies between 0 and a bound that doubles up to the cap', () => {
   fc.assert(

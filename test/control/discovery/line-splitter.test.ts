@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { DiscoveryFailure } from '../../../src/control/discovery/failure.ts';
 import { parseJsonObject } from '../../../src/control/discovery/json.ts';
 import { LineSplitter } from '../../../src/control/discovery/line-splitter.ts';
+import { fc } from '../../support/properties.ts';
 
 function split(bytes: Uint8Array, cuts: readonly number[], limit = 1_000): string[] {
   const splitter = new LineSplitter(limit);

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import {
   objectKey,
   projectEndpointSlice,
   projectNode,
   projectService,
 } from '../../../src/control/discovery/project.ts';
+import { fc } from '../../support/properties.ts';
 import type { RawObject } from '../../support/stand-in-api.ts';
 
 const identity = { name: 'x', uid: 'u', resourceVersion: '7' };

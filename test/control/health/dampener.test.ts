@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { type Damped, dampen } from '../../../src/control/health/dampener.ts';
+import { fc } from '../../support/properties.ts';
 
 function run(results: string, rise: number, fall: number): string {
   let state: Damped | null = null;

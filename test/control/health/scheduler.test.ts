@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { DueQueue } from '../../../src/control/health/due-queue.ts';
 import type { ProbeFailure, ProbeResult } from '../../../src/control/health/probe-result.ts';
 import type { Prober } from '../../../src/control/health/probes.ts';
@@ -10,6 +9,7 @@ import {
   type ProbeSpec,
   type SchedulerLimits,
 } from '../../../src/control/health/scheduler.ts';
+import { fc } from '../../support/properties.ts';
 import { FakeTime } from './fake-time.ts';
 
 const spec = (key: string, changes: Partial<ProbeSpec> = {}): ProbeSpec => ({
@@ -22,6 +22,7 @@ const spec = (key: string, changes: Partial<ProbeSpec> = {}): ProbeSpec => ({
   rise: 2,
   fall: 3,
   urgent: false,
+  compared: false,
   ...changes,
 });
 
@@ -100,6 +101,17 @@ describe('scheduler', () => {
     assert.equal(bench.scheduler.status('a')?.healthy, true);
     assert.deepEqual(bench.flips, ['a false g,h', 'a false g,h', 'a true g,h']);
     assert.equal(bench.scheduler.status('a')?.recentFailures, 1);
+    await bench.scheduler.close();
+  });
+  test('a group that begins to want a probe with results is told of them, once', async () => {
+    const bench = new Bench();
+    bench.scheduler.setGroup('g', [spec('a'), spec('b')]);
+    await bench.time.move(10);
+    const before = bench.flips.length;
+    bench.scheduler.setGroup('h', [spec('a'), spec('c')]);
+    assert.deepEqual(bench.flips.slice(before), ['a true h']);
+    bench.scheduler.setGroup('h', [spec('c'), spec('a')]);
+    assert.equal(bench.flips.length, before + 1);
     await bench.scheduler.close();
   });
   test('jitter moves each run by at most its share', async () => {

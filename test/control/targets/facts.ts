@@ -25,6 +25,7 @@ export const WELL: TargetView = {
   proof: 'proven',
   dead: false,
   silent: false,
+  byProof: false,
   lastResort: false,
   weight: null,
   notes: [],

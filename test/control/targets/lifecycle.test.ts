@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import type { TargetView } from '../../../src/control/health/evidence.ts';
 import type { Candidate } from '../../../src/control/targets/candidate.ts';
 import { type DerivedSource, identityOf } from '../../../src/control/targets/derive.ts';
@@ -13,12 +12,14 @@ import {
   type TargetTable,
 } from '../../../src/control/targets/target-table.ts';
 import type { ReasonCode } from '../../../src/model/targets.ts';
+import { fc } from '../../support/properties.ts';
 
 const NEUTRAL: TargetView = {
   health: 'unknown',
   proof: 'none',
   dead: false,
   silent: false,
+  byProof: false,
   lastResort: false,
   weight: null,
   notes: [],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { matchesSelector, parseSelector } from '../../../src/control/targets/selector.ts';
+import { fc } from '../../support/properties.ts';
 
 const matches = (selector: string, labels: Record<string, string>): boolean => {
   const parsed = parseSelector(selector);

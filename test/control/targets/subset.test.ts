@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import {
   createDerivationMemo,
   type DerivedSource,
@@ -11,6 +10,7 @@ import {
 import { joinNodes, viewNode } from '../../../src/control/targets/nodes.ts';
 import { viewService } from '../../../src/control/targets/services.ts';
 import type { NodeFact } from '../../../src/model/inventory.ts';
+import { fc } from '../../support/properties.ts';
 import { clusterConfig, endpointFact, nodeFact, serviceFact, serviceSource, sliceFact } from './facts.ts';
 
 const { nodes: selection } = clusterConfig();

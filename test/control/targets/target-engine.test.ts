@@ -20,6 +20,7 @@ import {
   serviceSource,
   sliceFact,
   staticSource,
+  TERMINATING,
 } from './facts.ts';
 
 const local = serviceFact('web', { externalTrafficPolicy: 'Local' });
@@ -199,6 +200,20 @@ describe('events', () => {
     bench.up.add('10.0.0.2:30080');
     await bench.time.move(3000);
     assert.deepEqual(bench.targets(), ['10.0.0.2:30080 active healthy']);
+    await bench.engine.close();
+  });
+  test('what terminates at a port that nobody has tried is proven too: it may be all that is left', async () => {
+    const bench = new Bench();
+    await bench.list({ services: [local], slices: on('node-1') });
+    const ports = [{ name: 'http', port: 80, nodePort: 30090, protocol: 'TCP' as const }];
+    const moved = serviceFact('web', { externalTrafficPolicy: 'Local', ports });
+    bench.up.add('10.0.0.1:30090');
+    await bench.list({
+      services: [moved],
+      slices: [sliceFact('web', [endpointFact('node-1', TERMINATING)])],
+    });
+    await bench.time.move(1000);
+    assert.deepEqual(bench.targets(), ['10.0.0.1:30090 active unknown']);
     await bench.engine.close();
   });
   test('Cluster to Local and back, another nodePort, ClusterIP and back', async () => {

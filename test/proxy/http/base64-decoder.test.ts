@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { Base64Decoder } from '../../../src/proxy/http/base64-decoder.ts';
+import { fc } from '../../support/properties.ts';
 
 /** What the pieces decode to, or null. */
 function decode(pieces: readonly string[]): Buffer | null {

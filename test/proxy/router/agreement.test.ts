@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { HostPattern, MatchConfig, ValueMatch } from '../../../src/model/config.ts';
 import type { SnapshotRoute } from '../../../src/model/snapshot.ts';
 import type { RouteRequest } from '../../../src/proxy/router/request.ts';
 import { createRouteMatch, createRouter } from '../../../src/proxy/router/router.ts';
+import { fc } from '../../support/properties.ts';
 import { type MatchSample, request, route } from './samples.ts';
 
 type Score = readonly number[];

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import type { FilterConfig, PathRewrite } from '../../../src/model/config.ts';
 import type { SnapshotAction } from '../../../src/model/snapshot.ts';
 import { compileAction, compileWeighted, locationOf } from '../../../src/proxy/router/actions.ts';
@@ -10,6 +9,7 @@ import { compileFilters, compilePath, rewritePath } from '../../../src/proxy/rou
 import { editLines } from '../../../src/proxy/router/header-edits.ts';
 import { render } from '../../../src/proxy/router/template.ts';
 import { actionOf, choosePool, NO_POOL } from '../../../src/proxy/router/weighted.ts';
+import { fc } from '../../support/properties.ts';
 import { request } from './samples.ts';
 
 const field = (line: string) => {

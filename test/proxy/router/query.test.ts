@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import {
   QUERY_LENGTH_LIMIT,
   QUERY_PARAMETER_LIMIT,
   queryValue,
 } from '../../../src/proxy/router/conditions.ts';
+import { fc } from '../../support/properties.ts';
 
 describe('query value', () => {
   const cases: readonly (readonly [string, string, string | undefined])[] = [

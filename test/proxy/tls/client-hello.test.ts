@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { before, describe, it } from 'node:test';
 import tls from 'node:tls';
-import fc from 'fast-check';
 import { readClientHello } from '../../../src/proxy/tls/client-hello.ts';
 import { openssl } from '../../support/openssl.ts';
+import { fc } from '../../support/properties.ts';
 
 /** What a client sends first. */
 async function firstFlight(connect: (port: number) => void): Promise<Buffer> {

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { createFlowHasher } from '../../../src/balance/siphash.ts';
 import type { HashKeyConfig } from '../../../src/model/config.ts';
 import { type FlowFacts, flowHash } from '../../../src/proxy/upstream/hash-key.ts';
+import { fc } from '../../support/properties.ts';
 
 const hasher = createFlowHasher('12345678901234561234567890123456');
 

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import fc from 'fast-check';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import { Pace } from '../../../src/proxy/upstream/pace.ts';
 import { StartQueue } from '../../../src/proxy/upstream/start-queue.ts';
 import { eventually, type RawPeer, Stage } from '../../support/data-plane.ts';
+import { fc } from '../../support/properties.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
 
 describe('the pace of starts', () => {

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { Workspace } from '../../../src/http2/workspace.ts';
 import type { EjectionConfig } from '../../../src/model/config.ts';
 import type { Member } from '../../../src/model/picker.ts';
@@ -11,6 +10,7 @@ import { PoolLife, type PoolVersion, UNUSED } from '../../../src/proxy/upstream/
 import type { Target } from '../../../src/proxy/upstream/target.ts';
 import type { WireContext } from '../../../src/proxy/wire/wire.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
+import { fc } from '../../support/properties.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
 
 const DEFAULTS: EjectionConfig = {
