@@ -1,0 +1,90 @@
+// What a connection receives as DATA: within its windows, no more and no less than the head has announced.
+
+import type { Buffer } from 'node:buffer';
+import type { MessageHead } from '../http1/message-head.ts';
+import { Framing } from '../http1/step.ts';
+import { Budget } from './budgets.ts';
+import { ConnectionOutput } from './connection-output.ts';
+import { ErrorCode } from './error-code.ts';
+import { Half, type Stream } from './stream.ts';
+import { Ended } from './stream-table.ts';
+
+export abstract class ConnectionData<H extends MessageHead, O> extends ConnectionOutput<H, O> {
+  /** The DATA frame that is being read: its stream if it is open, what is left of it, and whether it held anything. */
+  #dataStream: Stream<H, O> | null = null;
+  #dataStreamId = 0;
+  #dataLeft = 0;
+  #dataSeen = false;
+
+  /** A header block is not complete: nothing may stand between its parts. */
+  protected abstract get inBlock(): boolean;
+
+  protected beginData(streamId: number, length: number): void {
+    if (!this.peer.received) return this.break('preface-invalid');
+    if (this.inBlock) return this.break('frame-unexpected');
+    if (streamId === 0) return this.break('stream-id-invalid');
+    if (length > this.receiveWindow) return this.break('window-exceeded');
+    this.receiveWindow -= length;
+    this.#dataLeft = length;
+    this.#dataSeen = false;
+    this.#dataStreamId = streamId;
+    const stream = this.table.open.get(streamId);
+    this.#dataStream = null;
+    if (stream === undefined) return this.#onClosedData(streamId);
+    if (stream.receiving === Half.Closed) return this.streamError(stream, ErrorCode.StreamClosed);
+    if (!stream.hasHead) return this.refuse(stream, 'response-unexpected');
+    if (length > stream.receiveWindow) return this.streamError(stream, ErrorCode.FlowControlError);
+    stream.receiveWindow -= length;
+    this.#dataStream = stream;
+  }
+
+  /** DATA for a stream that is no more: in flight when it was reset, or an error. */
+  #onClosedData(streamId: number): void {
+    if (this.isIdle(streamId)) return this.break('stream-id-invalid');
+    const how = this.table.howEnded(streamId);
+    if (how === Ended.ByUs || streamId > this.lastStreamId) {
+      this.spend(Budget.ClosedStreams);
+      return;
+    }
+    if (how === Ended.Orderly) return this.break('stream-closed');
+    this.refuseId(streamId, ErrorCode.StreamClosed);
+  }
+
+  /** Judged before the first byte is handed on: nothing beyond the length ever reaches the other side. */
+  protected beginContent(length: number): void {
+    const stream = this.#currentDataStream();
+    if (stream === null) return;
+    if (stream.missing >= 0) {
+      if (length > stream.missing) this.refuse(stream, 'content-length-mismatch');
+    } else if (stream.head.framing === Framing.None) this.refuse(stream, 'body-not-allowed');
+  }
+
+  protected onDataBytes(buffer: Buffer, start: number, end: number): void {
+    const length = end - start;
+    this.#dataLeft -= length;
+    this.#dataSeen = true;
+    const stream = this.#currentDataStream();
+    if (stream === null) return this.creditConnection(length);
+    if (stream.missing > 0) stream.missing -= length;
+    stream.unconsumed += length;
+    this.handler.onData(stream, buffer, start, end);
+  }
+
+  protected endData(endStream: boolean): void {
+    const stream = this.#currentDataStream();
+    const padding = this.#dataLeft;
+    this.creditConnection(padding);
+    if (!this.#dataSeen && !endStream && !this.spend(Budget.EmptyFrames)) return;
+    if (stream === null) return;
+    if (!endStream) return this.creditStream(stream, padding);
+    if (stream.missing > 0) return this.refuse(stream, 'content-length-mismatch');
+    this.endReceiving(stream, '');
+  }
+
+  /** The stream of the DATA frame, unless it has been closed since the frame began. */
+  #currentDataStream(): Stream<H, O> | null {
+    const stream = this.#dataStream;
+    if (stream === null) return null;
+    return stream.id === this.#dataStreamId && stream.receiving === Half.Open ? stream : null;
+  }
+}
