@@ -4,26 +4,28 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CASES, type Case } from './cases.ts';
 import { runCaseRounds } from './drivers/case-rounds.ts';
 import { buildLoad } from './drivers/go-load.ts';
 import { hasH2load } from './drivers/h2load.ts';
 import { barChart } from './measure/bar-chart.ts';
+import { keepResult, print, runCommand, wholeNumber } from './measure/command.ts';
 import { loadCores, PROXY_CORES } from './measure/cores.ts';
 import { type PeerRow, peerRows, peerTable } from './measure/peer-rows.ts';
 import { describeMachine, nodeVersion } from './measure/report.ts';
 import { markdownTable, textTable } from './measure/table.ts';
-import { replacePart, writeJson } from './measure/write-result.ts';
+import { replacePart } from './measure/write-result.ts';
 import { NODE_SCRIPTS } from './subjects/node-scripts.ts';
 import { findPeers, type Peer, portico } from './subjects/peer.ts';
 
 const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
 
   --cases A,B      leave out the others: ${CASES.map(({ name }) => name).join(', ')}
-  --peers A,B      only peers whose name begins so (Portico always takes part)
+  --peers A,B      only peers whose name begins so (Portico always takes part); "goals" for those that a case has a goal for
   --rounds N       interleaved rounds with fresh processes (5)
+  --warm-up N      seconds of load for each fresh process before those that count (4)
   --slices N       seconds of load that each proxy gets in a round, one at a time (3)
   --against FILE   another checkout's src/portico.js, measured as "portico (other)"
   --markdown FILE  write the tables into this page, between its marks, and charts beside it
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     cases: { type: 'string' },
     peers: { type: 'string' },
     rounds: { type: 'string', default: '5' },
+    'warm-up': { type: 'string', default: '4' },
     slices: { type: 'string', default: '3' },
     against: { type: 'string' },
     markdown: { type: 'string' },
@@ -44,19 +47,15 @@ const { values } = parseArgs({
 });
 
 const MARK = 'bench:peers';
-const print = (text: string): boolean => process.stdout.write(text);
+/** A value of `--peers`. */
+const ONLY_GOALS = 'goals';
 
 interface CaseResult {
   readonly case: Case;
   readonly rows: readonly PeerRow[];
 }
 
-function whole(name: 'rounds' | 'slices'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'rounds' | 'slices' | 'warm-up'): number => wholeNumber(name, values[name]);
 
 function chooseCases(): readonly Case[] {
   const wanted = values.cases?.split(',');
@@ -68,7 +67,7 @@ function chooseCases(): readonly Case[] {
 function choosePeers(): readonly Peer[] {
   const { peers, missing } = findPeers();
   if (missing.length > 0) print(`not installed and left out: ${missing.join(', ')}\n`);
-  const wanted = values.peers?.split(',');
+  const wanted = values.peers === ONLY_GOALS ? undefined : values.peers?.split(',');
   const chosen = [...peers, ...NODE_SCRIPTS].filter(
     ({ name }) => wanted?.some((begin) => name.startsWith(begin)) ?? true,
   );
@@ -92,7 +91,7 @@ async function runPeers(
     { program, cores },
     {
       rounds: whole('rounds'),
-      warmUpSeconds: 2,
+      warmUpSeconds: whole('warm-up'),
       slices: whole('slices'),
       sliceSeconds: 1,
       onRound: () => print('.'),
@@ -131,38 +130,28 @@ async function main(): Promise<void> {
   const conditions =
     `${startedAt.toISOString().slice(0, 10)}, ${describeMachine()}, Node ${nodeVersion}; load average before the run ` +
     `${loadavg()[0]!.toFixed(1)}. ${whole('rounds')} rounds with fresh processes, each proxy ${whole('slices')} s in a ` +
-    'round, in turns of one second; proxies on core 0, load and backend on the others.';
+    `round, in turns of one second, after ${whole('warm-up')} s of warm-up; proxies on core 0, load and backend on the others.`;
   const results: CaseResult[] = [];
+  const ofCase = ({ goals }: Case): readonly Peer[] =>
+    peers.filter(
+      ({ name }) =>
+        values.peers !== ONLY_GOALS ||
+        name.startsWith(portico().name) ||
+        Object.keys(goals).some((begin) => name.startsWith(begin)),
+    );
   for (const one of chooseCases()) {
     if (one.load.kind === 'http2' && !hasH2load()) {
       print(`${one.name}: h2load is not installed, left out\n`);
       continue;
     }
     print(`\n${one.name}: ${one.about} `);
-    const result = await runPeers(one, peers, cores, program);
+    const result = await runPeers(one, ofCase(one), cores, program);
     print(`\n${textTable(peerTable(result.rows))}`);
     results.push(result);
   }
-  const file = fileURLToPath(
-    new URL(`./results/peers-${startedAt.toISOString().replaceAll(':', '-')}.json`, import.meta.url),
-  );
-  await writeJson(file, { conditions, results });
-  print(`\n${conditions}\n${path.relative(process.cwd(), file)}\n`);
+  print(`\n${conditions}\n`);
+  await keepResult('peers', startedAt, { conditions, results });
   if (values.markdown !== undefined) await writePage(path.resolve(values.markdown), conditions, results);
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    process.stderr.write(`bench: ${messageOf(error)}\n`);
-    process.exitCode = 1;
-  });
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });

@@ -5,13 +5,14 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../test/support/free-port.ts';
 import { createAutocannon } from './drivers/autocannon.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createWrk, hasWrk } from './drivers/wrk.ts';
 import { canPin, startNode } from './measure/child.ts';
+import { print, runCommand, wholeNumber } from './measure/command.ts';
 import { loadCores, PROXY_CORES } from './measure/cores.ts';
 import { fixedBody } from './measure/fixed-body.ts';
-import { freePort } from './measure/free-port.ts';
 import { describeConditions, describeMachine, LIMITS, nodeVersion, reportRows } from './measure/report.ts';
 import { runRounds, type Turn } from './measure/rounds.ts';
 import { summarise } from './measure/summary.ts';
@@ -54,14 +55,9 @@ const { values } = parseArgs({
 
 /** Short, so that a busy moment of the machine meets every proxy; long beside the clock tick of 10 ms. */
 const SLICE_SECONDS = 1;
-const print = (text: string): boolean => process.stdout.write(text);
 
-function number(name: 'rounds' | 'slices' | 'warm-up' | 'connections' | 'body', least: number): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < least)
-    throw new RangeError(`--${name} must be a whole number from ${least} up`);
-  return value;
-}
+const number = (name: 'rounds' | 'slices' | 'warm-up' | 'connections' | 'body', least: number): number =>
+  wholeNumber(name, values[name], least);
 
 function createDriver(cores: string): Driver {
   if (values.driver === 'autocannon') return createAutocannon(cores);
@@ -172,14 +168,4 @@ async function main(): Promise<void> {
   }
 }
 
-// An orderly exit, so that the processes of the benchmark end with it; a reader that closes the pipe ends it, too.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-process.stdout.on('error', () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  });
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });

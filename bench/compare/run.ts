@@ -10,12 +10,12 @@ import { CASES, type Case } from '../cases.ts';
 import { runCaseRounds } from '../drivers/case-rounds.ts';
 import { buildLoad } from '../drivers/go-load.ts';
 import { hasH2load } from '../drivers/h2load.ts';
+import { keepResult, print, runCommand, wholeNumber } from '../measure/command.ts';
 import { loadCores, PROXY_CORES } from '../measure/cores.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { cpuUsOf, type Turn } from '../measure/rounds.ts';
 import { median } from '../measure/statistics.ts';
 import { textTable } from '../measure/table.ts';
-import { writeJson } from '../measure/write-result.ts';
 import { type Peer, portico } from '../subjects/peer.ts';
 import { checkOut } from './checkout.ts';
 import { type Judgement, judge, leastRounds, type Rule } from './verdict.ts';
@@ -48,7 +48,6 @@ const { values, positionals } = parseArgs({
 const BASE = 'base';
 const CHANGE = 'this tree';
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
-const print = (text: string): boolean => process.stdout.write(text);
 
 interface CaseResult {
   readonly name: string;
@@ -58,12 +57,7 @@ interface CaseResult {
   readonly judgement: Judgement;
 }
 
-function whole(name: 'rounds' | 'seconds'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'rounds' | 'seconds'): number => wholeNumber(name, values[name]);
 
 function share(name: 'false-alarms' | 'effect'): number {
   const value = Number(values[name]);
@@ -159,22 +153,8 @@ async function main(): Promise<void> {
     `${whole('rounds')} rounds with fresh processes, ${whole('seconds')} s for each in a round. A run says "slower" of a change ` +
     `that costs nothing with a chance of at most ${rule.falseAlarms}; changes below ${percent(rule.leastEffect).slice(1)} are not called so.`;
   print(`\n${tableOf(results)}\n${conditions}\n`);
-  const file = values.json ?? `results/compare-${startedAt.toISOString().replaceAll(':', '-')}.json`;
-  const target = values.json === undefined ? fileURLToPath(new URL(`../${file}`, import.meta.url)) : file;
-  await writeJson(target, { conditions, rule, results });
-  print(`${path.relative(process.cwd(), target)}\n`);
+  await keepResult('compare', startedAt, { conditions, rule, results }, values.json);
   if (results.some(({ judgement }) => judgement.verdict === 'slower')) process.exitCode = 1;
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(2));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    process.stderr.write(
-      `bench: ${error instanceof Error ? `${error.message} ${String(error.cause ?? '')}` : String(error)}\n`,
-    );
-    process.exitCode = 2;
-  });
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main, failure: 2 });

@@ -1,8 +1,8 @@
 // A case's rounds with several proxies: backend, certificates, load and the count of log lines are the same for all.
 
+import { freePort } from '../../test/support/free-port.ts';
 import type { Case } from '../cases.ts';
 import { makeCertificate } from '../measure/certificate.ts';
-import { freePort } from '../measure/free-port.ts';
 import { type RoundOptions, runRounds, type Turn } from '../measure/rounds.ts';
 import { awaitCase } from '../measure/verify.ts';
 import type { Peer, RunningPeer } from '../subjects/peer.ts';

@@ -4,13 +4,13 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildLoad } from '../drivers/go-load.ts';
+import { keepResult, print, runCommand, wholeNumber } from '../measure/command.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { orderOf } from '../measure/rounds.ts';
 import { textTable } from '../measure/table.ts';
-import { replacePart, writeJson } from '../measure/write-result.ts';
+import { replacePart } from '../measure/write-result.ts';
 import { AXES, type Axis } from './axes.ts';
 import { measure, type Sample } from './measure.ts';
 import { type AxisResult, axisMarkdown, axisPlot, axisTable, findingsOf } from './report.ts';
@@ -41,14 +41,8 @@ const { values } = parseArgs({
 
 const MARK = 'bench:growth';
 const IMAGES = 'images';
-const print = (text: string): boolean => process.stdout.write(text);
 
-function whole(name: 'rounds' | 'seconds'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'rounds' | 'seconds'): number => wholeNumber(name, values[name]);
 
 function chooseAxes(): readonly Axis[] {
   const wanted = values.axis?.split(',');
@@ -112,21 +106,9 @@ async function main(): Promise<void> {
     print('\n');
     results.push(result);
   }
-  const name = `../results/growth-${startedAt.toISOString().replaceAll(':', '-')}.json`;
-  const file = values.json ?? fileURLToPath(new URL(name, import.meta.url));
-  await writeJson(file, { conditions, results });
-  print(`${conditions}\n${path.relative(process.cwd(), file)}\n`);
+  print(`${conditions}\n`);
+  await keepResult('growth', startedAt, { conditions, results }, values.json);
   if (values.markdown !== undefined) await writePage(path.resolve(values.markdown), conditions, results);
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}${cause}\n`);
-    process.exitCode = 1;
-  });
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });

@@ -3,18 +3,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../../test/support/free-port.ts';
 import { buildLoad, type GoLoadResult, type Latency, runLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
+import { keepResult, print, runCommand, wholeNumber } from '../measure/command.ts';
 import { loadCores, PROXY_CORES } from '../measure/cores.ts';
-import { freePort } from '../measure/free-port.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { orderOf } from '../measure/rounds.ts';
 import { markdownTable, textTable } from '../measure/table.ts';
 import { awaitCase } from '../measure/verify.ts';
-import { writeJson, writeMarkdown } from '../measure/write-result.ts';
+import { writeMarkdown } from '../measure/write-result.ts';
 import { findPeers, type Peer, portico, type RunningPeer } from '../subjects/peer.ts';
 import { type LatencyRound, latencyTable } from './added.ts';
 
@@ -46,14 +45,8 @@ const CONNECTIONS = 64;
 const WARM_UP_SECONDS = 2;
 const SATURATED_SECONDS = 2;
 const DIRECT = 'the backend itself';
-const print = (text: string): boolean => process.stdout.write(text);
 
-function whole(name: 'rounds' | 'seconds'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'rounds' | 'seconds'): number => wholeNumber(name, values[name]);
 
 function choosePeers(): readonly Peer[] {
   const { peers, missing } = findPeers();
@@ -148,21 +141,9 @@ async function main(): Promise<void> {
     peers.map(({ name }) => name.trim()),
   );
   print(`\n${textTable(table)}\n${conditions}\n`);
-  const name = `../results/latency-${startedAt.toISOString().replaceAll(':', '-')}.json`;
-  const file = values.json ?? fileURLToPath(new URL(name, import.meta.url));
-  await writeJson(file, { conditions, rounds });
-  print(`${path.relative(process.cwd(), file)}\n`);
+  await keepResult('latency', startedAt, { conditions, rounds }, values.json);
   if (values.markdown !== undefined)
     await writeMarkdown(values.markdown, `${conditions}\n\n${markdownTable(table)}`, MARK);
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  });
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });

@@ -20,6 +20,12 @@ export interface Child {
   stop(): Promise<void>;
 }
 
+/** Whatever ends the benchmark, an error of its own included, ends what it has started. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Whether processes can be bound to cores here. */
 export const canPin: boolean = spawnSync('taskset', ['-V']).status === 0;
 
@@ -54,10 +60,8 @@ export function startProgram(
   });
   if (output !== 'pipe') closeSync(output);
   if (child.pid === undefined) throw new Error(`cannot start ${program}`);
-  // Whatever ends the benchmark, an error of its own included, ends what it has started.
-  const killNow = (): boolean => child.kill('SIGKILL');
-  process.once('exit', killNow);
-  child.once('exit', () => process.off('exit', killNow));
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   let errors = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-KEPT_ERROR_CHARACTERS);

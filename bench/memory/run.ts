@@ -4,19 +4,18 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../../test/support/free-port.ts';
 import { buildLoad, runLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
 import { startProgram } from '../measure/child.ts';
+import { keepResult, print, runCommand, wholeNumber } from '../measure/command.ts';
 import { loadCores, PROXY_CORES } from '../measure/cores.ts';
-import { freePort } from '../measure/free-port.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { markdownTable, textTable } from '../measure/table.ts';
 import { awaitCase } from '../measure/verify.ts';
-import { writeJson, writeMarkdown } from '../measure/write-result.ts';
+import { writeMarkdown } from '../measure/write-result.ts';
 import { findPeers, type Peer, portico } from '../subjects/peer.ts';
 import { type MemorySample, memoryTable } from './memory-table.ts';
 import { residentKiB } from './resident.ts';
@@ -48,14 +47,8 @@ const BACKENDS = 3;
 const WARM_UP_SECONDS = 3;
 /** Garbage collectors get their turn, and what is given back goes. */
 const SETTLE_MS = 3000;
-const print = (text: string): boolean => process.stdout.write(text);
 
-function whole(name: 'connections' | 'rounds'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'connections' | 'rounds'): number => wholeNumber(name, values[name]);
 
 function choosePeers(): readonly Peer[] {
   const { peers, missing } = findPeers();
@@ -142,22 +135,9 @@ async function main(): Promise<void> {
   }
   const table = memoryTable(samples);
   print(`\n${textTable(table)}\n${conditions}\n`);
-  const name = `../results/memory-${startedAt.toISOString().replaceAll(':', '-')}.json`;
-  const file = values.json ?? fileURLToPath(new URL(name, import.meta.url));
-  await writeJson(file, { conditions, samples });
-  print(`${path.relative(process.cwd(), file)}\n`);
+  await keepResult('memory', startedAt, { conditions, samples }, values.json);
   if (values.markdown !== undefined)
     await writeMarkdown(values.markdown, `${conditions}\n\n${markdownTable(table)}`, MARK);
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}${cause}\n`);
-    process.exitCode = 1;
-  });
-}
+await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });

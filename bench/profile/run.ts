@@ -3,17 +3,17 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../../test/support/free-port.ts';
 import { CASES, type Case } from '../cases.ts';
 import { bodyBytesOf, type LoadPlace, runCase, tryCase } from '../drivers/case-load.ts';
 import type { LoadResult } from '../drivers/driver.ts';
 import { buildLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
 import type { Child } from '../measure/child.ts';
+import { print, runCommand, wholeNumber } from '../measure/command.ts';
 import { loadCores, PROXY_CORES } from '../measure/cores.ts';
-import { freePort } from '../measure/free-port.ts';
 import { textTable } from '../measure/table.ts';
 import { awaitCase } from '../measure/verify.ts';
 import { portico, type RunningPeer } from '../subjects/peer.ts';
@@ -46,14 +46,8 @@ const { values } = parseArgs({
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const BACKENDS = 3;
 const WARM_UP_SECONDS = 3;
-const print = (text: string): boolean => process.stdout.write(text);
 
-function whole(name: 'seconds' | 'interval' | 'top'): number {
-  const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RangeError(`--${name} must be a whole number from 1 up`);
-  return value;
-}
+const whole = (name: 'seconds' | 'interval' | 'top'): number => wholeNumber(name, values[name]);
 
 /** Supervisor, controller and worker all listen; the worker's command line says so. */
 async function inspectorOfWorker(child: Child): Promise<Inspector> {
@@ -122,13 +116,4 @@ async function main(): Promise<void> {
   }
 }
 
-// An orderly exit, so that the processes of the benchmark end with it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-
-if (values.help === true) print(USAGE);
-else {
-  await main().catch((error: unknown) => {
-    process.stderr.write(`profile: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  });
-}
+await runCommand({ name: 'profile', usage: USAGE, help: values.help, main });

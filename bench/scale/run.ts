@@ -9,8 +9,8 @@ import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../../test/support/free-port.ts';
 import { type Child, startNode } from '../measure/child.ts';
-import { freePort } from '../measure/free-port.ts';
 import { writeJson } from '../measure/write-result.ts';
 import type { ApiAnswer, ApiCommand, SentEvent } from './api.ts';
 import {

@@ -1,8 +1,8 @@
 // The two proxies that Node projects use instead, each a process of its own.
 
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../test/support/free-port.ts';
 import { startNode } from '../measure/child.ts';
-import { freePort } from '../measure/free-port.ts';
 import type { Subject } from './subject.ts';
 
 function nodePeer(name: string, file: string): Subject {

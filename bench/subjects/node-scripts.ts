@@ -1,8 +1,8 @@
 // What Node projects put in front of a server, as peers of the cases: nothing but proxying, to one backend.
 
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../test/support/free-port.ts';
 import { startNode } from '../measure/child.ts';
-import { freePort } from '../measure/free-port.ts';
 import type { Endpoint, Peer } from './peer.ts';
 
 function scriptPeer(name: string, file: string, endpoint: Endpoint): Peer {

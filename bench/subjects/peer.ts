@@ -4,9 +4,9 @@ import { openSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../test/support/free-port.ts';
 import { type Child, startProgram } from '../measure/child.ts';
 import { countLines } from '../measure/count-lines.ts';
-import { freePort } from '../measure/free-port.ts';
 import { fill, fillFile, readTemplate } from '../measure/template.ts';
 import { findProgram, inCache, type Program } from '../peers/programs.ts';
 

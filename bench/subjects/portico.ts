@@ -3,9 +3,9 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../test/support/free-port.ts';
 import { startNode } from '../measure/child.ts';
 import { countLines } from '../measure/count-lines.ts';
-import { freePort } from '../measure/free-port.ts';
 import type { Subject, SubjectContext } from './subject.ts';
 
 /** @param entry the `src/portico.js` to run: this checkout's, or another one to compare with */

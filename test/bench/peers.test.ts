@@ -8,10 +8,10 @@ import { test } from 'node:test';
 import { CASES } from '../../bench/cases.ts';
 import { h2loadParameters, parseH2load } from '../../bench/drivers/h2load.ts';
 import { barChart } from '../../bench/measure/bar-chart.ts';
-import { freePort } from '../../bench/measure/free-port.ts';
 import { goalOf } from '../../bench/measure/goals.ts';
 import { peerRows, peerTable } from '../../bench/measure/peer-rows.ts';
 import { fill } from '../../bench/measure/template.ts';
+import { freePort } from '../support/free-port.ts';
 
 const H2LOAD = `finished in 1.00s, 52013.00 req/s, 5.51MB/s
 requests: 52013 total, 52333 started, 52013 done, 52013 succeeded, 0 failed, 0 errored, 0 timeout

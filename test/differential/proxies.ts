@@ -9,6 +9,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../support/free-port.ts';
 import { peerVersion, requirePeers } from '../support/peers.ts';
 
 export const PROXIES = ['portico', 'nginx', 'haproxy'] as const;
@@ -24,15 +25,6 @@ export interface Front {
 const MAIN = path.join(import.meta.dirname, '../../src/portico.js');
 const START_MS = 20_000;
 const STOP_MS = 3_000;
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 function nginxConfiguration(folder: string, port: number, backend: number): string {
   return `

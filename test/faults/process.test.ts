@@ -8,7 +8,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Backend, configuration, KeepAliveClient, ReconnectingClient } from '../integration/load.ts';
-import { freePort, Portico, shell, until } from '../integration/portico.ts';
+import { Portico, shell, until } from '../integration/portico.ts';
+import { freePort } from '../support/free-port.ts';
 import { EXHAUST, HANG } from './inject.ts';
 
 const INJECT = {

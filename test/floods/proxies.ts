@@ -7,6 +7,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Portico, until } from '../integration/portico.ts';
+import { freePort } from '../support/free-port.ts';
 import { requirePeers } from '../support/peers.ts';
 import { limitCounts } from './figures.ts';
 import { descriptorLimit } from './memory.ts';
@@ -156,16 +157,6 @@ export async function startHaproxy(targets: BedTargets, prefix: readonly string[
       return [];
     },
   };
-}
-
-/** HAProxy takes no port 0 that it would tell. */
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function isOpen(port: number): Promise<boolean> {

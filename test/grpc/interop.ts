@@ -4,6 +4,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { promisify } from 'node:util';
+import { freePort } from '../support/free-port.ts';
 import { buildGo } from '../support/go-build.ts';
 
 /** The cases of gRPC's doc/interop-test-descriptions.md that need no credentials of a cloud. */
@@ -88,15 +89,6 @@ export async function runCase(
     () => '',
     (error: Error & { stderr?: string }) => error.stderr || error.message,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function answers(port: number): Promise<boolean> {

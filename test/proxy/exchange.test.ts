@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { answering, DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
+import { freePort } from '../support/free-port.ts';
 import { allToFirstPool, listenerConfig, NO_RETRY, route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -321,9 +322,7 @@ describe('exchange', () => {
 
   it('tries the next target when one refuses the connection, also for POST', async () => {
     const good = await backend(answering(OK));
-    const dead = await backend(() => {});
-    const deadAt = dead.at;
-    await dead.close();
+    const deadAt = `127.0.0.1:${await freePort()}`;
     plane.apply(snapshotOf({ pools: [{ targets: [deadAt, good.at] }] }));
     const peer = await client();
     for (let round = 0; round < 4; round += 1) {
@@ -431,10 +430,7 @@ describe('exchange', () => {
   });
 
   it('says 502 when every target refuses', async () => {
-    const dead = await backend(() => {});
-    const { at } = dead;
-    await dead.close();
-    plane.apply(snapshotOf({ pools: [{ targets: [at] }] }));
+    plane.apply(snapshotOf({ pools: [{ targets: [`127.0.0.1:${await freePort()}`] }] }));
     const peer = await client();
     peer.send(GET);
     await peer.expect('refused the connection');

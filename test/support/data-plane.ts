@@ -15,6 +15,7 @@ import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
 import { encodeWhole } from '../../src/snapshot/encode.ts';
+import { freePort } from './free-port.ts';
 
 export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName'>>;
 
@@ -311,10 +312,7 @@ export class Stage {
 
   /** An address of loopback that refuses connections. */
   async refusing(): Promise<string> {
-    const server = await new RawServer(() => {}).listen();
-    const { at } = server;
-    await server.close();
-    return at;
+    return `127.0.0.1:${await freePort()}`;
   }
 
   async client(listener = 'web', localAddress?: string): Promise<RawPeer> {

@@ -1,11 +1,11 @@
-// Ports for the processes of the benchmark.
+// Ports for processes that cannot take any: of the tests and of the benchmark.
 
 import { once } from 'node:events';
 import net from 'node:net';
 
-/** Below what Linux gives to outgoing connections, of which a benchmark makes thousands: none takes the port meanwhile. */
+/** Below what Linux gives to outgoing connections and to listeners that take any port: nobody takes it meanwhile; below node ports, too. */
 const LOWEST = 10_240;
-const HIGHEST = 32_767;
+const HIGHEST = 29_999;
 const ATTEMPTS = 100;
 
 /** A loopback port that was free a moment ago. @throws Error when a hundred of them are taken */

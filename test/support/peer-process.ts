@@ -10,16 +10,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const START_MS = 20_000;
 
-/** A port that nobody listened at a moment ago, for programs that cannot take port 0. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 export interface PeerPlan {
   readonly program: string;
   readonly port: number;

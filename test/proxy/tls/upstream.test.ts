@@ -11,7 +11,8 @@ import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/sec
 import { Authority, type Issued } from '../../support/authority.ts';
 import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
 import { answering, DataPlane, eventually, RawPeer, Stage } from '../../support/data-plane.ts';
-import { freePort, PeerProcess } from '../../support/peer-process.ts';
+import { freePort } from '../../support/free-port.ts';
+import { PeerProcess } from '../../support/peer-process.ts';
 import { requirePeers } from '../../support/peers.ts';
 import { listenerConfig, type PoolShape, route, rule, snapshotOf } from '../../support/snapshots.ts';
 

@@ -11,8 +11,9 @@ import type { PoolTls } from '../../../src/model/config.ts';
 import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/secrets.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { eventually, type RawPeer, Stage } from '../../support/data-plane.ts';
+import { freePort } from '../../support/free-port.ts';
 import { Http2Client } from '../../support/http2-client.ts';
-import { freePort, PeerProcess } from '../../support/peer-process.ts';
+import { PeerProcess } from '../../support/peer-process.ts';
 import { requirePeers } from '../../support/peers.ts';
 import { allToFirstPool, type PoolShape, RETRY, snapshotOf } from '../../support/snapshots.ts';
 
