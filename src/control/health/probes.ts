@@ -1,14 +1,14 @@
 // Owns the single probe: one connection, one question, one verdict within a deadline, and nothing left open.
 
-import http from 'node:http';
-import https from 'node:https';
 import net, { type LookupFunction } from 'node:net';
-import { type ConnectionOptions, connect } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+import type { ResponseHead } from '../../http1/response-head.ts';
 import { Workspace } from '../../http2/workspace.ts';
 import type { PoolTls } from '../../model/config.ts';
 import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { type GrpcProbing, grpcProbe } from './grpc-probe.ts';
+import { type HttpQuestion, httpProbe } from './http-probe.ts';
 import type { ProbeHeader, ProbeResult, ProbeTarget } from './probe-result.ts';
 import { identificationProbe } from './ssh-banner.ts';
 import {
@@ -20,9 +20,6 @@ import {
   passed,
   type Verdict,
 } from './verdict.ts';
-
-/** Bytes of a body that are read (and, but for kube-proxy's answers, thrown away) before the connection is cut. */
-export const BODY_LIMIT_BYTES = 64 * 1024;
 
 export interface ProberOptions {
   readonly clock: Clock;
@@ -104,32 +101,32 @@ function start(
 ): Cut {
   const version: ProbeHeader = ('proxyProtocol' in target ? target.proxyProtocol : null) ?? null;
   const header = version === null ? null : writeLocal(version);
-  const tls = target.kind === 'http' ? (target.tls ?? null) : null;
-  const place = { host: target.host, port: target.port, lookup, header, tls };
+  const place = { host: target.host, port: target.port, lookup, header };
   switch (target.kind) {
     case 'tcp':
       return tcpProbe(place, end);
     case 'ssh':
       return identificationProbe(place, end);
-    case 'http':
-      return httpProbe(place, target.path, target.hostHeader, end, tlsOptions, (status) =>
-        target.statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status),
-      );
+    case 'http': {
+      const { path, hostHeader, host, statuses } = target;
+      const secure = target.tls ? tlsOptions(target.tls, host, hostHeader) : null;
+      const judge = ({ status }: ResponseHead): Verdict =>
+        statuses.some(([low, high]) => status >= low && status <= high) ? passed() : answered(status);
+      return httpProbe(place, { path, hostHeader, tls: secure, needsBody: false, judge }, end);
+    }
     case 'grpc': {
       const { service, hostHeader, host } = target;
       const secure = target.tls === null ? null : tlsOptions(target.tls, host, hostHeader);
       return grpcProbe(place, { service, hostHeader, tls: secure }, probing, end);
     }
     case 'kube-proxy':
-      return httpProbe(place, '/healthz', null, end, tlsOptions, (status) =>
-        status === 200 ? passed() : answered(status),
-      );
+      return httpProbe(place, KUBE_PROXY, end);
     case 'health-check-node-port':
-      return httpProbe(place, '/', null, end, tlsOptions, judgeHealthCheckNodePort);
+      return httpProbe(place, HEALTH_CHECK_NODE_PORT, end);
   }
 }
 
-function tcpProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): Cut {
+function tcpProbe({ header, ...at }: ProbePlace, end: ProbeEnd): Cut {
   const socket = net.connect({ ...at, noDelay: true });
   socket.once('connect', () => {
     end.settle(passed());
@@ -143,77 +140,27 @@ function tcpProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): Cut {
   return () => socket.destroy();
 }
 
-/** Connects and sends these bytes before the request, and before the TLS handshake where there is one. */
-function after(
-  header: Buffer,
-  secure: ConnectionOptions | null,
-): (options: http.ClientRequestArgs) => net.Socket {
-  return (options) => {
-    const socket = net.connect(options as net.TcpNetConnectOpts);
-    socket.write(header);
-    if (secure === null) return socket;
-    // A connect that fails is told by the TLS socket.
-    socket.once('error', () => {});
-    return connect({ ...secure, host: options.host!, socket });
-  };
-}
+const KUBE_PROXY: HttpQuestion = {
+  path: '/healthz',
+  hostHeader: null,
+  tls: null,
+  needsBody: false,
+  judge: ({ status }) => (status === 200 ? passed() : answered(status)),
+};
 
-type Judge = (status: number, headers: http.IncomingHttpHeaders, body: string) => Verdict;
-
-function httpProbe(
-  { header, tls, ...at }: ProbePlace,
-  path: string,
-  hostHeader: string | null,
-  end: ProbeEnd,
-  tlsOptions: TlsOptions,
-  judge: Judge,
-): Cut {
-  const needsBody = judge === judgeHealthCheckNodePort;
-  const headers: Record<string, string> = { 'user-agent': 'portico-probe', connection: 'close' };
-  if (hostHeader !== null) headers['host'] = hostHeader;
-  const options = { ...at, path, headers, maxHeaderSize: 16 * 1024 } as const;
-  const secure = tls === null ? null : tlsOptions(tls, at.host, hostHeader);
-  // An agent would make the connection itself, past the header.
-  const through = header === null ? { agent: false as const } : { createConnection: after(header, secure) };
-  const request =
-    secure === null
-      ? http.request({ ...options, ...through })
-      : https.request({ ...secure, ...options, ...through });
-  request.once('error', (error) => {
-    end.settle(fromError(error));
-  });
-  // A 101 hands the socket over: nobody asked for it.
-  request.once('upgrade', (_response, socket) => {
-    end.settle(failed('nonsense', 'status 101'));
-    socket.destroy();
-  });
-  request.once('close', end.closed);
-  request.once('response', (response) => {
-    const status = response.statusCode ?? 0;
-    if (!needsBody) end.settle(judge(status, response.headers, ''));
-    let body = '';
-    let bytes = 0;
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (needsBody) body += chunk.toString('latin1');
-      if (bytes > BODY_LIMIT_BYTES) {
-        end.settle(failed('nonsense', `a body of more than ${BODY_LIMIT_BYTES} bytes`));
-        request.destroy();
-      }
-    });
-    response.once('end', () => end.settle(judge(status, response.headers, body)));
-    // A body cut short: the verdict may be in already, and the first wins.
-    response.once('error', (error) => end.settle(fromError(error)));
-  });
-  request.end();
-  return () => request.destroy();
-}
+const HEALTH_CHECK_NODE_PORT: HttpQuestion = {
+  path: '/',
+  hostHeader: null,
+  tls: null,
+  needsBody: true,
+  judge: judgeHealthCheckNodePort,
+};
 
 /** kube-proxy answers 200 or 503 with `{"localEndpoints": n, ...}` and the header `X-Load-Balancing-Endpoint-Weight` (kubernetes pkg/proxy/healthcheck). */
-function judgeHealthCheckNodePort(status: number, headers: http.IncomingHttpHeaders, body: string): Verdict {
-  if (status !== 200) return answered(status);
-  const header = headers['x-load-balancing-endpoint-weight'];
-  const weight = toCount(typeof header === 'string' ? Number(header) : localEndpoints(body));
+function judgeHealthCheckNodePort(head: ResponseHead, body: string): Verdict {
+  if (head.status !== 200) return answered(head.status);
+  const index = head.findName('x-load-balancing-endpoint-weight');
+  const weight = toCount(index === -1 ? localEndpoints(body) : Number(head.value(index)));
   return { failure: null, detail: '', weight };
 }
 

@@ -8,7 +8,7 @@ const IDENTIFICATION = 'SSH-2.0-Portico\r\n';
 const GREETING_LIMIT_BYTES = 8 * 1024;
 
 /** Starts the probe; returns what cuts it off. */
-export function identificationProbe({ header, tls: _, ...at }: ProbePlace, end: ProbeEnd): () => void {
+export function identificationProbe({ header, ...at }: ProbePlace, end: ProbeEnd): () => void {
   const socket = net.connect({ ...at, noDelay: true });
   if (header !== null) socket.write(header);
   // At once, as both sides may: an sshd whose client leaves without one calls it a bad handshake, also when it was late itself.

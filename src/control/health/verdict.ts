@@ -1,7 +1,6 @@
 // Owns verdicts: how a running probe says what it found, and how an error becomes a failure.
 
 import type { LookupFunction } from 'node:net';
-import type { PoolTls } from '../../model/config.ts';
 import type { ProbeFailure, ProbeResult } from './probe-result.ts';
 
 /** What a probe learns, before time is taken. */
@@ -20,8 +19,6 @@ export interface ProbePlace {
   readonly lookup: LookupFunction;
   /** Sent before anything else, for a target that expects a PROXY header. */
   readonly header: Buffer | null;
-  /** Http only. */
-  readonly tls: PoolTls | null;
 }
 
 /** A success without a weight. */
