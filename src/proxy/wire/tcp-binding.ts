@@ -1,5 +1,7 @@
 // What Node's own `net` is built on, where it can be had: libuv's TCP handles without a stream around each.
 
+import { WriteBacklog } from './write-backlog.ts';
+
 /** A libuv TCP handle (Node 26). Numbers below 0 are libuv errors. */
 export interface SocketHandle {
   /** Called with this handle for each read; what was read is in `state[0]`. */
@@ -48,6 +50,7 @@ export interface PendingWrite {
 export const OWNER: unique symbol = Symbol('owner');
 
 export interface TcpBinding {
+  readonly backlog: WriteBacklog;
   /** `[bytes read or error]` of the read that is being told of. */
   readonly state: Int32Array;
   readonly createHandle: () => SocketHandle;
@@ -86,6 +89,7 @@ export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
     const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
     if (kReadBytesOrError !== 0) return null;
     return {
+      backlog: new WriteBacklog(),
       state: streamBaseState,
       createHandle: () => new TCP(constants.SOCKET),
       createShutdown: (done) => {

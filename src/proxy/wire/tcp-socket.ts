@@ -18,8 +18,6 @@ export interface SocketUser {
   onSocketClose(error: NodeJS.ErrnoException | null): void;
 }
 
-/** `write` says false above it. */
-const HIGH_WATER_BYTES = 256 * 1024;
 /** libuv's end of file, and a socket that has lost its peer; the same numbers on every platform that has them. */
 const UV_EOF = -4095;
 
@@ -38,6 +36,8 @@ export class TcpSocket {
   #needsDrain = false;
   /** Writes that libuv has not finished. */
   #writes = 0;
+  /** Its part of the worker's backlog. */
+  #queuedBytes = 0;
   #error: NodeJS.ErrnoException | null = null;
 
   /** @param handle an accepted handle, or null for a socket that will connect */
@@ -201,12 +201,20 @@ export class TcpSocket {
       write.writeStatus = null;
       done(status);
     }
-    if (this.writableLength >= HIGH_WATER_BYTES) this.#needsDrain = true;
+    this.#countQueued();
+    if (this.#queuedBytes >= this.#binding.backlog.limitBytes) this.#needsDrain = true;
     return !this.#needsDrain;
+  }
+
+  #countQueued(): void {
+    const bytes = this.writableLength;
+    this.#binding.backlog.bytes += bytes - this.#queuedBytes;
+    this.#queuedBytes = bytes;
   }
 
   #wrote(status: number, onWritten: ((error: Error | null) => void) | null): void {
     this.#writes -= 1;
+    this.#countQueued();
     const error = status < 0 ? systemError(status, 'write') : null;
     onWritten?.(error);
     if (this.destroyed) return;
@@ -255,6 +263,7 @@ export class TcpSocket {
     this.connecting = false;
     this.#error = error;
     this._handle = null;
+    this.#countQueued();
     handle.onread = ignore;
     return handle;
   }

@@ -12,6 +12,7 @@ import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import { Wire, type WireContext, type WireOwner } from '../../../src/proxy/wire/wire.ts';
+import { WriteBacklog } from '../../../src/proxy/wire/write-backlog.ts';
 import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
 
 const binding = loadTcpBinding(process);
@@ -20,6 +21,8 @@ type CreateServerHandle = (address: string, port: number, type: 4, fd: null, fla
 const { _createServerHandle: createServerHandle } = net as unknown as {
   readonly _createServerHandle: CreateServerHandle;
 };
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Keeps what a wire tells, in order. */
 class Owner implements WireOwner {
@@ -61,7 +64,7 @@ for (const [kind, tcp] of [
 ] as const) {
   describe(`a wire on ${kind}`, () => {
     const deadlines = new Deadlines(() => performance.now());
-    const context: WireContext = {
+    const context: Writable<WireContext> = {
       turn: new Turn(() => performance.now()),
       pool: new BufferPool(),
       deadlines,
@@ -163,6 +166,30 @@ for (const [kind, tcp] of [
       await eventually('all of it', () => read === sent);
       assert.equal(wire.pendingBytes, 0);
     });
+
+    if (tcp !== null) {
+      it('holds less for each slow peer once all of them together hold much, and lets go of all', async () => {
+        const plenty = context.tcp;
+        const backlog = new WriteBacklog(1 << 20);
+        context.tcp = { ...tcp, backlog };
+        try {
+          const block = Buffer.alloc(1 << 15, 'x');
+          const held: number[] = [];
+          for (let slow = 0; slow < 6; slow++) {
+            const { wire } = await connected();
+            while (!wire.congested) wire.bytes(block, 0, block.length);
+            held.push(wire.pendingBytes);
+          }
+          assert.ok(held[0]! >= 256 * 1024, `${held}`);
+          assert.ok(held[5]! >= 64 * 1024 && held[5]! < 192 * 1024, `${held}`);
+          assert.ok(backlog.bytes >= 1 << 20);
+          for (const one of opened) one.destroy();
+          assert.equal(backlog.bytes, 0);
+        } finally {
+          context.tcp = plenty;
+        }
+      });
+    }
 
     it('reads nothing while it is paused, not even the end', async () => {
       const { wire, owner, peer } = await connected();
