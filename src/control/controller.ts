@@ -470,7 +470,8 @@ export function runController(
         environment: process.env,
         nodeVersion: process.version,
         send: (reply) => {
-          if (process.connected) process.send?.(reply);
+          // A supervisor that is going may close the channel in the middle: 'disconnect' tells of it.
+          if (process.connected) process.send?.(reply, undefined, undefined, () => {});
         },
       },
       message,

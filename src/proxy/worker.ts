@@ -488,7 +488,8 @@ function emptyRuntime(): Runtime {
 export function runWorker(log: Logger, lines: ProcessLog): void {
   const send = (message: WorkerToSupervisor): void => {
     // The supervisor may be gone already; then the disconnect handler below ends this process.
-    if (process.connected) process.send?.(message);
+    // A supervisor that is going may close the channel in the middle: 'disconnect' tells of it.
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
   };
   const worker = new Worker({
     log,

@@ -40,12 +40,42 @@ export function createLogger(options: LoggerOptions): Logger {
       messageKey: 'message',
       errorKey: 'error',
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: {
-        paths: REDACTED_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`]),
-        censor: '[redacted]',
-      },
+      formatters: { level: (label) => ({ level: label }), log: withoutSecrets, bindings: withoutSecrets },
+      serializers: { error: (error: Error) => withoutSecrets(pino.stdSerializers.err(error)) },
     },
     stream,
   );
+}
+
+type Fields = Record<string, unknown>;
+
+const REDACTED: ReadonlySet<string> = new Set(REDACTED_KEYS);
+
+/** pino's own redaction would look up all of its paths in every line. Copies only what hides something. */
+function withoutSecrets<T extends object>(fields: T): Fields {
+  const given = fields as Fields;
+  let shown = given;
+  for (const key in given) {
+    const value = given[key];
+    const safe = REDACTED.has(key) ? '[redacted]' : isNested(value) ? withoutOwn(value) : value;
+    if (safe === value) continue;
+    if (shown === given) shown = { ...given };
+    shown[key] = safe;
+  }
+  return shown;
+}
+
+/** An error goes through the serializer. */
+function isNested(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !(value instanceof Error);
+}
+
+function withoutOwn(given: Fields): Fields {
+  let shown = given;
+  for (const key in given) {
+    if (!REDACTED.has(key) || given[key] === undefined) continue;
+    if (shown === given) shown = { ...given };
+    shown[key] = '[redacted]';
+  }
+  return shown;
 }

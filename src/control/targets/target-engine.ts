@@ -31,6 +31,13 @@ export type { TargetEngine, TargetEngineOptions };
 
 /** How long results of probes are gathered, milliseconds. */
 const GATHER_MS = 5;
+/**
+ * After a pass there is none for so many times its length: thousands of nodes that change two hundred times a second
+ * would take all of the controller's time otherwise, to make snapshots that no worker gets to see.
+ */
+const REST = 2;
+/** And for no longer than this, milliseconds. */
+const MOST_REST_MS = 100;
 
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
 export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
@@ -54,6 +61,8 @@ class Engine implements TargetEngine {
   /** Of the oldest event since the last snapshot, epoch milliseconds. */
   #eventAtMs = 0;
   #isScheduled = false;
+  /** Monotonic milliseconds. */
+  #restsUntilMs = Number.NEGATIVE_INFINITY;
   #isGathering = false;
   #cancelTimer: (() => void) | null = null;
   #isClosed = false;
@@ -257,9 +266,12 @@ class Engine implements TargetEngine {
   #schedule(): void {
     if (this.#isScheduled || this.#isClosed) return;
     this.#isScheduled = true;
-    this.#options.defer(() => {
+    const run = (): void => {
       if (this.#isScheduled && !this.#isClosed) this.#pass();
-    });
+    };
+    const restMs = this.#restsUntilMs - this.#options.monotonic();
+    if (restMs < 1) this.#options.defer(run);
+    else this.#options.clock.after(Math.ceil(restMs), run);
   }
 
   #pass(): void {
@@ -267,6 +279,12 @@ class Engine implements TargetEngine {
     const config = this.#config;
     if (config === null) return;
     const now = this.#now();
+    this.#recompute(config, now);
+    const endedMs = this.#options.monotonic();
+    this.#restsUntilMs = endedMs + Math.min(MOST_REST_MS, REST * (endedMs - now.monotonicMs));
+  }
+
+  #recompute(config: Config, now: Now): void {
     let expansion = this.#expand(config, now);
     const dueAtMs = this.#book.pass(now);
     // The last target of a doubted service may just have been let go: its pool goes with it.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ProbeTarget } from '../../../src/control/health/probe-result.ts';
 import type { Prober } from '../../../src/control/health/probes.ts';
+import { EXCLUDE_LABEL } from '../../../src/control/targets/nodes.ts';
 import type { Config } from '../../../src/model/config.ts';
 import { NOTHING_UNLISTED } from '../../../src/model/inventory.ts';
 import { NO_SECRETS } from '../../../src/model/secrets.ts';
@@ -87,6 +88,36 @@ describe('publication', () => {
       [bench.snapshots.length, bench.snapshot.version, bench.snapshot.eventAtMs],
       [2, 101, 54],
     );
+    await bench.engine.close();
+  });
+  test('a pass that took long is followed by a rest, and one more answers all that came meanwhile', async () => {
+    let tookMs = 0;
+    let nowMs = (): number => 0;
+    const bench: Bench = new Bench(null, {
+      monotonic: () => nowMs() + tookMs,
+      onSnapshot: (snapshot) => {
+        bench.snapshots.push(snapshot);
+        tookMs += 20;
+      },
+    });
+    nowMs = bench.time.monotonic;
+    bench.engine.setConfig(config());
+    const excluded = (...numbers: number[]) =>
+      [1, 2, 3].map((number) =>
+        nodeFact(`node-${number}`, { labels: numbers.includes(number) ? { [EXCLUDE_LABEL]: '' } : {} }),
+      );
+    await bench.list();
+    assert.equal(bench.snapshots.length, 1);
+    await bench.list({ nodes: excluded(1) });
+    await bench.list({ nodes: excluded(1, 2) });
+    await bench.time.move(39);
+    assert.equal(bench.snapshots.length, 1);
+    await bench.time.move(1);
+    assert.equal(bench.snapshots.length, 2);
+    assert.deepEqual(bench.targets(), ['10.0.0.3:30080 active unknown']);
+    await bench.time.move(1000);
+    await bench.list({ nodes: excluded(1) });
+    assert.equal(bench.snapshots.length, 3);
     await bench.engine.close();
   });
   test('an inventory of origin none never replaces what is known', async () => {
