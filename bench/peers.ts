@@ -11,7 +11,7 @@ import { runCaseRounds } from './drivers/case-rounds.ts';
 import { buildLoad } from './drivers/go-load.ts';
 import { hasH2load } from './drivers/h2load.ts';
 import { barChart } from './measure/bar-chart.ts';
-import { keepResult, print, runCommand, wholeNumber } from './measure/command.ts';
+import { keepResult, messageOf, print, runCommand, wholeNumber } from './measure/command.ts';
 import { loadCores, PROXY_CORES } from './measure/cores.ts';
 import { type PeerRow, peerRows, peerTable } from './measure/peer-rows.ts';
 import { describeMachine, nodeVersion } from './measure/report.ts';
@@ -145,9 +145,15 @@ async function main(): Promise<void> {
       continue;
     }
     print(`\n${one.name}: ${one.about} `);
-    const result = await runPeers(one, ofCase(one), cores, program);
-    print(`\n${textTable(peerTable(result.rows))}`);
-    results.push(result);
+    try {
+      const result = await runPeers(one, ofCase(one), cores, program);
+      print(`\n${textTable(peerTable(result.rows))}`);
+      results.push(result);
+    } catch (error) {
+      // The hour that the others took is not lost.
+      process.stderr.write(`\n${one.name} has no result: ${messageOf(error)}\n`);
+      process.exitCode = 1;
+    }
   }
   print(`\n${conditions}\n`);
   await keepResult('peers', startedAt, { conditions, results });

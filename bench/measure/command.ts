@@ -55,7 +55,8 @@ export async function runCommand({ name, usage, help, main, failure = 1 }: Comma
   }
 }
 
-function messageOf(error: unknown): string {
+/** An error in one line, with what caused it. */
+export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`;
 }

@@ -33,6 +33,9 @@ http2
     (request, response) => {
       const headers = endToEnd(request.headers);
       headers['host'] ??= request.authority;
+      // A client that leaves must not keep a connection of the pool.
+      const gone = new AbortController();
+      response.once('close', () => gone.abort());
       const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
       pool.stream(
         {
@@ -40,13 +43,14 @@ http2
           method: request.method as Dispatcher.HttpMethod,
           headers,
           body: hasBody ? request : null,
+          signal: gone.signal,
         },
         ({ statusCode, headers: answered }) => {
           response.writeHead(statusCode, endToEnd(answered));
           return response;
         },
         (error) => {
-          if (error === null) return;
+          if (error === null || response.destroyed) return;
           if (!response.headersSent) response.writeHead(502);
           response.end();
         },
