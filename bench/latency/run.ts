@@ -21,17 +21,19 @@ const USAGE = `Usage: npm run bench:latency -- [OPTIONS]
 
   --peers A,B      peers whose name begins so, beside Portico (HAProxy)
   --rounds N       rounds with fresh processes (5)
+  --warm-up N      seconds of full load for each fresh process before anything counts (15)
   --seconds N      seconds at the fixed rate, for each in each round (5)
   --json FILE      result file (bench/results/latency-TIME.json)
   --markdown FILE  write the table into this page, between its marks
 
-Three minutes with two builds of HAProxy.
+Six minutes with two builds of HAProxy.
 `;
 
 const { values } = parseArgs({
   options: {
     peers: { type: 'string', default: 'HAProxy' },
     rounds: { type: 'string', default: '5' },
+    'warm-up': { type: 'string', default: '15' },
     seconds: { type: 'string', default: '5' },
     json: { type: 'string' },
     markdown: { type: 'string' },
@@ -42,11 +44,10 @@ const { values } = parseArgs({
 const MARK = 'bench:latency';
 const BACKENDS = 3;
 const CONNECTIONS = 64;
-const WARM_UP_SECONDS = 2;
 const SATURATED_SECONDS = 2;
 const DIRECT = 'the backend itself';
 
-const whole = (name: 'rounds' | 'seconds'): number => wholeNumber(name, values[name]);
+const whole = (name: 'rounds' | 'seconds' | 'warm-up'): number => wholeNumber(name, values[name]);
 
 function choosePeers(): readonly Peer[] {
   const { peers, missing } = findPeers();
@@ -91,7 +92,7 @@ async function measureRound(peers: readonly Peer[], bench: Bench, directory: str
       const peer = await one.start({ cores: PROXY_CORES, backendPorts, directory: own });
       running.push({ name: one.name.trim(), peer });
       await awaitCase(() => bench.load(peer.ports.http, 0.2, 0), peer.child);
-      await bench.rightLoad(peer.ports.http, WARM_UP_SECONDS, 0);
+      await bench.rightLoad(peer.ports.http, whole('warm-up'), 0);
       const { requests, seconds } = await bench.rightLoad(peer.ports.http, SATURATED_SECONDS, 0);
       saturations.push(requests / seconds);
     }
@@ -122,7 +123,7 @@ async function main(): Promise<void> {
   const startedAt = new Date();
   const conditions =
     `${startedAt.toISOString().slice(0, 10)}, ${describeMachine()}, Node ${nodeVersion}; load average before the run ` +
-    `${loadavg()[0]!.toFixed(1)}. ${whole('rounds')} rounds with fresh processes, ${whole('seconds')} s each at half of what the ` +
+    `${loadavg()[0]!.toFixed(1)}. ${whole('rounds')} rounds with fresh processes, ${whole('warm-up')} s of full load, then ${whole('seconds')} s each at half of what the ` +
     `slowest could in that round, ${CONNECTIONS} connections; milliseconds from when a request was due, those of the backend ` +
     'without a proxy taken off. Medians of the rounds.';
   const rounds: LatencyRound[] = [];

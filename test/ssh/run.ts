@@ -8,7 +8,15 @@ import { requirePeers } from '../support/peers.ts';
 
 const TESTS = path.join(import.meta.dirname, 'sshd.ssh.ts');
 
-if (process.getuid?.() !== 0) throw new Error('network namespaces need root');
+/** Of the exit codes of test/cluster/netns: this machine cannot run it. */
+const EXIT_NOT_HERE = 3;
+
+function notHere(why: string): never {
+  process.stderr.write(`test:ssh: ${why}\n`);
+  process.exit(EXIT_NOT_HERE);
+}
+
+if (process.getuid?.() !== 0) notHere('network namespaces need root');
 // Before the namespace, whose network reaches no package server.
 const { ip, nsenter } = requirePeers([
   'sshd',
@@ -23,7 +31,7 @@ const { ip, nsenter } = requirePeers([
 const run = process.pid.toString(36);
 const prefix = namespacePrefix(run);
 const made = spawnSync(ip, ['netns', 'add', `${prefix}edge`], { stdio: 'inherit' });
-if (made.status !== 0) throw new Error('no network namespaces here');
+if (made.status !== 0) notHere('no network namespaces here');
 try {
   const words = [
     `--net=/run/netns/${prefix}edge`,
