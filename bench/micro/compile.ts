@@ -13,6 +13,7 @@ import {
 import { expandPools } from '../../src/control/compile/expand.ts';
 import type { TargetEntry, TargetTable } from '../../src/control/targets/target-table.ts';
 import type { Config } from '../../src/model/config.ts';
+import { WELL } from '../../test/control/targets/facts.ts';
 import { spread } from '../measure/statistics.ts';
 
 interface Size {
@@ -72,16 +73,7 @@ function entry(node: number, sick: boolean): TargetEntry {
     proven: true,
     joinedAtMs: 0,
     hold: null,
-    view: {
-      health: 'healthy',
-      proof: 'proven',
-      dead: false,
-      silent: false,
-      byProof: false,
-      lastResort: false,
-      weight: null,
-      notes: [],
-    },
+    view: WELL,
     changedAtMs: 0,
     changedBy: '',
   };

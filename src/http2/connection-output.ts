@@ -6,13 +6,9 @@ import { Budget } from './budgets.ts';
 import { ConnectionState } from './connection-state.ts';
 import { ErrorCode } from './error-code.ts';
 import { MAX_FRAME_BYTES, MAX_STREAM_ID } from './frames.ts';
-import type { ConnectionHandler } from './handler.ts';
 import { HeadEncoder } from './head-encoder.ts';
-import type { ConnectionOptions } from './options.ts';
-import type { OutputSink } from './output.ts';
 import { Half, type Stream } from './stream.ts';
 import { Ended } from './stream-table.ts';
-import type { Workspace } from './workspace.ts';
 
 /** A DATA frame made shorter than this by the peer's window is one that costs more than it carries. */
 const SMALL_FRAME = 256;
@@ -22,22 +18,9 @@ const PING_SESSION = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 const PING_DRAIN = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]);
 
 export abstract class ConnectionOutput<H extends MessageHead, O> extends ConnectionState<H, O> {
-  protected readonly encoder: HeadEncoder;
   /** The stream whose head is being written. */
   #headStream: Stream<H, O> | null = null;
   #draining = false;
-
-  constructor(
-    handler: ConnectionHandler<H, O>,
-    sink: OutputSink,
-    options: ConnectionOptions,
-    workspace: Workspace,
-    makeHead: () => H,
-    expectsPreface: boolean,
-  ) {
-    super(handler, sink, options, workspace, makeHead, expectsPreface);
-    this.encoder = new HeadEncoder(workspace);
-  }
 
   /** Writes the preface (client) and our SETTINGS; called once, before anything else. */
   abstract start(): void;

@@ -8,6 +8,7 @@ import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { FIRST_WINDOW, MAX_STREAM_ID, Setting } from './frames.ts';
 import type { ConnectionHandler } from './handler.ts';
+import { HeadEncoder } from './head-encoder.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { OutputSink } from './output.ts';
 import { PeerSettings } from './peer-settings.ts';
@@ -28,6 +29,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   protected readonly options: ConnectionOptions;
   protected readonly workspace: Workspace;
   protected readonly writer: FrameWriter;
+  protected readonly encoder: HeadEncoder;
   protected readonly table: StreamTable<H, O>;
   protected readonly peer = new PeerSettings();
   protected readonly budgets = new Budgets();
@@ -53,6 +55,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.options = options;
     this.workspace = workspace;
     this.writer = new FrameWriter(sink);
+    this.encoder = new HeadEncoder(workspace);
     this.table = new StreamTable(makeHead);
   }
 

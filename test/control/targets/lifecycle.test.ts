@@ -13,18 +13,10 @@ import {
 } from '../../../src/control/targets/target-table.ts';
 import type { ReasonCode } from '../../../src/model/targets.ts';
 import { fc } from '../../support/properties.ts';
+import { WELL } from './facts.ts';
 
-const NEUTRAL: TargetView = {
-  health: 'unknown',
-  proof: 'none',
-  dead: false,
-  silent: false,
-  byProof: false,
-  lastResort: false,
-  weight: null,
-  notes: [],
-};
-const PROVEN: TargetView = { ...NEUTRAL, health: 'healthy', proof: 'proven' };
+const NEUTRAL: TargetView = { ...WELL, health: 'unknown', proof: 'none' };
+const PROVEN = WELL;
 const SILENT: Partial<TargetView> = { silent: true };
 const DEAD: TargetView = { ...NEUTRAL, health: 'unhealthy', proof: 'failed', dead: true };
 
