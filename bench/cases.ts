@@ -6,7 +6,7 @@ export interface Case {
   readonly name: string;
   readonly about: string;
   /** What one unit of work is called in the tables. */
-  readonly unit: 'request' | 'exchange' | 'message';
+  readonly unit: 'request' | 'call' | 'connection' | 'exchange' | 'message';
   readonly endpoint: Endpoint;
   readonly load: CaseLoad;
   /** Least ratio of a peer's CPU for each unit to Portico's; a peer is found by the begin of its name. */
@@ -22,13 +22,23 @@ export type CaseLoad =
       readonly newConnections?: boolean;
       readonly resume?: boolean;
     }
+  | Streams<'http2'>
+  | Streams<'grpc'>
   | {
-      readonly kind: 'http2';
+      readonly kind: 'tcp';
       readonly connections: number;
-      readonly streams: number;
-      readonly bodyBytes: number;
+      readonly bytes: number;
+      readonly newConnections?: boolean;
     }
-  | { readonly kind: 'tcp' | 'websocket'; readonly connections: number; readonly bytes: number };
+  | { readonly kind: 'websocket'; readonly connections: number; readonly bytes: number };
+
+interface Streams<Kind> {
+  readonly kind: Kind;
+  readonly connections: number;
+  readonly streams: number;
+  /** Of the answer; for gRPC of both messages. */
+  readonly bodyBytes: number;
+}
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -105,6 +115,38 @@ export const CASES: readonly Case[] = [
     endpoint: 'https',
     load: { kind: 'http2', connections: 10, streams: 32, bodyBytes: 66 },
     goals: { HAProxy: 0.8, Envoy: 1.5, 'node:http2': 3 },
+  },
+  {
+    name: 'grpc',
+    about: 'gRPC, unary calls of 66 bytes each way, 10 connections with 32 streams each over TLS',
+    unit: 'call',
+    endpoint: 'grpc',
+    load: { kind: 'grpc', connections: 10, streams: 32, bodyBytes: 66 },
+    goals: { HAProxy: 0.8, nginx: 0.8, Envoy: 1.5 },
+  },
+  {
+    name: 'passthrough-new',
+    about: 'TLS by server name, unopened: a connection, its handshake and a request of 66 bytes',
+    unit: 'connection',
+    endpoint: 'passthrough',
+    load: { kind: 'http', connections: 16, bodyBytes: 66, newConnections: true },
+    goals: { HAProxy: 0.9, nginx: 0.9, Envoy: 1.5 },
+  },
+  {
+    name: 'passthrough-64k',
+    about: 'TLS by server name, unopened: answers of 64 KiB on kept connections',
+    unit: 'exchange',
+    endpoint: 'passthrough',
+    load: { kind: 'http', connections: 16, bodyBytes: 64 * KIB },
+    goals: { HAProxy: 0.9, nginx: 0.9, Envoy: 0.9 },
+  },
+  {
+    name: 'tcp-proxied',
+    about: 'TCP, a connection for each message of 66 bytes, with a PROXY header to the target',
+    unit: 'connection',
+    endpoint: 'proxied',
+    load: { kind: 'tcp', connections: 16, bytes: 66, newConnections: true },
+    goals: { HAProxy: 0.9, nginx: 0.9, Envoy: 1.5 },
   },
   {
     name: 'tcp-64k',

@@ -53,6 +53,8 @@ const ONLY_GOALS = 'goals';
 interface CaseResult {
   readonly case: Case;
   readonly rows: readonly PeerRow[];
+  /** Names of those that cannot do it. */
+  readonly unable: readonly string[];
 }
 
 const whole = (name: 'rounds' | 'slices' | 'warm-up'): number => wholeNumber(name, values[name]);
@@ -97,14 +99,18 @@ async function runPeers(
       onRound: () => print('.'),
     },
   );
-  return { case: one, rows: peerRows(turns, portico().name, one.goals) };
+  const unable = peers.filter(({ speaks }) => !speaks.has(one.endpoint)).map(({ name }) => name);
+  return { case: one, rows: peerRows(turns, portico().name, one.goals), unable };
 }
+
+const leftOut = (unable: readonly string[]): string =>
+  unable.length === 0 ? '' : `\nThey do not speak it and are left out: ${unable.join(', ')}.\n`;
 
 async function writePage(page: string, conditions: string, results: readonly CaseResult[]): Promise<void> {
   const charts = path.join(path.dirname(page), 'charts');
   await mkdir(charts, { recursive: true });
   const parts = [conditions];
-  for (const { case: one, rows } of results) {
+  for (const { case: one, rows, unable } of results) {
     const bars = rows.map(({ peer, cpuUs }) => ({
       label: peer,
       value: cpuUs.median,
@@ -114,7 +120,7 @@ async function writePage(page: string, conditions: string, results: readonly Cas
     }));
     await writeFile(path.join(charts, `${one.name}.svg`), barChart(one.about, `CPU us a ${one.unit}`, bars));
     parts.push(
-      `#### ${one.about}\n\n![${one.name}](charts/${one.name}.svg)\n\n${markdownTable(peerTable(rows))}`,
+      `#### ${one.about}\n\n![${one.name}](charts/${one.name}.svg)\n\n${markdownTable(peerTable(rows))}${leftOut(unable)}`,
     );
   }
   await writeFile(page, replacePart(await readFile(page, 'utf8'), parts.join('\n\n'), MARK));
@@ -147,7 +153,7 @@ async function main(): Promise<void> {
     print(`\n${one.name}: ${one.about} `);
     try {
       const result = await runPeers(one, ofCase(one), cores, program);
-      print(`\n${textTable(peerTable(result.rows))}`);
+      print(`\n${textTable(peerTable(result.rows))}${leftOut(result.unable)}`);
       results.push(result);
     } catch (error) {
       // The hour that the others took is not lost.

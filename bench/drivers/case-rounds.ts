@@ -10,6 +10,8 @@ import { bodyBytesOf, type LoadPlace, runCase, tryCase } from './case-load.ts';
 import { startBackend } from './go-load.ts';
 
 const BACKENDS = 3;
+/** What has a line of its own in an access log. */
+const LOGGED: ReadonlySet<Case['unit']> = new Set(['request', 'call', 'connection']);
 
 /** @param cores where the proxies run, as taskset reads them; load and backend have those of `place` */
 export async function runCaseRounds(
@@ -34,7 +36,7 @@ export async function runCaseRounds(
         // The load has compared every byte.
         verify: () => Promise.resolve(),
         checkDuties: (running, requests) =>
-          one.unit === 'request' ? running.checkLog(requests) : Promise.resolve(),
+          LOGGED.has(one.unit) ? running.checkLog(one.endpoint, requests) : Promise.resolve(),
       },
       options,
     );

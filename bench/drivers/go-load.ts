@@ -33,7 +33,7 @@ export function buildLoad(): string {
   const program = path.join(CACHE, `load-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(program)) return program;
   if (spawnSync('go', ['version']).error !== undefined)
-    throw new Error('Go is needed to build the load of this benchmark (1.24 or newer)');
+    throw new Error('Go is needed to build the load of this benchmark (1.26 or newer)');
   mkdirSync(CACHE, { recursive: true });
   execFileSync('go', ['build', '-trimpath', '-o', `${program}.new`, '.'], {
     cwd: SOURCE,

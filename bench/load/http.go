@@ -98,6 +98,9 @@ func (own *httpClient) connect() error {
 	if err := secure.Handshake(); err != nil {
 		return err
 	}
+	if name := secure.ConnectionState().PeerCertificates[0].Subject.CommonName; own.options.certificate != "" && name != own.options.certificate {
+		return fmt.Errorf("the certificate of %s", name)
+	}
 	own.all++
 	if secure.ConnectionState().DidResume {
 		own.again++

@@ -41,8 +41,11 @@ type Options struct {
 	body        int
 	upload      int
 	size        int
+	streams     int
 	tls         bool
 	fresh       bool
+	announced   bool
+	certificate string
 	resume      bool
 	rate        float64
 	procs       int
@@ -58,7 +61,7 @@ type Options struct {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: load serve|http|idle|tcp|websocket [OPTIONS]")
+		fail("usage: load serve|grpc|http|idle|tcp|websocket [OPTIONS]")
 	}
 	kind := os.Args[1]
 	var options Options
@@ -69,9 +72,12 @@ func main() {
 	flags.Float64Var(&options.seconds, "seconds", 1, "how long")
 	flags.IntVar(&options.body, "body", 66, "bytes of the body that every answer must carry")
 	flags.IntVar(&options.upload, "upload", 0, "bytes of the body that every request carries; 0 is GET")
-	flags.IntVar(&options.size, "size", 65536, "bytes of a message (tcp, websocket)")
+	flags.IntVar(&options.size, "size", 65536, "bytes of a message (tcp, websocket, grpc's requests)")
+	flags.IntVar(&options.streams, "streams", 1, "calls in progress on each connection (grpc)")
 	flags.BoolVar(&options.tls, "tls", false, "speak TLS 1.3")
-	flags.BoolVar(&options.fresh, "new", false, "a new connection for each request")
+	flags.BoolVar(&options.fresh, "new", false, "a new connection for each request or message (http, tcp)")
+	flags.BoolVar(&options.announced, "announced", false, "the backend must have been told the client's address by a PROXY header (tcp)")
+	flags.StringVar(&options.certificate, "certificate", "", "common name that the other end's certificate must have; any without")
 	flags.BoolVar(&options.resume, "resume", false, "resume TLS sessions on new connections")
 	flags.Float64Var(&options.rate, "rate", 0, "requests a second in all; 0 is as fast as answers come")
 	flags.IntVar(&options.procs, "procs", 1, "operating system threads that run Go code")
@@ -86,6 +92,8 @@ func main() {
 	switch kind {
 	case "serve":
 		serve(options)
+	case "grpc":
+		report(run(options, newGRPCClient))
 	case "http":
 		report(run(options, newHTTPClient))
 	case "idle":

@@ -16,6 +16,11 @@ type client interface {
 	close()
 }
 
+// drainer is a client with several units of work in progress, which it completes when the time is over.
+type drainer interface {
+	drain() (done int64, err error)
+}
+
 type outcome struct {
 	done      int64
 	latencies []time.Duration
@@ -90,6 +95,14 @@ func work(options Options, index int, create func(Options) (client, error), read
 		// the wait (coordinated omission).
 		if options.rate > 0 {
 			out.latencies = append(out.latencies, time.Since(due))
+		}
+	}
+	if several, ok := own.(drainer); ok {
+		done, err := several.drain()
+		out.done += done
+		if err != nil {
+			out.problem = err
+			return
 		}
 	}
 	out.all, out.resumed = own.handshakes()

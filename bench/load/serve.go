@@ -1,15 +1,33 @@
-// The backend: answers every request with the same bytes, echoes WebSocket messages, and echoes what is not HTTP.
+// The backend: by the first bytes of a connection it speaks HTTP/1.1, gRPC, any of both in TLS, or echoes.
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
 )
+
+// tlsHandshake is the type of a record of TLS that begins a connection.
+const tlsHandshake = 0x16
+
+// backend is what every answer carries, alone and behind a head of HTTP/1.1.
+type backend struct {
+	body   []byte
+	answer []byte
+}
+
+// read is a connection of which a reader has read ahead.
+type read struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func (own read) Read(into []byte) (int, error) { return own.reader.Read(into) }
 
 func serve(options Options) {
 	for _, address := range strings.Split(options.address, ",") {
@@ -25,7 +43,8 @@ func serve(options Options) {
 
 func accept(listener net.Listener, options Options) {
 	body := content(options.body)
-	answer := append([]byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body))), body...)
+	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body))
+	own := backend{body: body, answer: append([]byte(head), body...)}
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -33,21 +52,43 @@ func accept(listener net.Listener, options Options) {
 		}
 		go func() {
 			defer conn.Close()
-			handle(conn, answer)
+			handle(conn, own)
 		}()
 	}
 }
 
-func handle(conn net.Conn, answer []byte) {
+func handle(conn net.Conn, backend backend) {
 	reader := bufio.NewReaderSize(conn, 65536)
 	first, err := reader.Peek(4)
 	if err != nil {
 		return
 	}
-	if text := string(first); text != "GET " && text != "POST" && text != "HEAD" && text != "OPTI" {
-		echo(conn, reader)
-		return
+	announced := ""
+	if text := string(first); text == "PROX" || text == signature[:4] {
+		if announced, err = readProxyHeader(reader); err == nil {
+			first, err = reader.Peek(4)
+		}
+		if err != nil {
+			return
+		}
 	}
+	switch text := string(first); {
+	case text == preface[:4]:
+		serveHTTP2(conn, reader, backend.body)
+	case text == "GET " || text == "POST" || text == "HEAD" || text == "OPTI":
+		serveHTTP1(conn, reader, backend.answer)
+	case first[0] == tlsHandshake:
+		secure := tls.Server(read{conn, reader}, backendTLS())
+		handle(secure, backend)
+		_ = secure.Close()
+	default:
+		if _, err := io.WriteString(conn, announced); err == nil {
+			echo(conn, reader)
+		}
+	}
+}
+
+func serveHTTP1(conn net.Conn, reader *bufio.Reader, answer []byte) {
 	for {
 		head, err := readHead(reader)
 		if err != nil {

