@@ -2,102 +2,55 @@
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../cluster/clients.ts';
-import { EDGE_ADDRESS, Network } from '../cluster/netns/network.ts';
-import { createSshFixture, type SshFixture } from '../cluster/sshd.ts';
-import { node, service, slice, writeKubeconfig } from '../control/discovery/world.ts';
-import { LIMIT_MS, Portico, until } from '../integration/portico.ts';
+import { EDGE_ADDRESS } from '../cluster/netns/network.ts';
+import { LIMIT_MS, until } from '../integration/portico.ts';
 import { RawPeer } from '../support/data-plane.ts';
-import { findProgram, requirePeers } from '../support/peers.ts';
-import { StandInApi } from '../support/stand-in-api.ts';
-import { type Address, ClientMachine, type MachineContext, type Programs, SshMachine } from './machines.ts';
+import { findProgram } from '../support/peers.ts';
+import { SshWorld } from './world.ts';
 
-const PROGRAMS = ['sshd', 'ssh', 'ssh-keygen', 'git', 'ip', 'nsenter', 'nft', 'go-mmproxy'] as const;
 /** How long the silent clone is silent: longer than the 30 s after which the kernel asks whether the other is there. */
 const SILENCE_MS = Number(process.env['PORTICO_SILENCE_SECONDS'] ?? 40) * 1000;
 const KEEP_ALIVE_MS = 30_000;
-/** Three probes must fail first; five seconds on a quiet machine, where keep-alive would need forty. */
-const LOST_LIMIT_MS = 20_000;
 
 describe('sshd behind Portico', () => {
-  let directory: string;
-  let fixture: SshFixture;
-  let context: MachineContext;
-  let alice: ClientMachine;
-  let bob: ClientMachine;
-  let portico: Portico | null = null;
-  const machines: SshMachine[] = [];
-  let index = 10;
+  let world: SshWorld;
 
   before(async () => {
-    const run = process.env['PORTICO_RUN'];
-    assert.ok(run !== undefined, 'npm run test:ssh makes the namespace that this runs in');
-    const programs: Programs = requirePeers(PROGRAMS);
-    directory = await mkdtemp(path.join(tmpdir(), 'portico-ssh-'));
-    fixture = await createSshFixture(path.join(directory, 'ssh'), programs);
-    const network = new Network(programs, run);
-    await network.start();
-    context = { network, fixture, programs, directory };
-    alice = await ClientMachine.start(context, 1);
-    bob = await ClientMachine.start(context, 2);
+    world = await SshWorld.start();
   });
-  afterEach(async () => {
-    const left = (await portico?.close()) ?? [];
-    portico = null;
-    for (const machine of machines.splice(0)) await machine.close();
-    assert.deepEqual(left, [], 'no process outlives the program');
-  });
-  after(async () => {
-    await alice.close();
-    await bob.close();
-    await rm(directory, { recursive: true });
-  });
-
-  async function sshd(settings: readonly string[] = []): Promise<SshMachine> {
-    index += 1;
-    const machine = await SshMachine.start(context, index, settings);
-    machines.push(machine);
-    return machine;
-  }
-
-  async function serve(pool: object, over: object = {}, listener = 'git-ssh'): Promise<Address> {
-    portico = await Portico.start({
-      workers: 2,
-      listeners: [{ name: 'git-ssh', bind: '0.0.0.0:0', protocol: 'tcp', pool: 'git' }],
-      pools: [{ name: 'git', ...pool }],
-      admin: { bind: '127.0.0.1:0' },
-      log: { access: { path: 'off' } },
-      ...over,
-    });
-    return { host: EDGE_ADDRESS, port: portico.port(listener) };
-  }
+  afterEach(() => world.clear());
+  after(() => world.close());
 
   const probes = (): Promise<number> =>
-    portico!.metric('portico_healthcheck_total', { kind: 'ssh', result: 'ok' });
+    world.portico.metric('portico_healthcheck_total', { kind: 'ssh', result: 'ok' });
 
   it("sees the client's address through go-mmproxy, by PROXY headers of both versions", async () => {
-    const machine = await sshd(['LogLevel VERBOSE']);
+    const machine = await world.sshd(['LogLevel VERBOSE']);
     const mmproxy = await machine.startMmproxy();
     const pool = (name: string) => ({ name, sources: [{ static: [mmproxy] }], proxyProtocol: name });
     const listener = (name: string) => ({ name, bind: '0.0.0.0:0', protocol: 'tcp', pool: name });
-    await serve({}, { listeners: [listener('v1'), listener('v2')], pools: [pool('v1'), pool('v2')] }, 'v1');
-    for (const client of [alice, bob]) {
+    await world.serve(
+      {},
+      { listeners: [listener('v1'), listener('v2')], pools: [pool('v1'), pool('v2')] },
+      'v1',
+    );
+    for (const client of [world.alice, world.bob]) {
       for (const version of ['v1', 'v2']) {
-        const at = { host: EDGE_ADDRESS, port: portico!.port(version) };
+        const at = world.at(version);
         assert.match(
           await client.greet(at),
           new RegExp(`^Hi ${client.address}! You are at 127\\.0\\.0\\.1;`),
         );
-        assert.equal(await client.clone(at, 'project.git'), fixture.head);
+        assert.equal(await client.clone(at, 'project.git'), world.fixture.head);
       }
     }
     const log = await machine.log();
-    for (const { address } of [alice, bob]) {
+    for (const { address } of [world.alice, world.bob]) {
       assert.equal(log.match(new RegExp(`^Connection from ${address} port `, 'gm'))?.length, 4);
       assert.equal(log.match(new RegExp(`^Accepted publickey for root from ${address} `, 'gm'))?.length, 4);
     }
@@ -106,17 +59,17 @@ describe('sshd behind Portico', () => {
   });
 
   it('sees Portico where no PROXY header is sent', async () => {
-    const machine = await sshd();
-    const at = await serve({ sources: [{ static: [machine.at] }] });
+    const machine = await world.sshd();
+    const at = await world.serve({ sources: [{ static: [machine.at] }] });
     const where = `^Hi ${EDGE_ADDRESS.replaceAll('.', '\\.')}! You are at ${machine.place.address}`;
-    assert.match(await alice.greet(at), new RegExp(where));
+    assert.match(await world.alice.greet(at), new RegExp(where));
   });
 
   it('probes through go-mmproxy are of the machine itself: LOCAL names nobody', async () => {
-    const machine = await sshd(['LogLevel VERBOSE']);
+    const machine = await world.sshd(['LogLevel VERBOSE']);
     const mmproxy = await machine.startMmproxy();
     const health = { ssh: {}, interval: '200ms' };
-    await serve({ sources: [{ static: [mmproxy] }], proxyProtocol: 'v2', health });
+    await world.serve({ sources: [{ static: [mmproxy] }], proxyProtocol: 'v2', health });
     await until('three probes', async () => (await probes()) >= 3);
     assert.doesNotMatch(
       await machine.log(),
@@ -126,13 +79,13 @@ describe('sshd behind Portico', () => {
 
   it('logs no complaint of a probe: nothing at ERROR, a line at INFO, two at VERBOSE', async () => {
     const levels = [
-      { lines: 0, machine: await sshd(['LogLevel ERROR']) },
-      { lines: 1, machine: await sshd(['LogLevel INFO']) },
-      { lines: 2, machine: await sshd(['LogLevel VERBOSE']) },
+      { lines: 0, machine: await world.sshd(['LogLevel ERROR']) },
+      { lines: 1, machine: await world.sshd(['LogLevel INFO']) },
+      { lines: 2, machine: await world.sshd(['LogLevel VERBOSE']) },
     ];
     const at = levels.map(({ machine }) => machine.at);
     // A probe that is given up is a connection that ends early, which is another line.
-    await serve({ sources: [{ static: at }], health: { ssh: {}, interval: '200ms', timeout: '5s' } });
+    await world.serve({ sources: [{ static: at }], health: { ssh: {}, interval: '200ms', timeout: '5s' } });
     const rounds = async (): Promise<number> => (await probes()) / levels.length;
     await until('six probes of each', async () => (await rounds()) >= 6);
     const shape = new RegExp(
@@ -156,8 +109,8 @@ describe('sshd behind Portico', () => {
     const BURST = 24;
     const MAX_STARTUPS = 4;
     const settings = ['LogLevel VERBOSE', `MaxStartups ${MAX_STARTUPS}`];
-    const open = await sshd(settings);
-    const behind = await sshd(settings);
+    const open = await world.sshd(settings);
+    const behind = await world.sshd(settings);
     const throttled = (log: string): number => log.match(/past MaxStartups/g)?.length ?? 0;
     const raw = await Promise.all(
       Array.from({ length: BURST }, () => RawPeer.connect(22, EDGE_ADDRESS, open.place.address)),
@@ -169,15 +122,15 @@ describe('sshd behind Portico', () => {
 
     // Each of two workers: two a second in all, so that each has two seconds to log in.
     const connections = { startsPerSecond: 1, startWait: '60s' };
-    const at = await serve({ sources: [{ static: [behind.at] }], connections, health: { ssh: {} } });
-    await Promise.all(Array.from({ length: BURST }, () => alice.greet(at)));
+    const at = await world.serve({ sources: [{ static: [behind.at] }], connections, health: { ssh: {} } });
+    await Promise.all(Array.from({ length: BURST }, () => world.alice.greet(at)));
     assert.equal(throttled(await behind.log()), 0);
   });
 
   it('git clone lives through a silence longer than every time-out of requests, and is asked for by keep-alive', async () => {
-    const machine = await sshd();
+    const machine = await world.sshd();
     const short = { header: '1s', idle: '1s', rateGrace: '1s' };
-    const at = await serve(
+    const at = await world.serve(
       { sources: [{ static: [machine.at] }], health: { ssh: {} } },
       {
         defaults: {
@@ -186,8 +139,8 @@ describe('sshd behind Portico', () => {
         },
       },
     );
-    const mark = path.join(fixture.directory, 'silent');
-    const cloned = alice.clone(at, 'stalled.git');
+    const mark = path.join(world.fixture.directory, 'silent');
+    const cloned = world.alice.clone(at, 'stalled.git');
     // Ends the wait below when the clone fails before its silence.
     const failed = cloned.then(
       () => null,
@@ -204,7 +157,7 @@ describe('sshd behind Portico', () => {
       }
     }
     await rm(mark);
-    assert.equal(await cloned, fixture.head);
+    assert.equal(await cloned, world.fixture.head);
   });
 
   /** Portico's two sockets of the one connection that there is, and when the kernel last saw anything of each. */
@@ -228,48 +181,4 @@ describe('sshd behind Portico', () => {
     assert.equal(sockets.length, 2, stdout);
     return sockets;
   }
-
-  it('resets a session whose machine is lost, and the next goes to another', async (test) => {
-    const lost = await sshd();
-    const staying = await sshd();
-    const api = await StandInApi.start();
-    try {
-      const place = (name: string, { place: { address } }: SshMachine) =>
-        node(name, { status: { addresses: [{ type: 'InternalIP', address }] } });
-      api.put('nodes', place('n1', lost));
-      api.put('services', service('git', 'ssh', 22));
-      api.put('endpointslices', slice('git', 'ssh', 'n1'));
-      writeKubeconfig(directory, { server: api.url });
-      const clusters = [
-        {
-          name: 'iad',
-          kubeconfig: { path: path.join(directory, 'kubeconfig') },
-          kubeProxy: { healthz: false },
-          maxRemovedShare: 1,
-        },
-      ];
-      const sources = [{ cluster: 'iad', service: 'git/ssh', port: 'http' }];
-      const at = await serve({ sources, health: { ssh: {} } }, { clusters });
-      const mark = path.join(fixture.directory, 'silent');
-      const cloned = alice.clone(at, 'stalled.git').then(
-        () => 'a whole clone',
-        (error: Error) => error.message,
-      );
-      await until('the clone to be under way', () => existsSync(mark));
-      api.put('nodes', place('n2', staying));
-      await until('the other target', async () => (await portico!.admin('/targets')).body.includes('n2'));
-
-      const lostAtMs = performance.now();
-      await context.network.setCable(lost.place, false);
-      api.delete('nodes', 'n1');
-      assert.match(await cloned, /reset by|closed|unexpected disconnect|early EOF/i);
-      const tookMs = performance.now() - lostAtMs;
-      test.diagnostic(`reset ${Math.round(tookMs)} ms after the cable was pulled and the Node deleted`);
-      assert.ok(tookMs < LOST_LIMIT_MS, `${Math.round(tookMs)} ms`);
-      assert.match(await alice.greet(at), new RegExp(`You are at ${staying.place.address}`));
-      await rm(mark);
-    } finally {
-      await api.close();
-    }
-  });
 });

@@ -22,6 +22,10 @@ export interface GoProgram {
   /** Import path, or `.` for the module itself. */
   readonly package: string;
   readonly linkerFlags?: string;
+  /** Build tags. */
+  readonly tags?: readonly string[];
+  /** Whether parts of it are in C, which needs a C compiler. */
+  readonly cgo?: boolean;
 }
 
 /** Something outside the project is missing: the run says so and ends with its own exit code. */
@@ -35,6 +39,8 @@ export async function buildGo(program: GoProgram, say: (line: string) => void): 
   const hash = createHash('sha256');
   for (const name of program.sources) hash.update(await readFile(path.join(program.module, name)));
   if (program.package !== '.') hash.update(program.package);
+  const tags = (program.tags ?? []).join(',');
+  hash.update(tags);
   const home = process.env['XDG_CACHE_HOME'];
   const cache = home === undefined || home === '' ? path.join(PROJECT, '.cache') : path.join(home, 'portico');
   const directory = path.join(cache, `${program.name}-${hash.digest('hex').slice(0, 12)}`);
@@ -50,12 +56,13 @@ export async function buildGo(program: GoProgram, say: (line: string) => void): 
   const flags = [
     '-trimpath',
     `-p=${availableParallelism()}`,
+    `-tags=${tags}`,
     '-ldflags',
     `-s -w ${program.linkerFlags ?? ''}`,
   ];
   const build = spawn(go, ['build', ...flags, '-o', unfinished, program.package], {
     cwd: program.module,
-    env: { ...process.env, CGO_ENABLED: '0' },
+    env: { ...process.env, CGO_ENABLED: program.cgo === true ? '1' : '0' },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const [code] = (await once(build, 'exit')) as [number | null];
