@@ -28,3 +28,5 @@ await once(server, 'listening');
 const { port } = server.address() as AddressInfo;
 const front = await extendedConnectTarget(port);
 process.send!({ http1: port, http2: front.port });
+// Whoever started it has gone, however that ended.
+process.once('disconnect', () => process.exit());
