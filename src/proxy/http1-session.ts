@@ -412,7 +412,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
 
   onExchangeDone(): void {
     this.#count();
-    if (!this.#keepAlive) {
+    // The client may have ended its side after its answer had begun.
+    if (!this.#keepAlive || (this.#clientEnded && this.#held === null)) {
       if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
       this.#close();
       return;

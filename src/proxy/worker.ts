@@ -42,7 +42,7 @@ import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { SocketTable } from './upstream/socket-table.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
-import { loadTcpBinding } from './wire/tcp-binding.ts';
+import { loadTcpBinding, type TcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
 
@@ -65,6 +65,8 @@ export interface WorkerEnvironment {
   /** Descriptors that this process may have open; Infinity where that is not known. */
   readonly descriptorLimit: number;
   readonly resolveName: NamesOptions['resolve'];
+  /** Null where sockets have to be Node's (docs/decisions/0011-sockets-on-handles.md). */
+  readonly tcp: TcpBinding | null;
   /** Lines of the worker's own log that were not written since the start, by reason. */
   readonly linesLost: Readonly<Record<LostReason, number>>;
 }
@@ -135,7 +137,7 @@ export class Worker {
       pool: new BufferPool(),
       deadlines: this.#deadlines,
       now: turn.now,
-      tcp: loadTcpBinding(process),
+      tcp: environment.tcp,
       readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     };
     const http2 = new Workspace();
@@ -496,6 +498,7 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     now: () => performance.now(),
     wallClock: () => Date.now(),
     random: Math.random,
+    tcp: loadTcpBinding(process),
     residentBytes: () => process.memoryUsage.rss(),
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),

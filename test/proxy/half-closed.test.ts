@@ -55,6 +55,22 @@ describe('a client that has ended its side', () => {
     assert.match(await client.all(), /^HTTP\/1\.1 200 OK[\s\S]*ok$/);
   });
 
+  it('is closed after an answer that had begun before', async () => {
+    const asked = Promise.withResolvers<RawPeer>();
+    const server = await stage.backend((peer) => whenAsked(peer, () => asked.resolve(peer)));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    const client = await stage.client();
+    client.send(GET);
+    const target = await asked.promise;
+    target.send(OK.slice(0, -1));
+    await client.expect('\r\n\r\no');
+    client.socket.end();
+    await eventually('the end', () => timerOfEnded(stage.plane.port()) !== '');
+    target.send('k');
+    assert.match(await client.all(), /ok$/);
+    await eventually('the close', () => stage.plane.metric('portico_connections_active') === 0);
+  });
+
   it('is asked whether it is there, and where nobody is, its request is given up', async () => {
     const { client, target } = await waiting();
     await eventually('a timer that asks', () => timerOfEnded(stage.plane.port()) === KEEP_ALIVE_TIMER);

@@ -4,20 +4,21 @@ import assert from 'node:assert/strict';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import net from 'node:net';
+import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
 import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
-import { OWNER } from '../../src/proxy/wire/tcp-binding.ts';
+import { loadTcpBinding, OWNER } from '../../src/proxy/wire/tcp-binding.ts';
 import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
 import { encodeWhole } from '../../src/snapshot/encode.ts';
 import { freePort } from './free-port.ts';
 
-export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName'>>;
+export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName' | 'tcp'>>;
 
 type CreateServerHandle = (
   address: string,
@@ -65,6 +66,7 @@ export class DataPlane {
       },
       exit: (code) => this.#exit(code),
       descriptorLimit: options.descriptorLimit ?? Number.POSITIVE_INFINITY,
+      tcp: options.tcp === undefined ? loadTcpBinding(process) : options.tcp,
       resolveName: options.resolveName ?? ((name) => lookup(name, { all: true })),
       linesLost: { 'buffer-full': 0, 'write-error': 0, closed: 0 },
     });
@@ -300,9 +302,15 @@ export function answering(answer: string): (peer: RawPeer) => void {
 
 /** A data plane with the peers of one test: whatever was opened through it is closed by `clear`. */
 export class Stage {
-  plane = new DataPlane();
+  plane: DataPlane;
+  readonly #options: DataPlaneOptions;
   readonly servers: RawServer[] = [];
   readonly clients: RawPeer[] = [];
+
+  constructor(options: DataPlaneOptions = {}) {
+    this.#options = options;
+    this.plane = new DataPlane(undefined, options);
+  }
 
   async backend(onConnection: (peer: RawPeer, index: number) => void = () => {}): Promise<RawServer> {
     const server = await new RawServer(onConnection).listen();
@@ -326,7 +334,7 @@ export class Stage {
     for (const client of this.clients.splice(0)) client.destroy();
     await this.plane.close();
     for (const server of this.servers.splice(0)) await server.close();
-    this.plane = new DataPlane();
+    this.plane = new DataPlane(undefined, this.#options);
   }
 
   /** After the last test: closes the spare world and asserts that no socket is left in this process. */

@@ -1,9 +1,17 @@
 // https listeners for tests: their configuration and their secrets, from certificates that are made when needed.
 
+import process from 'node:process';
 import type { ListenerConfig, ListenerTls } from '../../src/model/config.ts';
 import { certificateKey, type Secrets } from '../../src/model/secrets.ts';
+import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
 import type { CertificatePair } from './certificates.ts';
 import { listenerConfig } from './snapshots.ts';
+
+/** What a client's TLS connection can be built on; all must show the client and the listener the same. */
+export const SECURE_SOCKETS = [
+  ["Node's TLS handle", loadTcpBinding(process)],
+  ['a TLSSocket', null],
+] as const;
 
 /** Where the pair with this number would lie. */
 const sourceOf = (index: number) => ({

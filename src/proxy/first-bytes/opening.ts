@@ -1,8 +1,8 @@
 // The first bytes of an accepted connection, read before it is known what its session will be.
 
-import net from 'node:net';
 import { PartialBytes } from '../../http1/partial-bytes.ts';
 import type { Deadline } from '../deadlines.ts';
+import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
 import type { SocketHandle } from '../wire/tcp-binding.ts';
 import type { WireContext } from '../wire/wire.ts';
 
@@ -50,23 +50,21 @@ export interface OpeningOwner {
   onOpeningFailed(reason: OpeningFailure): void;
 }
 
-export class Opening implements Deadline {
+export class Opening implements Deadline, FirstReaderOwner {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
-  readonly #handle: SocketHandle;
   readonly #reader: FirstBytesReader;
   readonly #owner: OpeningOwner;
   readonly #context: WireContext;
   readonly #received = new PartialBytes();
-  readonly #socket: net.Socket;
+  readonly #first: FirstReader;
   #ended = false;
 
   constructor(handle: SocketHandle, reader: FirstBytesReader, owner: OpeningOwner, context: WireContext) {
-    this.#handle = handle;
     this.#reader = reader;
     this.#owner = owner;
     this.#context = context;
-    this.#socket = this.#listen();
+    this.#first = readFirst(handle, this, context);
     this.#setDeadline();
   }
 
@@ -75,6 +73,14 @@ export class Opening implements Deadline {
     if (this.#ended) return;
     this.#received.append(buffer, 0, length);
     this.#follow(this.#reader.read(this.#received.bytes, this.#received.length));
+  }
+
+  onFirstBytes(buffer: Buffer, length: number): void {
+    this.receive(buffer, length);
+  }
+
+  onFirstEnd(): void {
+    this.#fail(this.#reader.incomplete);
   }
 
   onDeadline(): void {
@@ -97,35 +103,13 @@ export class Opening implements Deadline {
     else if (verdict !== 'more') this.#fail(verdict);
   }
 
-  #listen(): net.Socket {
-    const options: unknown = {
-      handle: this.#handle,
-      allowHalfOpen: true,
-      onread: {
-        buffer: this.#context.readBuffer,
-        callback: (length: number, buffer: Uint8Array): boolean => {
-          this.receive(buffer as Buffer, length);
-          return true;
-        },
-      },
-    };
-    const socket = new net.Socket(options as net.SocketConstructorOpts);
-    socket.on('error', () => {});
-    socket.on('end', () => this.#fail(this.#reader.incomplete));
-    socket.on('close', () => this.#fail(this.#reader.incomplete));
-    return socket;
-  }
-
   #open(used: number): void {
     if (this.#ended) return;
     this.#finish();
     const { bytes, length } = this.#received;
     const early = length > used ? Buffer.from(bytes.subarray(used, length)) : null;
     this.#received.release();
-    // The socket has only been the handle's reader: without the handle it is garbage.
-    this.#handle.readStop();
-    this.#handle.reading = false;
-    (this.#socket as unknown as { _handle: SocketHandle | null })._handle = null;
+    this.#first.detach();
     const { turn } = this.#context;
     turn.enter();
     try {
@@ -139,7 +123,7 @@ export class Opening implements Deadline {
     if (this.#ended) return;
     this.#finish();
     this.#received.release();
-    this.#socket.destroy();
+    this.#first.destroy();
     this.#owner.onOpeningFailed(reason);
   }
 

@@ -1,10 +1,14 @@
 // One accepted connection from its first byte to the end of its TLS handshake: the ClientHello is read, then answered.
 
-import net from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
-import type { Deadline, Deadlines } from '../deadlines.ts';
-import type { Wire } from '../wire/wire.ts';
+import type { Deadline } from '../deadlines.ts';
+import { sayUnrecognizedName } from '../first-bytes/unrecognized-name.ts';
+import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
+import type { SecureSocket, SecureSocketOwner } from '../wire/secure-socket.ts';
+import type { SocketHandle } from '../wire/tcp-binding.ts';
+import { TlsSocket } from '../wire/tls-socket.ts';
+import type { Wire, WireContext } from '../wire/wire.ts';
 import { AcceptedSocket } from './accepted-socket.ts';
 import type { Identity } from './certificates.ts';
 import { type ClientVerdict, clientCertificateLines } from './client-certificate.ts';
@@ -14,8 +18,6 @@ import { TlsFacts } from './tls-facts.ts';
 
 /** A client gets this long for its TLS handshake. */
 const HANDSHAKE_MS = 10_000;
-/** Fatal alert `unrecognized_name` (RFC 8446, section 6.2) in a record: nothing is encrypted before the ServerHello. */
-const UNRECOGNIZED_NAME = '\x15\x03\x03\x00\x02\x02\x70';
 
 const NO_CLIENT_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
 
@@ -34,13 +36,7 @@ export interface HandshakeOwner {
   onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void;
 }
 
-interface HandshakeContext {
-  readonly readBuffer: Buffer;
-  readonly deadlines: Deadlines;
-  readonly now: () => number;
-}
-
-export class Handshake implements Deadline {
+export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly address: string;
@@ -48,42 +44,40 @@ export class Handshake implements Deadline {
   proxied: ProxyHeader | null = null;
   readonly #tls: ListenerTls;
   readonly #owner: HandshakeOwner;
-  readonly #context: HandshakeContext;
-  readonly #handle: object;
-  #raw: net.Socket | null;
+  readonly #context: WireContext;
+  readonly #handle: SocketHandle;
+  /** Null once TLS has the handle. */
+  #first: FirstReader | null;
   #hello: ClientHello | null = null;
   #identity: Identity | null = null;
   #received: Buffer | null = null;
-  #socket: AcceptedSocket | null = null;
-  #wire: Wire | null = null;
+  #socket: AcceptedSocket | TlsSocket | null = null;
   #ended = false;
 
   constructor(
-    handle: object,
+    handle: SocketHandle,
     address: string,
     listenerTls: ListenerTls,
     owner: HandshakeOwner,
-    context: HandshakeContext,
+    context: WireContext,
   ) {
     this.#handle = handle;
     this.address = address;
     this.#tls = listenerTls;
     this.#owner = owner;
     this.#context = context;
-    this.#raw = this.#openRaw();
+    this.#first = readFirst(handle, this, context);
     context.deadlines.set(this, context.now() + HANDSHAKE_MS);
   }
 
   /** The wire over the finished handshake. */
-  toWire(make: (socket: AcceptedSocket) => Wire): Wire {
-    const wire = make(this.#socket!);
-    this.#wire = wire;
-    return wire;
+  toWire(make: (socket: AcceptedSocket | TlsSocket) => Wire): Wire {
+    return make(this.#socket!);
   }
 
   /** Bytes that another has read from the socket. */
   receive(bytes: Buffer): void {
-    this.#onHelloBytes(bytes, bytes.length);
+    this.onFirstBytes(bytes, bytes.length);
   }
 
   onDeadline(): void {
@@ -95,26 +89,7 @@ export class Handshake implements Deadline {
     this.#fail('tls-handshake', 'closed');
   }
 
-  #openRaw(): net.Socket {
-    const options: unknown = {
-      handle: this.#handle,
-      onread: {
-        buffer: this.#context.readBuffer,
-        callback: (length: number, buffer: Uint8Array): boolean => {
-          this.#onHelloBytes(buffer as Buffer, length);
-          return true;
-        },
-      },
-    };
-    const raw = new net.Socket(options as net.SocketConstructorOpts);
-    raw.on('error', () => {});
-    raw.on('close', () => {
-      if (this.#raw === raw) this.#fail('tls-handshake', 'left');
-    });
-    return raw;
-  }
-
-  #onHelloBytes(buffer: Buffer, length: number): void {
+  onFirstBytes(buffer: Buffer, length: number): void {
     if (this.#ended) return;
     const bytes = buffer.subarray(0, length);
     const received = this.#received === null ? Buffer.from(bytes) : Buffer.concat([this.#received, bytes]);
@@ -124,50 +99,53 @@ export class Handshake implements Deadline {
     this.#received = null;
     this.#hello = hello;
     const choice = this.#tls.choose(hello);
+    this.#first!.detach();
+    this.#first = null;
     if (choice === null) {
-      this.#raw!.end(UNRECOGNIZED_NAME, 'latin1');
-      this.#raw!.destroySoon();
+      sayUnrecognizedName(this.#handle);
       this.#fail('tls-unknown-name', '');
       return;
     }
     this.#identity = choice.identity;
-    // From here on the handle belongs to TLS; the first socket has only been its reader.
-    const raw = this.#raw as unknown as { _handle: object | null };
-    this.#raw = null;
-    raw._handle = null;
     this.#answer(choice.context, received);
+  }
+
+  onFirstEnd(): void {
+    this.onGone();
+  }
+
+  onGone(): void {
+    this.#fail('tls-handshake', 'left');
   }
 
   #answer(secureContext: SecureContext, received: Buffer): void {
     const { clientAuth, alpn } = this.#tls;
-    const socket = new AcceptedSocket({
-      handle: this.#handle,
+    const { tcp, readBuffer } = this.#context;
+    const options = {
       secureContext,
       alpn,
       requestCert: clientAuth !== null,
-      // A missing certificate ends the handshake with an alert; one that does not verify ends it in `#onSecure`.
+      // A missing certificate ends the handshake with an alert; one that does not verify ends it in `onSecure`.
       rejectUnauthorized: clientAuth?.mode === 'required',
-      readBuffer: this.#context.readBuffer,
-      onBytes: (buffer, length) => this.#wire?.receive(buffer, length),
-    });
+    };
+    const socket =
+      tcp === null
+        ? new AcceptedSocket(this.#handle, options, this, readBuffer)
+        : new TlsSocket(this.#handle, options, this, readBuffer, tcp);
     this.#socket = socket;
     const staple = this.#tls.stapleFor(this.#identity, this.#hello);
-    if (staple !== null) socket._handle.setOCSPResponse(staple);
-    socket.once('secure', () => this.#onSecure(socket));
-    socket.once('_tlsError', (error: NodeJS.ErrnoException) => this.#onTlsError(error));
-    socket.on('error', () => {});
-    socket.once('close', () => this.#fail('tls-handshake', 'left'));
-    socket._handle.receive(received);
+    if (staple !== null) socket.staple(staple);
+    socket.handshake(received);
   }
 
-  /** OpenSSL has sent the alert that says so. */
-  #onTlsError({ code, message }: NodeJS.ErrnoException): void {
+  onTlsError({ code, message }: NodeJS.ErrnoException): void {
     if (code === NO_CLIENT_CERTIFICATE) this.#fail('tls-client-certificate', 'none');
     else this.#fail('tls-handshake', message);
   }
 
-  #onSecure(socket: AcceptedSocket): void {
+  onSecure(): void {
     if (this.#ended) return;
+    const socket = this.#socket!;
     const verdict = this.#verdict(socket);
     if (verdict !== null && verdict.kind !== 'verified' && this.#tls.clientAuth?.mode === 'required') {
       this.#fail('tls-client-certificate', verdict.kind === 'failed' ? verdict.reason : 'none');
@@ -175,30 +153,28 @@ export class Handshake implements Deadline {
     }
     this.#ended = true;
     this.#context.deadlines.clear(this);
-    socket.release();
-    const { alpnProtocol } = socket;
+    const { alpn, version, cipher, resumed } = socket;
     this.#owner.onSecure(
       this,
       new TlsFacts({
         serverName: this.#hello?.serverName ?? '',
         identity: this.#identity,
-        alpn: typeof alpnProtocol === 'string' ? alpnProtocol : '',
-        version: socket.getProtocol() ?? '',
-        cipher: socket.getCipher().name,
-        resumed: socket.isSessionReused(),
+        alpn,
+        version,
+        cipher,
+        resumed,
         clientLines: verdict === null ? '' : clientCertificateLines(verdict),
       }),
     );
   }
 
   /** Null where no certificate is asked for. */
-  #verdict(socket: AcceptedSocket): ClientVerdict | null {
+  #verdict(socket: SecureSocket): ClientVerdict | null {
     if (this.#tls.clientAuth === null) return null;
-    const certificate = socket.getPeerX509Certificate();
-    if (certificate === undefined) return { kind: 'none' };
-    const error = socket._handle.verifyError();
-    if (error !== null && error !== undefined) return { kind: 'failed', reason: error.code };
-    return { kind: 'verified', certificate };
+    const { clientCertificate, verifyError } = socket;
+    if (clientCertificate === undefined) return { kind: 'none' };
+    if (verifyError !== null) return { kind: 'failed', reason: verifyError };
+    return { kind: 'verified', certificate: clientCertificate };
   }
 
   #fail(reason: HandshakeFailure, detail: string): void {
@@ -206,7 +182,7 @@ export class Handshake implements Deadline {
     this.#ended = true;
     this.#context.deadlines.clear(this);
     const noCertificate = reason === 'tls-handshake' && this.#identity === null && this.#socket !== null;
-    if (reason !== 'tls-unknown-name') this.#raw?.destroy();
+    this.#first?.destroy();
     this.#socket?.destroy();
     this.#owner.onHandshakeFailed(this, noCertificate ? 'tls-no-certificate' : reason, detail);
   }

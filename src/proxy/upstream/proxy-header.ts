@@ -1,11 +1,11 @@
 // The PROXY header that tells a target which client a connection is for.
 
-import type { TLSSocket } from 'node:tls';
 import type { ProxyProtocolOut } from '../../model/config.ts';
 import { type Facts, NO_FACTS, type TlsFacts as ProxyTlsFacts } from '../../proxy-protocol/header.ts';
 import { type Ends, writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
+import type { SecureSocket } from '../wire/secure-socket.ts';
 import { unmapped } from '../wire/unmapped.ts';
-import type { Wire } from '../wire/wire.ts';
+import type { Wire, WireSocket } from '../wire/wire.ts';
 
 /**
  * The header for the client of this wire. Where the client came with a header of its own, that is passed on: the
@@ -46,21 +46,16 @@ function factsOf(wire: Wire, { facts }: ProxyProtocolOut, uniqueId: string): Fac
 
 function tlsOf({ tls, socket }: Wire): ProxyTlsFacts | null {
   if (tls === null) return null;
-  const { getPeerX509Certificate, _handle } = socket as TLSSocket & { readonly _handle: TlsHandle };
-  const certificate = getPeerX509Certificate.call(socket);
+  const { clientCertificate: certificate, verifyError } = socket as WireSocket & SecureSocket;
   return {
     certificate: certificate !== undefined,
-    verified: certificate !== undefined && (_handle.verifyError() ?? null) === null,
+    verified: certificate !== undefined && verifyError === null,
     version: tls.version,
     commonName: certificate === undefined ? '' : commonNameOf(certificate.subject),
     cipher: tls.cipher,
     signatureAlgorithm: '',
     keyAlgorithm: '',
   };
-}
-
-interface TlsHandle {
-  verifyError(): Error | null | undefined;
 }
 
 /** Of a subject as Node writes it, one attribute in each line. */

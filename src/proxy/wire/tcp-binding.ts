@@ -34,6 +34,29 @@ export interface SocketHandle {
   [OWNER]?: unknown;
 }
 
+/** A TLS connection of OpenSSL over a TCP handle, which it owns from then on; one write at a time. */
+export interface TlsHandle extends SocketHandle {
+  /** Where its own `close` finds the handle below. */
+  _parent: SocketHandle;
+  onhandshakedone: (this: TlsHandle) => void;
+  onerror: (this: TlsHandle, error: NodeJS.ErrnoException) => void;
+  /** Bytes that were read before TLS took over. */
+  receive(bytes: Buffer): void;
+  /** @param protocols as they stand in a ClientHello (RFC 7301, section 3.1) */
+  setALPNProtocols(protocols: Buffer): void;
+  setVerifyMode(requestCert: boolean, rejectUnauthorized: boolean): void;
+  setOCSPResponse(response: Buffer): void;
+  getALPNNegotiatedProtocol(): string | false;
+  getProtocol(): string | null;
+  getCipher(): { readonly name: string };
+  isSessionReused(): boolean;
+  getPeerCertificate(abbreviated: boolean): { readonly raw?: Buffer } | undefined;
+  /** Null when the peer's certificate is good, or when none was asked for. */
+  verifyError(): (Error & { readonly code: string }) | null;
+  /** Frees what OpenSSL holds; not from within one of its callbacks. */
+  destroySSL(): void;
+}
+
 export interface SocketName {
   address?: string;
   port?: number;
@@ -57,6 +80,8 @@ export interface TcpBinding {
   /** Called with a status. */
   readonly createShutdown: (done: (status: number) => void) => object;
   readonly createConnect: (done: (status: number) => void) => object;
+  /** @param context Node's native secure context */
+  readonly createTlsServer: (handle: SocketHandle, context: object) => TlsHandle;
 }
 
 interface Internals {
@@ -69,6 +94,9 @@ interface Internals {
     readonly TCP: new (type: number) => SocketHandle;
     readonly TCPConnectWrap: new () => { oncomplete: (status: number) => void };
     readonly constants: { readonly SOCKET: number };
+  };
+  readonly tls_wrap: {
+    wrap(handle: SocketHandle, context: object, isServer: boolean, hasActiveWrite: boolean): TlsHandle;
   };
 }
 
@@ -87,6 +115,7 @@ export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
   try {
     const { streamBaseState, kReadBytesOrError, ShutdownWrap } = binding('stream_wrap');
     const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
+    const { wrap } = binding('tls_wrap');
     if (kReadBytesOrError !== 0) return null;
     return {
       backlog: new WriteBacklog(),
@@ -101,6 +130,11 @@ export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
         const request = new TCPConnectWrap();
         request.oncomplete = done;
         return request;
+      },
+      createTlsServer: (handle, context) => {
+        const tls = wrap(handle, context, true, false);
+        tls._parent = handle;
+        return tls;
       },
     };
   } catch {

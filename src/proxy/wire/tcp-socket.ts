@@ -21,7 +21,7 @@ export interface SocketUser {
 /** libuv's end of file, and a socket that has lost its peer; the same numbers on every platform that has them. */
 const UV_EOF = -4095;
 
-/** Names and meanings are those of `net.Socket` with `allowHalfOpen`. */
+/** Names and meanings are those of `net.Socket` with `allowHalfOpen`. What is protected is for TLS, which wraps the handle. */
 export class TcpSocket {
   destroyed = false;
   connecting = false;
@@ -30,12 +30,12 @@ export class TcpSocket {
   readableEnded = false;
   /** What `net` calls it; null once closed. */
   _handle: SocketHandle | null;
-  #user: SocketUser | null = null;
+  protected user: SocketUser | null = null;
   readonly #binding: TcpBinding;
   #paused = false;
   #needsDrain = false;
   /** Writes that libuv has not finished. */
-  #writes = 0;
+  protected writes = 0;
   /** Its part of the worker's backlog. */
   #queuedBytes = 0;
   #error: NodeJS.ErrnoException | null = null;
@@ -52,7 +52,7 @@ export class TcpSocket {
 
   /** Says who is called, and for an accepted socket starts to read. */
   begin(user: SocketUser, accepted: boolean): void {
-    this.#user = user;
+    this.user = user;
     if (accepted) this.#read();
   }
 
@@ -68,7 +68,7 @@ export class TcpSocket {
   }
 
   get writableLength(): number {
-    return this.#writes === 0 ? 0 : (this._handle?.writeQueueSize ?? 0);
+    return this.writes === 0 ? 0 : (this._handle?.writeQueueSize ?? 0);
   }
 
   get writableNeedDrain(): boolean {
@@ -113,7 +113,7 @@ export class TcpSocket {
     if (this.writableEnded || this.destroyed) return;
     this.writableEnded = true;
     // libuv resets nothing whose end is on its way, and what waits may yet have to be cut short: the end comes last.
-    if (!this.connecting && this.#writes === 0) this.#shutdown();
+    if (!this.connecting && this.writes === 0) this.#shutdown();
   }
 
   destroy(error: NodeJS.ErrnoException | null = null): void {
@@ -153,9 +153,20 @@ export class TcpSocket {
 
   /** One read, from the event loop. */
   takeRead(result: number): void {
-    if (result > 0) this.#user!.onSocketRead(result);
+    if (result > 0) this.user!.onSocketRead(result);
     else if (result === UV_EOF) this.#ended();
     else if (result < 0) this.destroy(systemError(result, 'read'));
+  }
+
+  /** Gives the handle back, which is not read any more: the socket has only been its reader. */
+  detach(): void {
+    const handle = this._handle;
+    if (handle === null) return;
+    handle.readStop();
+    handle.onread = ignore;
+    this.destroyed = true;
+    this._handle = null;
+    this.user = null;
   }
 
   get state(): Int32Array {
@@ -169,8 +180,9 @@ export class TcpSocket {
   }
 
   #ended(): void {
+    if (this.readableEnded) return;
     this.readableEnded = true;
-    this.#user!.onSocketEnd();
+    this.user!.onSocketEnd();
     this.#closeWhenBothEnded();
   }
 
@@ -178,7 +190,7 @@ export class TcpSocket {
     if (this.destroyed) return;
     this.connecting = false;
     if (status !== 0) return this.destroy(systemError(status, 'connect'));
-    this.#user!.onSocketConnect();
+    this.user!.onSocketConnect();
     if (this.destroyed) return;
     if (this.writableEnded) this.#shutdown();
     if (!this.#paused) this.#read();
@@ -193,7 +205,7 @@ export class TcpSocket {
   }
 
   #pending(write: PendingWrite, onWritten: ((error: Error | null) => void) | null): boolean {
-    this.#writes += 1;
+    this.writes += 1;
     const done = (status: number): void => this.#wrote(status, onWritten);
     write.oncomplete = done;
     const status = write.writeStatus;
@@ -201,6 +213,11 @@ export class TcpSocket {
       write.writeStatus = null;
       done(status);
     }
+    return this.hasRoom();
+  }
+
+  /** Takes what waits into account: false when that is more than should. */
+  protected hasRoom(): boolean {
     this.#countQueued();
     if (this.#queuedBytes >= this.#binding.backlog.limitBytes) this.#needsDrain = true;
     return !this.#needsDrain;
@@ -213,20 +230,21 @@ export class TcpSocket {
   }
 
   #wrote(status: number, onWritten: ((error: Error | null) => void) | null): void {
-    this.#writes -= 1;
+    this.writes -= 1;
     this.#countQueued();
     const error = status < 0 ? systemError(status, 'write') : null;
     onWritten?.(error);
     if (this.destroyed) return;
     if (error !== null) this.destroy(error);
-    else if (this.#writes === 0) this.#drained();
+    else if (this.writes === 0) this.drained();
   }
 
-  #drained(): void {
+  /** Nothing is being written any more. */
+  protected drained(): void {
     if (this.writableEnded) this.#shutdown();
     if (!this.#needsDrain) return;
     this.#needsDrain = false;
-    this.#user!.onSocketDrain();
+    this.user!.onSocketDrain();
   }
 
   #shutdown(): void {
@@ -247,7 +265,7 @@ export class TcpSocket {
   #finished(): void {
     if (this.destroyed) return;
     this.writableFinished = true;
-    this.#user!.onSocketFinish();
+    this.user!.onSocketFinish();
     this.#closeWhenBothEnded();
   }
 
@@ -269,9 +287,12 @@ export class TcpSocket {
   }
 
   readonly #onClosed = (): void => {
-    this.#user?.onSocketClose(this.#error);
-    this.#user = null;
+    this.handleClosed();
+    this.user?.onSocketClose(this.#error);
+    this.user = null;
   };
+
+  protected handleClosed(): void {}
 }
 
 /** One function for all handles: which socket it is about, its handle tells. */

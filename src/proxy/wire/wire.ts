@@ -8,11 +8,13 @@ import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import { hasPeer } from './peer.ts';
+import type { SecureSocket } from './secure-socket.ts';
 import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
+import type { TlsSocket } from './tls-socket.ts';
 import type { Turn } from './turn.ts';
 
-/** Plain sockets are the second where the binding can be had, `net`'s elsewhere. */
+/** Ours where the binding can be had, plain or TLS; Node's elsewhere, and for TLS to targets. */
 export type WireSocket = net.Socket | TLSSocket | TcpSocket;
 
 /** What a session or an upstream connection does with its socket's events. */
@@ -176,10 +178,15 @@ export class Wire implements SocketUser, Deadline {
     return wire;
   }
 
-  /** A TLS socket after its handshake; whoever made it calls `receive` with what it reads. */
-  static secure(socket: TLSSocket, owner: WireOwner, context: WireContext): Wire {
+  /** An accepted TLS socket after its handshake. */
+  static secure(
+    socket: TlsSocket | (TLSSocket & SecureSocket),
+    owner: WireOwner,
+    context: WireContext,
+  ): Wire {
     const wire = new Wire(socket, owner, context);
-    wire.#listen(socket);
+    if (!(socket instanceof TcpSocket)) wire.#listen(socket);
+    socket.takenBy(wire);
     return wire;
   }
 
