@@ -1,11 +1,13 @@
 // What a connection receives as DATA: within its windows, no more and no less than the head has announced.
 
 import type { Buffer } from 'node:buffer';
+import { joinRun } from '../http1/join-run.ts';
 import type { MessageHead } from '../http1/message-head.ts';
 import { Framing } from '../http1/step.ts';
 import { Budget } from './budgets.ts';
 import { ConnectionOutput } from './connection-output.ts';
 import { ErrorCode } from './error-code.ts';
+import type { ConnectionFailure } from './failures.ts';
 import { Half, type Stream } from './stream.ts';
 import { Ended } from './stream-table.ts';
 
@@ -15,9 +17,22 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
   #dataStreamId = 0;
   #dataLeft = 0;
   #dataSeen = false;
+  /** Content of one stream that has been read and not handed on: `buffer[run, runEnd)`, of frames that follow each other. */
+  #runStream: Stream<H, O> | null = null;
+  #runStreamId = 0;
+  #runBuffer: Buffer | null = null;
+  #run = 0;
+  #runEnd = 0;
+  /** How often content has been handed on so far. */
+  handedOn = 0;
 
   /** A header block is not complete: nothing may stand between its parts. */
   protected abstract get inBlock(): boolean;
+
+  protected override break(failure: ConnectionFailure): void {
+    this.handOnData();
+    super.break(failure);
+  }
 
   protected beginData(streamId: number, length: number): void {
     if (!this.peer.received) return this.break('preface-invalid');
@@ -33,7 +48,10 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     if (stream === undefined) return this.#onClosedData(streamId);
     if (stream.receiving === Half.Closed) return this.streamError(stream, ErrorCode.StreamClosed);
     if (!stream.hasHead) return this.refuse(stream, 'response-unexpected');
-    if (length > stream.receiveWindow) return this.streamError(stream, ErrorCode.FlowControlError);
+    if (length > stream.receiveWindow) {
+      this.handOnData();
+      return this.streamError(stream, ErrorCode.FlowControlError);
+    }
     stream.receiveWindow -= length;
     this.#dataStream = stream;
   }
@@ -55,7 +73,9 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     const stream = this.#currentDataStream();
     if (stream === null) return;
     if (stream.missing >= 0) {
-      if (length > stream.missing) this.refuse(stream, 'content-length-mismatch');
+      if (length <= stream.missing) return;
+      this.handOnData();
+      this.refuse(stream, 'content-length-mismatch');
     } else if (stream.head.framing === Framing.None) this.refuse(stream, 'body-not-allowed');
   }
 
@@ -67,7 +87,28 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     if (stream === null) return this.creditConnection(length);
     if (stream.missing > 0) stream.missing -= length;
     stream.unconsumed += length;
-    this.handler.onData(stream, buffer, start, end);
+    if (this.#runStream === stream && this.#runBuffer === buffer) {
+      this.#runEnd = joinRun(buffer, this.#runEnd, start, end);
+      return;
+    }
+    this.handOnData();
+    this.#runStream = stream;
+    this.#runStreamId = stream.id;
+    this.#runBuffer = buffer;
+    this.#run = start;
+    this.#runEnd = end;
+  }
+
+  /** What has been read and not handed on goes now: before any other event, and before the buffer is used again. */
+  protected handOnData(): void {
+    const stream = this.#runStream;
+    if (stream === null) return;
+    const buffer = this.#runBuffer!;
+    this.#runStream = null;
+    this.#runBuffer = null;
+    this.handedOn += 1;
+    if (stream.id === this.#runStreamId && stream.receiving === Half.Open)
+      this.handler.onData(stream, buffer, this.#run, this.#runEnd);
   }
 
   protected endData(endStream: boolean): void {
@@ -77,6 +118,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     if (!this.#dataSeen && !endStream && !this.spend(Budget.EmptyFrames)) return;
     if (stream === null) return;
     if (!endStream) return this.creditStream(stream, padding);
+    this.handOnData();
     if (stream.missing > 0) return this.refuse(stream, 'content-length-mismatch');
     this.endReceiving(stream, '');
   }

@@ -83,6 +83,7 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     if (this.nowMs < 0) this.budgets.begin(nowMs);
     this.nowMs = nowMs;
     this.read(buffer, start, end);
+    this.handOnData();
     if (this.#congestedAt >= 0 && this.writer.controlBytes - this.#congestedAt > MAX_UNREAD_BYTES)
       this.break('output-unread');
   }
@@ -106,6 +107,7 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     start: number,
     end: number,
   ): void {
+    this.handOnData();
     if (!this.peer.received && (type !== FrameType.Settings || (flags & Flag.Ack) !== 0))
       return this.break('preface-invalid');
     if (this.#blockStreamId !== 0) return this.#onContinuation(type, flags, streamId, buffer, start, end);

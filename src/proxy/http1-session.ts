@@ -1,5 +1,6 @@
 // One downstream HTTP/1.1 connection: reads messages in order, runs one exchange at a time, keeps the limits.
 
+import { joinRun } from '../http1/join-run.ts';
 import { RequestParser } from '../http1/request-parser.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
@@ -13,7 +14,7 @@ import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
-import { joinRun, writeBody } from './http/body.ts';
+import { writeBody } from './http/body.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import {
   buildInterimHead,

@@ -23,6 +23,14 @@ import type { Wire, WireOwner } from './wire/wire.ts';
 const UNREAD_BYTES = 1024 * 1024;
 /** A client gets this long to answer our intention to leave before we say what the last stream was, in milliseconds. */
 const DRAIN_ANSWER_MS = 1000;
+/**
+ * Content that many streams take turns with byte by byte cannot be joined, and each part costs as much as 16 chunks of HTTP/1.
+ * Beyond some of them in a read, the connection rests until the worker has had time for that.
+ */
+const PARTS_AT_ONCE = 512;
+const PIECES_A_PART = 16;
+/** Bytes of a read that pay for a part of it. */
+const BYTES_A_PART = 64;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http2Session
@@ -46,6 +54,10 @@ export class Http2Session
   /** Since when a header block, or whatever comes before the first one, is incomplete; -1 when it is not. */
   #incompleteSinceMs = -1;
   readonly #startedAtMs: number;
+  /** Parts that have been counted, pieces that are not paid for, and when that is looked at again. */
+  #partsCounted = 0;
+  #piecesOwed = 0;
+  #restDueAtMs = NEVER;
   /** We take no new requests. */
   #draining = false;
   /** The client begins no new requests. */
@@ -140,10 +152,29 @@ export class Http2Session
       this.#schedule();
     }
     if (this.#draining) this.#closeIfDone();
+    this.#payForParts(length);
     if (this.#wire.congested && this.#wire.pendingBytes > UNREAD_BYTES) {
       this.#paused = true;
       this.#wire.pause();
     }
+  }
+
+  #payForParts(length: number): void {
+    const parts = this.codec.handedOn - this.#partsCounted - Math.floor(length / BYTES_A_PART);
+    this.#partsCounted = this.codec.handedOn;
+    if (parts <= PARTS_AT_ONCE || this.#ended) return;
+    this.#piecesOwed += parts * PIECES_A_PART;
+    this.#rest(this.#context.now());
+  }
+
+  /** Reads on when everything is paid for, else rests for a tick. */
+  #rest(nowMs: number): void {
+    this.#piecesOwed = this.#context.pieces.pay(this.#piecesOwed, nowMs);
+    const rests = this.#piecesOwed > 0;
+    this.#restDueAtMs = rests ? nowMs : NEVER;
+    this.#schedule();
+    if (rests) this.#wire.pause();
+    else if (!this.#paused) this.#wire.resume();
   }
 
   /** A client that ends its side may still wait for what is on its way. */
@@ -155,7 +186,7 @@ export class Http2Session
     this.codec.congested = false;
     if (this.#paused) {
       this.#paused = false;
-      this.#wire.resume();
+      if (this.#piecesOwed === 0) this.#wire.resume();
     }
     this.#streams.onDrain();
   }
@@ -241,7 +272,10 @@ export class Http2Session
 
   #schedule(): void {
     if (!this.#ended)
-      this.#context.deadlines.set(this, Math.min(this.#quietDueAtMs, this.#incompleteDueAtMs));
+      this.#context.deadlines.set(
+        this,
+        Math.min(this.#quietDueAtMs, this.#incompleteDueAtMs, this.#restDueAtMs),
+      );
   }
 
   get #incompleteDueAtMs(): number {
@@ -250,6 +284,7 @@ export class Http2Session
 
   /** Idle for too long, a head that does not end, or the client has not answered our intention to leave. */
   onDeadline(nowMs: number): void {
+    if (nowMs >= this.#restDueAtMs) return this.#rest(nowMs);
     this.#within(() => {
       if (nowMs >= this.#incompleteDueAtMs) return this.#endIncomplete();
       if (this.#draining) this.codec.finishDrain();

@@ -11,13 +11,24 @@ export class PieceBudget {
 
   /** Whether so many pieces more may be read in this tick; if so, they are taken. */
   take(pieces: number, nowMs: number): boolean {
-    const tick = Math.floor(nowMs / TICK_MS);
-    if (tick !== this.#tick) {
-      this.#tick = tick;
-      this.#left = PIECES_PER_TICK;
-    }
+    this.#fill(nowMs);
     if (this.#left < pieces) return false;
     this.#left -= pieces;
     return true;
+  }
+
+  /** Pays for what has been read already. @returns what this tick has no room for */
+  pay(pieces: number, nowMs: number): number {
+    this.#fill(nowMs);
+    const paid = Math.min(pieces, this.#left);
+    this.#left -= paid;
+    return pieces - paid;
+  }
+
+  #fill(nowMs: number): void {
+    const tick = Math.floor(nowMs / TICK_MS);
+    if (tick === this.#tick) return;
+    this.#tick = tick;
+    this.#left = PIECES_PER_TICK;
   }
 }

@@ -1,12 +1,13 @@
 // The requests of one HTTP/1.1 connection to a target, one at a time: heads and bodies out, answers in.
 
+import { joinRun } from '../../http1/join-run.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
 import { responseFailure } from '../../http1/parse-failure.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import { ResponseParser } from '../../http1/response-parser.ts';
 import { Framing, Step } from '../../http1/step.ts';
 import { lastChunk } from '../../http1/write.ts';
-import { joinRun, writeBody } from '../http/body.ts';
+import { writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
 import type { WireSocket } from '../wire/wire.ts';
 import { TARGET_LOST } from './target.ts';
