@@ -8,7 +8,7 @@ import type { Sample } from './measure.ts';
 import { lineOf, type Shape, shapeOf } from './shape.ts';
 
 export interface AxisResult {
-  readonly axis: Pick<Axis, 'name' | 'title' | 'expected' | 'why'>;
+  readonly axis: Pick<Axis, 'name' | 'title' | 'expected' | 'why' | 'twoWorkers'>;
   readonly series: readonly {
     readonly name: string;
     /** Samples of all rounds at each point. */
@@ -81,6 +81,28 @@ export function findingsOf({ axis, series }: AxisResult): readonly Finding[] {
   });
 }
 
+/** Microseconds of CPU for one request, of every process. */
+const wholeTreeUs = ({ cpuUs, besideShare, perSecond }: Sample): number =>
+  cpuUs + (besideShare * 1e6) / perSecond;
+
+/**
+ * How many times as much as one worker two can do, each on a core of its own, from what a request costs in CPU; null for an
+ * axis that does not count workers. Rounds are compared one by one.
+ */
+export function timesOne({ axis, series }: AxisResult): string | null {
+  const [one, two] = [1, 2].map((workers) => series[0]?.points.find(({ x }) => x === workers)?.samples ?? []);
+  if (axis.twoWorkers === undefined || one!.length === 0 || one!.length !== two!.length) return null;
+  const by = (us: (sample: Sample) => number): Spread =>
+    spread(one!.map((sample, round) => (2 * us(sample)) / us(two![round]!)));
+  const told = ({ median, min, max }: Spread): string =>
+    `${median.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`;
+  const all = by(wholeTreeUs);
+  return (
+    `Two workers on cores of their own: ${told(all)} times one by the CPU of all processes, ${told(by(({ cpuUs }) => cpuUs))} ` +
+    `by that of the workers; the goal is ${axis.twoWorkers}${all.median >= axis.twoWorkers ? ', reached' : ''}.`
+  );
+}
+
 export function axisPlot({ axis, series }: AxisResult): string {
   const panel = (title: string, value: keyof Sample): Plot['panels'][number] => ({
     title,
@@ -110,9 +132,10 @@ function words({ series, shape, asExpected, startUs, perUnitUs }: Finding, many:
 export function axisMarkdown(result: AxisResult, images: string): string {
   const { axis, series } = result;
   const findings = findingsOf(result).map((finding) => words(finding, series.length > 1));
+  const times = timesOne(result);
   return [
     `### ${axis.name}: ${axis.title}`,
-    `Expected: ${axis.expected}. ${axis.why} ${findings.length === 0 ? 'One point has no shape.' : `Found: ${findings.join('; ')}.`}`,
+    `Expected: ${axis.expected}. ${axis.why} ${findings.length === 0 ? 'One point has no shape.' : `Found: ${findings.join('; ')}.`}${times === null ? '' : ` ${times}`}`,
     `![${axis.name}](${images}/growth-${axis.name}.svg)`,
     markdownTable(axisTable(result)).trimEnd(),
   ].join('\n\n');

@@ -13,7 +13,7 @@ import { textTable } from '../measure/table.ts';
 import { replacePart } from '../measure/write-result.ts';
 import { AXES, type Axis } from './axes.ts';
 import { measure, type Sample } from './measure.ts';
-import { type AxisResult, axisMarkdown, axisPlot, axisTable, findingsOf } from './report.ts';
+import { type AxisResult, axisMarkdown, axisPlot, axisTable, findingsOf, timesOne } from './report.ts';
 
 const USAGE = `Usage: npm run bench:growth -- [OPTIONS]
 
@@ -103,7 +103,8 @@ async function main(): Promise<void> {
     print(`\n${textTable(axisTable(result))}`);
     for (const { series, shape, asExpected } of findingsOf(result))
       print(`${series}: ${shape}${asExpected ? '' : `, not ${axis.expected} as expected`}\n`);
-    print('\n');
+    const times = timesOne(result);
+    print(times === null ? '\n' : `${times}\n\n`);
     results.push(result);
   }
   print(`${conditions}\n`);

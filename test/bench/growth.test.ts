@@ -4,7 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AXES } from '../../bench/growth/axes.ts';
 import type { Sample } from '../../bench/growth/measure.ts';
-import { type AxisResult, axisMarkdown, axisPlot, axisTable, findingsOf } from '../../bench/growth/report.ts';
+import {
+  type AxisResult,
+  axisMarkdown,
+  axisPlot,
+  axisTable,
+  findingsOf,
+  timesOne,
+} from '../../bench/growth/report.ts';
 import { BASE, configurationOf, targetOf } from '../../bench/growth/setup.ts';
 import { lineOf, shapeOf } from '../../bench/growth/shape.ts';
 import { parseConfig } from '../../src/config/parse.ts';
@@ -126,6 +133,34 @@ describe('the report', () => {
     const cut = { ...RESULT, series: [{ name: 'portico', points: [only!] }] };
     assert.deepEqual(findingsOf(cut), []);
     assert.match(axisMarkdown(cut, 'images'), /One point has no shape\./);
+  });
+
+  it('says how many times as much two workers can do, round by round, with every process counted', () => {
+    const workers = (twoUs: readonly number[]): AxisResult => ({
+      axis: {
+        name: 'workers',
+        title: 'workers',
+        expected: 'flat',
+        why: 'They share nothing.',
+        twoWorkers: 1.9,
+      },
+      series: [
+        {
+          name: 'portico',
+          points: [
+            { x: 1, samples: twoUs.map(() => ({ ...sample(20), besideShare: 0 })) },
+            { x: 2, samples: twoUs.map((us) => ({ ...sample(us), perSecond: 10_000, besideShare: 0.01 })) },
+          ],
+        },
+      ],
+    });
+    // One hundredth of a core is 1 us for each of ten thousand requests.
+    assert.match(
+      timesOne(workers([19, 20, 39]))!,
+      /: 1\.90 \(1\.00\.\.2\.00\) times one by .* 2\.00 \(1\.03\.\.2\.11\) by .* 1\.9, reached\.$/,
+    );
+    assert.match(axisMarkdown(workers([21]), 'images'), /: 1\.82 .* the goal is 1\.9\.$/m);
+    assert.equal(timesOne(RESULT), null);
   });
 
   it('plots CPU and p99 in two panels', () => {
