@@ -11,6 +11,7 @@ import {
   createCompileMemo,
 } from '../../src/control/compile/compile.ts';
 import { expandPools } from '../../src/control/compile/expand.ts';
+import { TargetEntries } from '../../src/control/targets/target-entries.ts';
 import type { TargetEntry, TargetTable } from '../../src/control/targets/target-table.ts';
 import type { Config } from '../../src/model/config.ts';
 import { WELL } from '../../test/control/targets/facts.ts';
@@ -80,14 +81,14 @@ function entry(node: number, sick: boolean): TargetEntry {
 }
 
 function tableOf(set: number, { nodes, sets }: Size, sick: boolean): TargetTable {
-  const entries = new Map<string, TargetEntry>();
+  const entries: TargetEntry[] = [];
   // Each set leaves out other nodes, so that no two are equal.
   for (let node = 0; node < nodes; node += 1) {
     if (sets > 1 && node % sets === set) continue;
     const target = entry(node, sick && node === nodes - 1);
-    entries.set(target.identity, target);
+    entries.push(target);
   }
-  return { entries, departures: [], lost: new Map() };
+  return { entries: TargetEntries.of(entries), departures: [], lost: new Map(), calm: null };
 }
 
 function inputOf(config: Config, size: Size, tables: readonly TargetTable[], version: number): CompileInput {

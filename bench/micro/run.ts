@@ -25,6 +25,7 @@ const MICROS: readonly Micro[] = [
   { name: 'pickers', file: 'pickers.ts', parameters: ['--json'], read: readPickers },
   { name: 'telemetry', file: 'telemetry.ts', parameters: [], read: readLines },
   { name: 'compile', file: 'compile.ts', parameters: ['--json'], read: readNamed },
+  { name: 'passes', file: 'passes.ts', parameters: ['--json'], read: readNamed },
 ];
 
 const { values } = parseArgs({

@@ -72,8 +72,6 @@ export interface TargetGroup {
 
 export interface SnapshotPool {
   readonly name: string;
-  /** Of the pool with its targets (`snapshot/pool-checksum.ts`): a worker keeps a pool that did not change. */
-  readonly checksum: string;
   /** Hash of the name and of everything that is not about targets. */
   readonly settings: string;
   readonly groups: readonly TargetGroup[];

@@ -5,6 +5,7 @@ import { HashTables } from '../balance/hash-tables.ts';
 import { createPoolPicker } from '../balance/pool-picker.ts';
 import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
 import type { Snapshot, SnapshotPool } from '../model/snapshot.ts';
+import { isSameShape } from '../snapshot/pool-shape.ts';
 import type { Deadlines } from './deadlines.ts';
 import { TrustedProxies } from './http/forwarded.ts';
 import { routesOn } from './router/https.ts';
@@ -44,7 +45,9 @@ export class Applier {
   /** Of the runtime in force. */
   #secrets: Secrets = NO_SECRETS;
   #frame: Frame | null = null;
-  #pools: ReadonlyMap<string, Pool> = new Map();
+  #pools: readonly Pool[] = [];
+  /** Name -> place in `#pools`. */
+  #places: ReadonlyMap<string, number> = new Map();
   /** Of pools that are not configured any more, with flows on their targets. */
   readonly #leaving = new Set<PoolLife>();
   /** What was built last of each pool, with the version that it belongs to. */
@@ -61,13 +64,20 @@ export class Applier {
    */
   apply(snapshot: Snapshot, secrets: Secrets): Runtime {
     const frame = this.#frameOf(snapshot);
-    const pools = snapshot.pools.map((config) => this.#poolOf(config, snapshot, secrets));
-    const poolsByName = new Map(pools.map((pool) => [pool.name, pool]));
+    const pools = snapshot.pools.map((config, place) =>
+      this.#poolOf(config, this.#before(config.name, place), snapshot, secrets),
+    );
     this.#secrets = secrets;
     this.#frame = frame;
-    this.#commit(poolsByName);
+    this.#commit(pools);
     const { routers, trustedProxies } = frame;
-    return { snapshot, routers, pools, poolsByName, trustedProxies };
+    return { snapshot, routers, pools, poolPlaces: this.#places, trustedProxies };
+  }
+
+  /** Pools most often stand where they stood. */
+  #before(name: string, place: number): Pool | undefined {
+    const known = this.#pools[place];
+    return known?.name === name ? known : this.#pools[this.#places.get(name) ?? -1];
   }
 
   /**
@@ -98,7 +108,7 @@ export class Applier {
   }
 
   *#lives(): Generator<PoolLife> {
-    for (const { life } of this.#pools.values()) yield life;
+    for (const { life } of this.#pools) yield life;
     yield* this.#leaving;
   }
 
@@ -121,10 +131,10 @@ export class Applier {
     return { snapshot, routers, trustedProxies: new TrustedProxies(snapshot.trustedProxies) };
   }
 
-  #poolOf(config: SnapshotPool, snapshot: Snapshot, secrets: Secrets): Pool {
-    const before = this.#pools.get(config.name);
+  #poolOf(config: SnapshotPool, before: Pool | undefined, snapshot: Snapshot, secrets: Secrets): Pool {
     const upstreamTls = this.#upstreamTlsOf(config, before, secrets);
-    if (before?.config.checksum === config.checksum && before.tls === upstreamTls) return before;
+    if (before !== undefined && before.tls === upstreamTls && isSamePool(before, config, snapshot))
+      return before;
     const sets = config.groups.map(({ hostSet }) => {
       const set = snapshot.hostSets[hostSet];
       if (set === undefined) throw new RangeError(`pool ${config.name} has no host set ${hostSet}`);
@@ -159,22 +169,37 @@ export class Applier {
     return built;
   };
 
-  #commit(pools: ReadonlyMap<string, Pool>): void {
+  #commit(pools: readonly Pool[]): void {
     const before = this.#pools;
-    this.#pools = pools;
     const changes = new SetChanges();
-    for (const [name, pool] of pools) {
-      const known = before.get(name);
+    for (const [place, pool] of pools.entries()) {
+      const known = this.#before(pool.name, place);
       if (known === undefined || known === pool) continue;
       pool.life.follow(pool);
       if (pool.life.targets.size > 0) settleTargets(known, pool, changes);
     }
-    for (const [name, { life }] of before) {
-      if (pools.get(name)?.life === life) continue;
-      for (const identity of [...life.targets.keys()]) life.settle(identity, null);
-      this.#leaving.add(life);
+    this.#pools = pools;
+    if (pools.length !== before.length || pools.some(({ life }, place) => life !== before[place]!.life)) {
+      this.#places = new Map(pools.map(({ name }, place) => [name, place]));
+      const stay = new Set(pools.map(({ life }) => life));
+      for (const { life } of before) {
+        if (stay.has(life)) continue;
+        for (const identity of [...life.targets.keys()]) life.settle(identity, null);
+        this.#leaving.add(life);
+      }
     }
-    for (const { life } of pools.values()) life.sweep();
+    for (const { life } of pools) life.sweep();
     for (const life of this.#leaving) if (!life.sweep()) this.#leaving.delete(life);
   }
+}
+
+/** A snapshot that came whole has nothing of the one before but what it says. */
+function isSamePool({ config: before, sets }: Pool, config: SnapshotPool, { hostSets }: Snapshot): boolean {
+  if (before !== config && (before.settings !== config.settings || !isSameShape(before, config)))
+    return false;
+  for (const [index, { hostSet }] of config.groups.entries()) {
+    const set = hostSets[hostSet];
+    if (set !== sets[index] && set?.key !== sets[index]?.key) return false;
+  }
+  return true;
 }

@@ -11,6 +11,7 @@ export interface Runtime {
   readonly routers: ReadonlyMap<string, Router>;
   /** In the order of `snapshot.pools`. */
   readonly pools: readonly Pool[];
-  readonly poolsByName: ReadonlyMap<string, Pool>;
+  /** Name -> index in `pools`. */
+  readonly poolPlaces: ReadonlyMap<string, number>;
   readonly trustedProxies: TrustedProxies;
 }

@@ -60,7 +60,8 @@ export class TcpSession implements WireOwner, AttemptsUser<UpstreamConnection>, 
   }
 
   #start(name: string): void {
-    const pool = this.#context.runtime().poolsByName.get(name);
+    const { pools, poolPlaces } = this.#context.runtime();
+    const pool = pools[poolPlaces.get(name) ?? -1];
     if (pool === undefined) return this.#fail('no-target');
     this.#pool = pool;
     pool.onRequest(this.#startedAtMs);

@@ -481,7 +481,7 @@ function emptyRuntime(): Runtime {
     },
     routers: new Map(),
     pools: [],
-    poolsByName: new Map(),
+    poolPlaces: new Map(),
     trustedProxies: new TrustedProxies([]),
   };
 }

@@ -1,9 +1,8 @@
 // From the text of a publication to the snapshot; everything that did not change is the object of the snapshot before.
 
 import type { Secrets } from '../model/secrets.ts';
-import type { HostSet, HostSetMember, Snapshot, SnapshotHost, TargetGroup } from '../model/snapshot.ts';
+import type { HostSet, HostSetMember, Snapshot, SnapshotHost, SnapshotPool } from '../model/snapshot.ts';
 import { HEALTH_STATES, TARGET_STATES } from '../model/targets.ts';
-import { poolChecksum } from './pool-checksum.ts';
 import type {
   DifferenceText,
   MemberEdit,
@@ -53,24 +52,25 @@ function decodeDifference(text: DifferenceText, before: Snapshot): Snapshot {
         ? before.hostSets[base]!
         : { key, members: edited(before.hostSets[base], edits ?? [], unpack) };
   }
-  const pools = before.pools.slice(0, text.poolCount);
-  const reshaped = new Set<number>();
-  for (const [index, base, groups, lost] of text.pools) {
-    if (typeof base !== 'number') pools[index] = base;
-    else if (groups === undefined) pools[index] = before.pools[base]!;
-    else {
-      pools[index] = { ...before.pools[base]!, groups, lost: lost ?? [] };
-      reshaped.add(index);
-    }
-  }
+  const pools = decodePools(text, before.pools);
   if (hostSets.length !== text.hostSetCount || pools.length !== text.poolCount)
     throw new RangeError('the difference leaves a gap');
-  const isOther = ({ hostSet }: TargetGroup): boolean => hostSets[hostSet] !== before.hostSets[hostSet];
-  for (const [index, pool] of pools.entries()) {
-    if (!reshaped.has(index) && !pool.groups.some(isOther)) continue;
-    pools[index] = { ...pool, checksum: poolChecksum(pool, hostSets) };
-  }
   return { ...before, ...text.frame, hostSets, pools };
+}
+
+/** The same list as before where only sets have changed, as with most events. */
+function decodePools(
+  { pools: changes, poolCount }: DifferenceText,
+  before: readonly SnapshotPool[],
+): readonly SnapshotPool[] {
+  if (changes.length === 0 && poolCount === before.length) return before;
+  const pools = before.slice(0, poolCount);
+  for (const [index, base, groups, lost] of changes) {
+    if (typeof base !== 'number') pools[index] = base;
+    else if (groups === undefined) pools[index] = before[base]!;
+    else pools[index] = { ...before[base]!, groups, lost: lost ?? [] };
+  }
+  return pools;
 }
 
 function edited(

@@ -131,6 +131,32 @@ function likelyBases(
 function memberEdits(before: HostSet | undefined, after: HostSet, hosts: HostPacker): readonly MemberEdit[] {
   const from = before?.members ?? [];
   const to = after.members;
+  return editsInPlace(from, to, hosts) ?? editsOfLists(from, to, hosts);
+}
+
+/** The same hosts at the same places, as when nobody came or left; null where it is not so. */
+function editsInPlace(
+  from: HostSet['members'],
+  to: HostSet['members'],
+  hosts: HostPacker,
+): readonly MemberEdit[] | null {
+  if (from.length !== to.length) return null;
+  const places: number[] = [];
+  for (let place = 0; place < to.length; place += 1) {
+    const now = to[place]!;
+    const known = from[place]!;
+    if (known === now) continue;
+    if (known.host.address !== now.host.address || known.host.node !== now.host.node) return null;
+    places.push(place);
+  }
+  return places.map((place): MemberEdit => [place, 1, [hosts.pack(to[place]!)]]);
+}
+
+function editsOfLists(
+  from: HostSet['members'],
+  to: HostSet['members'],
+  hosts: HostPacker,
+): readonly MemberEdit[] {
   const kept = new Set(from.length === 0 ? [] : to);
   const edits: MemberEdit[] = [];
   let at = 0;

@@ -286,7 +286,7 @@ describe('apply', () => {
       assert.equal(await request(peer), 'before');
 
       const snapshot = {
-        ...change({ ...good, pools: good.pools.map((pool) => ({ ...pool, checksum: 'new' })) }),
+        ...change({ ...good, pools: good.pools.map((pool) => ({ ...pool, settings: 'new' })) }),
         version: 2,
       };
       stage.plane.worker.onMessage(

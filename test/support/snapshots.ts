@@ -141,8 +141,7 @@ export function snapshotOf(shape: {
     });
     return {
       name: `pool-${poolIndex}`,
-      checksum: JSON.stringify(pool),
-      settings: JSON.stringify(over),
+      settings: JSON.stringify([over, connections]),
       groups,
       lost: [],
       policy: ROUND_ROBIN,

@@ -3,7 +3,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
-import { poolChecksum } from '../../snapshot/pool-checksum.ts';
 import { isSameShape } from '../../snapshot/pool-shape.ts';
 import { identityOf } from '../targets/derive.ts';
 import type { TargetTable } from '../targets/target-table.ts';
@@ -15,6 +14,7 @@ import {
   type PlacedSet,
   placedSets,
 } from './host-sets.ts';
+import { type SettingsMemo, settingsOf } from './pool-settings.ts';
 
 /** The targets of one source. */
 export interface SourceTargets {
@@ -45,12 +45,13 @@ export interface CompileInput {
 export interface CompileMemo {
   readonly placed: PlacedMemo;
   /** Text of everything about a pool but its targets. */
-  readonly settings: WeakMap<PoolConfig, Settings>;
+  readonly settings: SettingsMemo;
   /** Digests that have taken in the configuration's own text, to be gone on with in copies. */
   readonly configs: WeakMap<Config, Hash>;
   /** By name, as last compiled. */
   readonly pools: Map<string, CompiledPool>;
   routes: CompiledRoutes | null;
+  checked: CheckedPools | null;
 }
 
 interface CompiledPool {
@@ -58,6 +59,12 @@ interface CompiledPool {
   readonly sources: readonly SourceTargets[];
   readonly sets: readonly PlacedSet[];
   readonly pool: SnapshotPool;
+}
+
+/** Pools as they were last digested. */
+interface CheckedPools {
+  readonly pools: readonly SnapshotPool[];
+  readonly digest: string;
 }
 
 interface CompiledRoutes {
@@ -74,6 +81,7 @@ export function createCompileMemo(): CompileMemo {
     configs: new WeakMap(),
     pools: new Map(),
     routes: null,
+    checked: null,
   };
 }
 
@@ -91,7 +99,7 @@ export function compile(input: CompileInput, memo: CompileMemo = createCompileMe
   const accessLog = config.log.access;
   return {
     version,
-    checksum: checksumOf(input, pools, memo),
+    checksum: checksumOf(input, pools, builder, memo),
     eventAtMs,
     listeners,
     hostSets: builder.hostSets,
@@ -160,20 +168,16 @@ function compilePool(
       lost.push(identityOf(address, own === 0 ? port : own));
   }
   lost.sort();
-  const isSame =
-    known?.config === config &&
-    known.sets.length === sets.length &&
-    known.sets.every(({ hostSet }, index) => hostSet.key === sets[index]?.hostSet.key) &&
-    isSameShape(known.pool, { groups, lost });
+  // What is in the sets is not told by the pool: a change of one node makes no pool another.
+  const isSame = known?.config === config && isSameShape(known.pool, { groups, lost });
   if (isSame) {
     memo.pools.set(name, { config, sources, sets, pool: known.pool });
     return known.pool;
   }
-  const { text, ...settings } = settingsOf(config, memo);
-  const pool = { name, checksum: '', settings: text, groups, lost, ...settings };
-  const compiled = { ...pool, checksum: poolChecksum(pool, builder.hostSets) };
-  memo.pools.set(name, { config, sources, sets, pool: compiled });
-  return compiled;
+  const { text, ...settings } = settingsOf(config, memo.settings);
+  const pool = { name, settings: text, groups, lost, ...settings };
+  memo.pools.set(name, { config, sources, sets, pool });
+  return pool;
 }
 
 /** The same tables, in sets that have the same numbers as before. */
@@ -184,8 +188,9 @@ function isSameSources(
 ): boolean {
   if (before.length !== sources.length) return false;
   for (let index = 0; index < sources.length; index++) {
-    const { table, port, priority, weight } = sources[index]!;
     const known = before[index]!;
+    if (known === sources[index]) continue;
+    const { table, port, priority, weight } = sources[index]!;
     const isSame =
       known.table === table && known.port === port && known.priority === priority && known.weight === weight;
     if (!isSame) return false;
@@ -194,48 +199,6 @@ function isSameSources(
     if (builder.add(sets[index]!) !== pool.groups[index]!.hostSet) return false;
   }
   return true;
-}
-
-type Settings = Omit<SnapshotPool, 'name' | 'checksum' | 'settings' | 'groups' | 'lost'> & {
-  /** Digest of the rest with the pool's name. */
-  readonly text: string;
-};
-
-function settingsOf(config: PoolConfig, memo: CompileMemo): Settings {
-  const known = memo.settings.get(config);
-  if (known !== undefined) return known;
-  const {
-    policy,
-    unknown,
-    ejection,
-    slowStartMs,
-    panicThreshold,
-    spilloverThreshold,
-    timeouts,
-    connections,
-    protocol,
-    proxyProtocol,
-    tls,
-  } = config;
-  const settings = {
-    policy,
-    unknown,
-    ejection,
-    slowStartMs,
-    panicThreshold,
-    spilloverThreshold,
-    timeouts,
-    connections,
-    protocol,
-    proxyProtocol,
-    tls,
-  };
-  const text = createHash('sha256')
-    .update(JSON.stringify([config.name, settings]))
-    .digest('base64url');
-  const made = { text, ...settings };
-  memo.settings.set(config, made);
-  return made;
 }
 
 function compileAction(
@@ -260,10 +223,11 @@ function compileAction(
   }
 }
 
-/** Pools are covered by their checksums, which cover hosts and sets; the rest is the configuration's own text. */
+/** Targets are covered by the keys of the sets and by the pools, which name them; the rest is the configuration's own text. */
 function checksumOf(
   { config, services }: CompileInput,
   pools: readonly SnapshotPool[],
+  { hostSets }: HostSetBuilder,
   memo: CompileMemo,
 ): string {
   const { listeners, routes, trustedProxies, log, memory } = config;
@@ -275,9 +239,26 @@ function checksumOf(
     memo.configs.set(config, begun);
   }
   const hash = begun.copy();
-  let checksums = '';
-  for (const { checksum } of pools) checksums += `\n${checksum}`;
-  hash.update(checksums);
+  let keys = poolsDigest(pools, memo);
+  for (const { key } of hostSets) keys += `\n${key}`;
+  hash.update(keys);
   for (const found of services.values()) hash.update(`\n${JSON.stringify([...found])}`);
   return hash.digest('hex');
+}
+
+/** Of everything about the pools but what is in their sets. */
+function poolsDigest(pools: readonly SnapshotPool[], memo: CompileMemo): string {
+  const known = memo.checked;
+  if (known !== null && isSameList(known.pools, pools)) return known.digest;
+  let text = '';
+  for (const { settings, groups, lost } of pools) text += `\n${settings} ${JSON.stringify([groups, lost])}`;
+  const digest = createHash('sha256').update(text).digest('base64url');
+  memo.checked = { pools, digest };
+  return digest;
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  if (one.length !== other.length) return false;
+  for (let index = 0; index < one.length; index++) if (one[index] !== other[index]) return false;
+  return true;
 }

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { HostSet, HostSetMember } from '../../model/snapshot.ts';
+import type { TargetEntries } from '../targets/target-entries.ts';
 import type { TargetEntry, TargetTable } from '../targets/target-table.ts';
 
 /** One target of a set, in its place among the others. */
@@ -21,24 +22,40 @@ export interface PlacedSet {
   readonly numbered: { builder: HostSetBuilder | null; index: number };
 }
 
+/** The one set of a table whose targets stand in it as they stand in the table, with what a changed one changes. */
+interface InPlace {
+  readonly list: readonly TargetEntry[];
+  readonly placed: readonly Placed[];
+  readonly sum: Uint32Array;
+  readonly set: PlacedSet;
+}
+
 /** Remembers what was made of tables and targets that did not change; forgetting it changes nothing but time. */
 export interface PlacedMemo {
   readonly tables: WeakMap<TargetTable, readonly PlacedSet[]>;
   readonly entries: WeakMap<TargetEntry, Placed>;
+  /** The last of those tables that have the same identities in the same order. */
+  readonly inPlace: WeakMap<TargetEntries['places'], InPlace>;
   /** The sets of the last snapshot by key: equal content stays the same object. */
   last: ReadonlyMap<string, HostSet>;
 }
 
 export function createPlacedMemo(): PlacedMemo {
-  return { tables: new WeakMap(), entries: new WeakMap(), last: new Map() };
+  return { tables: new WeakMap(), entries: new WeakMap(), inPlace: new WeakMap(), last: new Map() };
 }
 
 /** The sets of a table, one for each port, sorted by port. */
 export function placedSets(table: TargetTable, memo: PlacedMemo): readonly PlacedSet[] {
   const known = memo.tables.get(table);
   if (known !== undefined) return known;
+  const changed = changedSet(table, memo);
+  if (changed !== null) {
+    const sets = [changed];
+    memo.tables.set(table, sets);
+    return sets;
+  }
   const byPort = new Map<number, Placed[]>();
-  for (const entry of table.entries.values()) {
+  for (const entry of table.entries.list) {
     const list = byPort.get(entry.port);
     const placed = placedOf(entry, memo);
     if (list === undefined) byPort.set(entry.port, [placed]);
@@ -47,12 +64,47 @@ export function placedSets(table: TargetTable, memo: PlacedMemo): readonly Place
   const sets = [...byPort]
     .sort(([a], [b]) => a - b)
     .map(([port, list]): PlacedSet => {
-      if (!isSorted(list)) list.sort(byOrder);
-      const hostSet = { key: keyOf(list), members: list.map(({ member }) => member) };
-      return { port, hostSet, numbered: { builder: null, index: 0 } };
+      const isInPlace = byPort.size === 1 && isSorted(list);
+      if (!isInPlace && !isSorted(list)) list.sort(byOrder);
+      const sum = sumOf(list);
+      const set = setOf(
+        port,
+        sum,
+        list.map(({ member }) => member),
+      );
+      if (isInPlace)
+        memo.inPlace.set(table.entries.places, { list: table.entries.list, placed: list, sum, set });
+      return set;
     });
   memo.tables.set(table, sets);
   return sets;
+}
+
+/** Of thousands of targets one has changed: the set is the one before but for it. Null where it takes more than that. */
+function changedSet({ entries: { list, places } }: TargetTable, memo: PlacedMemo): PlacedSet | null {
+  const known = memo.inPlace.get(places);
+  if (known === undefined) return null;
+  const sum = known.sum.slice();
+  const placed = [...known.placed];
+  const members = [...known.set.hostSet.members];
+  for (let place = 0; place < list.length; place++) {
+    const entry = list[place]!;
+    if (entry === known.list[place]) continue;
+    const before = placed[place]!;
+    const now = placedOf(entry, memo);
+    if (entry.port !== known.set.port || now.order !== before.order) return null;
+    for (let lane = 0; lane < LANES; lane++) sum[lane]! += now.hash[lane]! - before.hash[lane]!;
+    placed[place] = now;
+    members[place] = now.member;
+  }
+  const set = setOf(known.set.port, sum, members);
+  memo.inPlace.set(places, { list, placed, sum, set });
+  return set;
+}
+
+function setOf(port: number, sum: Uint32Array, members: readonly HostSetMember[]): PlacedSet {
+  const key = Buffer.from(sum.buffer).toString('base64url');
+  return { port, hostSet: { key, members }, numbered: { builder: null, index: 0 } };
 }
 
 function placedOf(entry: TargetEntry, memo: PlacedMemo): Placed {
@@ -75,11 +127,11 @@ function placedOf(entry: TargetEntry, memo: PlacedMemo): Placed {
 const LANES = 8;
 
 /** The sum of the members' hashes: a set of thousands in which one has changed costs thousands of additions, not hashes. */
-function keyOf(list: readonly Placed[]): string {
+function sumOf(list: readonly Placed[]): Uint32Array {
   const sum = new Uint32Array(LANES + 1);
   for (const { hash } of list) for (let lane = 0; lane < LANES; lane++) sum[lane]! += hash[lane]!;
   sum[LANES] = list.length;
-  return Buffer.from(sum.buffer).toString('base64url');
+  return sum;
 }
 
 function byOrder(a: Placed, b: Placed): number {

@@ -133,9 +133,8 @@ export class ProbeScheduler {
         if (known.status !== null) joined = spec.key;
       }
     }
-    for (const { key } of gone) {
-      if (!specs.some((spec) => spec.key === key)) this.#release(key, group);
-    }
+    const kept = gone.size === 0 ? null : new Set(specs.map(({ key }) => key));
+    for (const { key } of gone) if (kept?.has(key) === false) this.#release(key, group);
     if (joined !== null) this.#options.onStatus(joined, [group], true);
     this.#pump();
   }

@@ -172,7 +172,8 @@ export class ClusterView {
       before.list.every((view, index) => view === joined.list[index]);
     if (isSame) return;
     this.#nodes = joined;
-    for (const view of joined.list) {
+    for (const [index, view] of joined.list.entries()) {
+      if (before.list[index] === view) continue;
       const known = this.#changed.get(view.node.name);
       if (known?.view === view) continue;
       const isKnown = known !== undefined && hasSameCodes(known.view.reasons, view.reasons);

@@ -26,7 +26,7 @@ export function countTargets(sources: readonly ExplainableSource[]): readonly Po
     if (rows <= COUNTED_ROWS) {
       for (const row of explainTargets([source])) countRow(count, row);
     } else {
-      for (const entry of source.table.entries.values()) countRow(count, entry);
+      for (const entry of source.table.entries.list) countRow(count, entry);
       count.states.excluded += Math.max(0, (source.nodes?.list.length ?? 0) - source.table.entries.size);
     }
   }

@@ -54,7 +54,7 @@ function* explainSource(explained: ExplainableSource, wanted: string | null): Ge
   const { derived, table, nodes } = explained;
   let rows = 0;
   const covered = new Set<string>();
-  for (const entry of table.entries.values()) {
+  for (const entry of table.entries.list) {
     const { node } = entry.candidate;
     // Of a node that is held under an old port or address, both rows are told.
     if (node !== null) covered.add(node);

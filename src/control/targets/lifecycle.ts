@@ -8,7 +8,9 @@ import { joinVersions, nodeToken } from './object-versions.ts';
 import { hasSameCodes, isSameReasons } from './reason-lists.ts';
 import { reason } from './reasons.ts';
 import { leave } from './removal.ts';
+import { TargetEntries } from './target-entries.ts';
 import {
+  type Calm,
   type Draft,
   isGood,
   type LifecycleOptions,
@@ -36,9 +38,11 @@ export function advance(
   now: Now,
   options: LifecycleOptions,
 ): Advanced {
+  const stays = previous === null ? null : advanceCalm(previous, derived, viewOf, now, options);
+  if (stays !== null) return { table: stays, dueAtMs: null };
   const drafts = new Map<string, Draft | TargetEntry>();
   // Members come in the order of the entries that they became, so most are found without a search.
-  const known = previous === null ? [] : [...previous.entries.values()];
+  const known = previous === null ? [] : previous.entries.list;
   let place = 0;
   for (const candidate of derived.members) {
     const port = candidate.port === 0 ? derived.port : candidate.port;
@@ -58,7 +62,7 @@ export function advance(
   }
   const { departures, lost } = leave(previous, drafts, derived, viewOf, now, options);
   settleLastResorts(drafts);
-  const entries = drafts as Map<string, TargetEntry>;
+  const list: TargetEntry[] = [];
   let isSame = previous !== null && previous.entries.size === drafts.size;
   let dueAtMs: number | null = null;
   let index = 0;
@@ -67,17 +71,76 @@ export function advance(
     if (!isEntry(draft)) {
       const before = previous?.entries.get(identity);
       entry = finish(draft, before, now.epochMs, previous === null ? null : options.news);
-      entries.set(identity, entry);
       dueAtMs = earlier(dueAtMs, dueOf(entry, now.monotonicMs, options));
     }
     // The order counts too: it is the order of the answers, and one day's must not depend on another's.
     if (known[index++] !== entry) isSame = false;
+    list.push(entry);
   }
   for (const { sinceMs } of lost.values()) dueAtMs = earlier(dueAtMs, sinceMs + options.lostMs);
   if (isSame && previous?.lost === lost && departures.length === previous.departures.length) {
     return { table: previous, dueAtMs };
   }
-  return { table: { entries, departures, lost }, dueAtMs };
+  const entries = TargetEntries.of(list, previous?.entries);
+  const calm = departures.length === 0 && lost.size === 0 ? calmOf(list, derived) : null;
+  return { table: { entries, departures, lost, calm }, dueAtMs };
+}
+
+function calmOf(list: readonly TargetEntry[], { members, port, policy }: DerivedSource): Calm | null {
+  if (list.length !== members.length || !list.every(isCalm)) return null;
+  const noted = [...list.keys()].filter((place) => isNoted(list[place]!));
+  return { members, port, policy, noted };
+}
+
+function isCalm({ state, proven, hold }: Draft): boolean {
+  return state === 'active' && proven && hold === null;
+}
+
+function isNoted({ view }: TargetEntry): boolean {
+  return view.notes.length > 0 || view.byProof;
+}
+
+/**
+ * A step of a calm table in which only some candidates are other objects: the rest is not looked at. Null where it takes
+ * more than that.
+ */
+function advanceCalm(
+  previous: TargetTable,
+  derived: DerivedSource,
+  viewOf: ViewOf,
+  now: Now,
+  options: LifecycleOptions,
+): TargetTable | null {
+  const { calm, entries, departures, lost } = previous;
+  const { members, port, policy } = derived;
+  if (calm === null || !options.sameEvidence) return null;
+  if (calm.members.length !== members.length || calm.port !== port || calm.policy !== policy) return null;
+  const places: number[] = [];
+  for (let place = 0; place < members.length; place++)
+    if (members[place] !== calm.members[place]) places.push(place);
+  for (const place of calm.noted) if (members[place] === calm.members[place]) places.push(place);
+  let list: TargetEntry[] | null = null;
+  for (const place of places) {
+    const candidate = members[place]!;
+    const before = entries.list[place]!;
+    const own = candidate.port === 0 ? port : candidate.port;
+    if (before.port !== own || before.candidate.address !== candidate.address) return null;
+    const view = viewOf(before.identity, candidate, policy, before);
+    if (isSettled(before, candidate, derived, view)) continue;
+    const draft = join(before.identity, own, candidate, derived, before, false, view, now, options);
+    if (!isCalm(draft)) return null;
+    const entry = finish(draft, before, now.epochMs, options.news);
+    if (entry === before) continue;
+    list ??= [...entries.list];
+    list[place] = entry;
+  }
+  if (list === null) {
+    calm.members = members;
+    return previous;
+  }
+  // All that were noted have been looked at.
+  const noted = places.filter((place) => isNoted(list[place]!));
+  return { entries: entries.with(list), departures, lost, calm: { members, port, policy, noted } };
 }
 
 /** Nothing that decides about it has changed, and nothing about it waits: it stays as it is. */

@@ -83,11 +83,30 @@ function kubeProxySpec(candidate: Candidate, config: KubeProxyConfig): ProbeSpec
 function planKubeProxy(table: TargetTable, config: KubeProxyConfig | null, memo: ProbeMemo): ProbeSpec[] {
   if (config === null || !config.healthz) return [];
   const specs: ProbeSpec[] = [];
-  for (const { candidate } of table.entries.values()) {
+  for (const { candidate } of table.entries.list) {
     if (candidate.node === null) continue;
     specs.push(memo.kubeProxy(candidate, config));
   }
   return specs;
+}
+
+/** True only when a plan for either table is a plan for the other: the same nodes, of which none waits for a proof. */
+export function hasSamePlan(before: TargetTable, after: TargetTable): boolean {
+  const { list, places } = after.entries;
+  if (before.calm === null || after.calm === null || before.entries.places !== places) return false;
+  return list.every((entry, place) => {
+    const known = before.entries.list[place]!;
+    return entry === known || (isSameNode(known.candidate, entry.candidate) && !needsProof(entry, 'serve'));
+  });
+}
+
+function isSameNode(one: Candidate, other: Candidate): boolean {
+  return (
+    one.address === other.address &&
+    one.cluster === other.cluster &&
+    one.node === other.node &&
+    one.nodeUid === other.nodeUid
+  );
 }
 
 /** The probes of a table that many pools share: kube-proxy, and proofs of what waits or is held, at one port for all. */
@@ -98,7 +117,7 @@ export function planShared(
   memo: ProbeMemo,
 ): readonly ProbeSpec[] {
   const specs = planKubeProxy(table, kubeProxy, memo);
-  for (const entry of table.entries.values()) {
+  for (const entry of table.entries.list) {
     if (!needsProof(entry, 'serve')) continue;
     const identity = identityOf(entry.candidate.address, proofPort);
     specs.push(proofSpec(proofKey(identity, entry.candidate), entry.candidate.address, proofPort, null));
@@ -123,7 +142,7 @@ export interface PoolProbing extends Spoken {
 /** The probes of a table of its own: the pool's, proofs for what waits or is held, and healthCheckNodePort. */
 export function planTargets(table: TargetTable, probing: PoolProbing, memo: ProbeMemo): readonly ProbeSpec[] {
   const specs = planKubeProxy(table, probing.kubeProxy, memo);
-  for (const entry of table.entries.values()) {
+  for (const entry of table.entries.list) {
     const keys = probeKeys(entry.identity, entry.candidate, probing.healthCheckNodePort, probing.healthText);
     if (probing.health !== null) specs.push(poolSpec(keys.pool, entry, probing.health, probing));
     else if (needsProof(entry, probing.unknown))

@@ -49,7 +49,7 @@ export function leave(
   let counted = 0;
   let guarded = 0;
   const lost: [string, LostTarget][] = [];
-  for (const entry of previous.entries.values()) {
+  for (const entry of previous.entries.list) {
     if (entry.state !== 'draining') counted++;
     if (drafts.has(entry.identity)) continue;
     const leaving = describe(entry, derived, viewOf, options);

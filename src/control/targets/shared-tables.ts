@@ -3,6 +3,7 @@
 import type { ProbeSpec } from '../health/scheduler.ts';
 import { type DerivedSource, identityOf } from './derive.ts';
 import type { SharedTargets, SourceState } from './source-state.ts';
+import { TargetEntries } from './target-entries.ts';
 import { EMPTY_TABLE, type TargetEntry, type TargetTable } from './target-table.ts';
 import { ViewMemo } from './target-views.ts';
 
@@ -121,7 +122,8 @@ function idOf({ cluster, families }: DerivedSource): string {
 function isSettled(table: TargetTable | null, members: number, wantedPort: number): boolean {
   if (table === null) return true;
   if (table.entries.size !== members) return false;
-  for (const { hold, state, port } of table.entries.values()) {
+  if (table.calm !== null && table.calm.port === wantedPort) return true;
+  for (const { hold, state, port } of table.entries.list) {
     if (hold !== null || state === 'filling' || port !== wantedPort) return false;
   }
   return true;
@@ -129,10 +131,9 @@ function isSettled(table: TargetTable | null, members: number, wantedPort: numbe
 
 /** The shared targets as targets of one source. */
 function ownTable(shared: TargetTable, port: number): TargetTable {
-  const entries = new Map<string, TargetEntry>();
-  for (const entry of shared.entries.values()) {
+  const list = shared.entries.list.map((entry): TargetEntry => {
     const identity = identityOf(entry.candidate.address, port);
-    entries.set(identity, { ...entry, identity, port });
-  }
-  return { entries, departures: shared.departures, lost: new Map() };
+    return { ...entry, identity, port };
+  });
+  return { entries: TargetEntries.of(list), departures: shared.departures, lost: new Map(), calm: null };
 }

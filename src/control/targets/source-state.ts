@@ -2,6 +2,7 @@
 
 import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
+import type { SourceTargets } from '../compile/compile.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';
 import type { NodeViews } from './nodes.ts';
@@ -53,14 +54,17 @@ export interface NodeDelta {
   readonly joined: readonly string[];
 }
 
+const NO_DELTA: NodeDelta = { left: [], joined: [] };
+
 /** Computed once for all sources that share a table. */
 export function nodeDelta(before: TargetTable, after: TargetTable): NodeDelta {
+  if (before.entries.places === after.entries.places) return NO_DELTA;
   return { left: nodesOnlyIn(before, after), joined: nodesOnlyIn(after, before) };
 }
 
 function nodesOnlyIn(one: TargetTable, other: TargetTable): readonly string[] {
   const nodes: string[] = [];
-  for (const [identity, { candidate }] of one.entries) {
+  for (const { identity, candidate } of one.entries.list) {
     if (candidate.node !== null && !other.entries.has(identity)) nodes.push(candidate.node);
   }
   return nodes;
@@ -92,6 +96,8 @@ export class SourceState {
   dueAtMs: number | null = null;
   /** What the probes were last planned from. */
   planned: readonly unknown[] = [];
+  /** What was last compiled of it. */
+  compiled: SourceTargets | null = null;
   /** Epoch milliseconds. */
   readonly sinceMs: number;
   /** How a node's target left; by node name, only nodes that are still listed. */
@@ -140,7 +146,9 @@ export class SourceState {
       this.reasonsChange = { atMs: now.epochMs, by: this.news };
     }
     const holdsSome =
-      this.table !== null && [...this.table.entries.values()].some(({ hold }) => hold !== null);
+      this.table !== null &&
+      this.table.calm === null &&
+      this.table.entries.list.some(({ hold }) => hold !== null);
     if (before?.healthCheckNodePort !== derived.healthCheckNodePort) this.isTouched = true;
     const isSame =
       before !== null &&

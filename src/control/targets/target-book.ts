@@ -2,13 +2,14 @@
 
 import type { KubeProxyConfig } from '../../model/config.ts';
 import type { Reason } from '../../model/targets.ts';
+import type { SourceTargets } from '../compile/compile.ts';
 import type { PoolInstance } from '../compile/expand.ts';
 import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { createDerivationMemo, type DerivationMemo, type DerivedSource } from './derive.ts';
 import type { ExplainableSource } from './explain.ts';
 import { advance } from './lifecycle.ts';
-import { ProbeMemo, planShared, planTargets } from './probe-plan.ts';
+import { hasSamePlan, ProbeMemo, planShared, planTargets } from './probe-plan.ts';
 import { SharedTables } from './shared-tables.ts';
 import { type Change, nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
 import { changesBetween, type SourceChange, type TargetChange } from './target-changes.ts';
@@ -58,6 +59,22 @@ export class TargetBook {
   tableOf(state: SourceState): { readonly table: TargetTable; readonly port: number } {
     if (state.shared !== null) return { table: state.shared.table ?? EMPTY_TABLE, port: state.sharedPort };
     return { table: state.table ?? EMPTY_TABLE, port: state.derived?.port ?? 0 };
+  }
+
+  /** Of all sources of a pool, the same objects while they are the same tables. */
+  targetsOf(pool: string): readonly SourceTargets[] {
+    return this.sourcesOf(pool).map((state) => {
+      const { table, port } = this.tableOf(state);
+      const { priority, weight } = state.source;
+      const known = state.compiled;
+      const isSame =
+        known?.table === table &&
+        known.port === port &&
+        known.priority === priority &&
+        known.weight === weight;
+      if (!isSame) state.compiled = { table, port, priority, weight };
+      return state.compiled!;
+    });
   }
 
   /** Takes the pools there are now; a source that stays keeps its targets. */
@@ -122,7 +139,9 @@ export class TargetBook {
   proven(identity: string): boolean {
     let isAwaited = false;
     const take = (state: SourceState | SharedTargets, key: string): void => {
-      const entry = state.table?.entries.get(key);
+      // In a calm table all are proven, and most tables are calm.
+      if (state.table === null || state.table.calm !== null) return;
+      const entry = state.table.entries.get(key);
       if (entry === undefined || entry.proven) return;
       this.#connected.set(key, entry.candidate.nodeUid);
       state.isDirty = true;
@@ -196,14 +215,18 @@ export class TargetBook {
       isUnlisted: (node) => this.#clusters.get(shared.cluster)?.isUnlisted(node) === true,
       missingUnlisted: false,
       doubtsEndpoints: false,
+      sameEvidence: !shared.isTouched,
     });
     shared.isDirty = false;
     shared.isTouched = false;
     shared.dueAtMs = dueAtMs;
-    if (!isPlanned(shared.planned, [table, kubeProxy, shared.proofPort])) {
-      shared.planned = [table, kubeProxy, shared.proofPort];
+    const isSamePlan =
+      before !== null &&
+      isPlanned(shared.planned, [before, kubeProxy, shared.proofPort]) &&
+      hasSamePlan(before, table);
+    if (!isSamePlan && !isPlanned(shared.planned, [table, kubeProxy, shared.proofPort]))
       this.#options.setProbes(shared.id, planShared(table, kubeProxy, shared.proofPort, this.#probes));
-    }
+    shared.planned = [table, kubeProxy, shared.proofPort];
     if (table === before) return;
     shared.table = table;
     const users = [...shared.users];
@@ -238,6 +261,7 @@ export class TargetBook {
       missingUnlisted: state.service !== null && cluster?.isServiceUnlisted(state.service) === true,
       isUnlisted: (node) => cluster?.isUnlisted(node) === true,
       doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
+      sameEvidence: !state.isTouched,
     });
     state.isDirty = false;
     state.isTouched = false;

@@ -31,16 +31,17 @@ export function* changesBetween(
   after: TargetTable,
   isDropped: boolean,
 ): Generator<TargetChange> {
-  for (const [identity, entry] of after.entries) {
-    const known = before.entries.get(identity);
+  const inPlace = before.entries.places === after.entries.places;
+  for (const [place, entry] of after.entries.list.entries()) {
+    const known = inPlace ? before.entries.list[place] : before.entries.get(entry.identity);
     if (known !== undefined && !isTold(known, entry)) continue;
     yield {
       before: known === undefined ? null : rowOfEntry(explained, known),
       after: rowOfEntry(explained, entry),
     };
   }
-  for (const [identity, entry] of before.entries) {
-    if (after.entries.has(identity)) continue;
+  for (const entry of inPlace ? [] : before.entries.list) {
+    if (after.entries.has(entry.identity)) continue;
     const { node } = entry.candidate;
     const isListed = !isDropped && node !== null && explained.derived.candidateOf(node)?.state === 'excluded';
     yield { before: rowOfEntry(explained, entry), after: isListed ? rowOfNode(explained, node) : null };

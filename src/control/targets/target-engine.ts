@@ -162,7 +162,7 @@ class Engine implements TargetEngine {
       const { table } = this.#book.tableOf(source);
       if (seen.has(table)) continue;
       seen.add(table);
-      for (const { candidate, state } of table.entries.values()) {
+      for (const { candidate, state } of table.entries.list) {
         if (candidate.cluster !== cluster || (node !== null && candidate.node !== node)) continue;
         if (state === 'active') return 'active';
         if (state === 'filling') isFilling = true;
@@ -350,11 +350,7 @@ class Engine implements TargetEngine {
     const pools: PoolTargets[] = expansion.pools.map(({ name, config: pool }) => ({
       name,
       config: pool,
-      sources: this.#book.sourcesOf(name).map((state) => ({
-        ...this.#book.tableOf(state),
-        priority: state.source.priority,
-        weight: state.source.weight,
-      })),
+      sources: this.#book.targetsOf(name),
     }));
     const { services } = expansion;
     const snapshot = compile(

@@ -3,6 +3,7 @@
 import type { HealthState, Reason } from '../../model/targets.ts';
 import type { TargetView } from '../health/evidence.ts';
 import type { Candidate } from './candidate.ts';
+import { TargetEntries } from './target-entries.ts';
 
 /** One target with its history; immutable. */
 export interface TargetEntry {
@@ -32,11 +33,23 @@ export interface TargetEntry {
 
 /** The targets of one source; immutable. */
 export interface TargetTable {
-  readonly entries: ReadonlyMap<string, TargetEntry>;
+  readonly entries: TargetEntries;
   /** When targets vanished lately, monotonic milliseconds: removals one by one count as one step. */
   readonly departures: readonly number[];
   /** Left with their machine, lately: what is open to them is cut at once. By identity; not those that came back. */
   readonly lost: ReadonlyMap<string, LostTarget>;
+  /** Null where something is under way, so that all of it has to be looked at in every step. */
+  readonly calm: Calm | null;
+}
+
+/** All targets are in use, proven and there to stay: each depends on its own candidate and evidence, and on no other. */
+export interface Calm {
+  /** Of each target, in order, as it was last looked at: to remember later ones changes nothing but time. */
+  members: readonly Candidate[];
+  readonly port: number;
+  readonly policy: TargetEntry['policy'];
+  /** Indexes of those that something is said of, which may be said in other words without notice. */
+  readonly noted: readonly number[];
 }
 
 export interface LostTarget {
@@ -73,6 +86,8 @@ export interface LifecycleOptions {
   readonly isUnlisted: (node: string) => boolean;
   /** A list left out endpoint slices of the service although no deletion was announced. */
   readonly doubtsEndpoints: boolean;
+  /** What decides beside the API (probes, workers, configuration) is as it was in the step before. */
+  readonly sameEvidence: boolean;
 }
 
 export type LifecycleTimes = Pick<
@@ -130,4 +145,9 @@ export function isGood(draft: Draft): boolean {
 }
 
 /** No targets. */
-export const EMPTY_TABLE: TargetTable = { entries: new Map(), departures: [], lost: new Map() };
+export const EMPTY_TABLE: TargetTable = {
+  entries: TargetEntries.of([]),
+  departures: [],
+  lost: new Map(),
+  calm: null,
+};

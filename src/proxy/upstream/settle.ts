@@ -30,6 +30,28 @@ export class SetChanges {
 
 /** What changed, and what left; members that did not change are the same objects. */
 function compare(before: HostSet, after: HostSet): readonly MemberChange[] {
+  return compareInPlace(before.members, after.members) ?? compareAnyOrder(before, after);
+}
+
+/** The same addresses at the same places, as when nobody came or left; null where it is not so. */
+function compareInPlace(
+  before: HostSet['members'],
+  after: HostSet['members'],
+): readonly MemberChange[] | null {
+  if (before.length !== after.length) return null;
+  const changes: MemberChange[] = [];
+  for (let place = 0; place < after.length; place += 1) {
+    const now = after[place]!;
+    const known = before[place]!;
+    if (known === now) continue;
+    const { address } = now.host;
+    if (known.host.address !== address) return null;
+    changes.push({ address, now });
+  }
+  return changes;
+}
+
+function compareAnyOrder(before: HostSet, after: HostSet): readonly MemberChange[] {
   const left = new Set(before.members);
   const changes: MemberChange[] = [];
   const addresses = new Set<string>();

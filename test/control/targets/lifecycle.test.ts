@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { TargetView } from '../../../src/control/health/evidence.ts';
 import type { Candidate } from '../../../src/control/targets/candidate.ts';
 import { type DerivedSource, identityOf } from '../../../src/control/targets/derive.ts';
-import { advance } from '../../../src/control/targets/lifecycle.ts';
+import { type Advanced, advance } from '../../../src/control/targets/lifecycle.ts';
 import { reason } from '../../../src/control/targets/reasons.ts';
 import {
   DEFAULT_LIFECYCLE_TIMES,
@@ -43,7 +43,9 @@ class Life {
     missingUnlisted: false,
     isUnlisted: (node) => this.unlisted.has(node),
     doubtsEndpoints: false,
+    sameEvidence: false,
   };
+  #seen = '';
 
   step(listed: Record<string, Listed>): this {
     const candidates = Object.entries(listed).map(([node, what]) => this.#candidate(node, what));
@@ -65,7 +67,20 @@ class Life {
     };
     const viewOf = (_identity: string, { node }: Candidate): TargetView => this.views[node ?? ''] ?? NEUTRAL;
     const now = { monotonicMs: this.nowMs, epochMs: this.nowMs + 1_000_000 };
-    const advanced = advance(this.table, derived, viewOf, now, this.options);
+    const seen = JSON.stringify([this.views, this.options]);
+    const careful = advance(this.table, derived, viewOf, now, this.options);
+    const advanced = advance(this.table, derived, viewOf, now, {
+      ...this.options,
+      sameEvidence: seen === this.#seen,
+    });
+    this.#seen = seen;
+    const content = ({ table: { entries, departures, lost }, dueAtMs }: Advanced): unknown => [
+      entries.list,
+      departures,
+      lost,
+      dueAtMs,
+    ];
+    assert.deepEqual(content(advanced), content(careful), 'what is not looked at again has not changed');
     this.table = advanced.table;
     this.dueAtMs = advanced.dueAtMs;
     return this;
@@ -105,7 +120,7 @@ class Life {
   /** `state`, `*` for a last resort, and the first reason where it is a hold. */
   get shape(): Record<string, string> {
     const shape: Record<string, string> = {};
-    for (const { candidate, state, lastResort, hold } of this.table?.entries.values() ?? []) {
+    for (const { candidate, state, lastResort, hold } of this.table?.entries.list ?? []) {
       const held = hold !== null && state === 'active' ? ` ${hold.kind}` : '';
       shape[candidate.node ?? ''] = `${state}${lastResort ? '*' : ''}${held}`;
     }
@@ -518,7 +533,7 @@ describe('whatever happens', () => {
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
         const life = new Life();
         for (const { listing: states, views: seen, waitMs } of steps) {
-          const before = [...(life.table?.entries.values() ?? [])];
+          const before = life.table?.entries.list ?? [];
           const listed: Record<string, Listed> = {};
           names.forEach((name, index) => {
             const what = states[index];
@@ -528,7 +543,7 @@ describe('whatever happens', () => {
           life.after(waitMs).step(listed);
           const { table } = life;
           assert.equal(life.step(listed).table, table, 'idempotent');
-          const entries = [...(table?.entries.values() ?? [])];
+          const entries = table?.entries.list ?? [];
           const hasGood = entries.some(good);
           for (const entry of entries) {
             if (entry.state === 'filling')
