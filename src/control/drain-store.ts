@@ -75,7 +75,7 @@ export class DrainStore {
     const bytes = sealed(header, { drains });
     this.#writing = this.#writing.then(async () => {
       try {
-        await replaceFile(directory, FILE, bytes);
+        await replaceFile(directory, FILE, [bytes]);
         this.#options.onCount('written');
         return true;
       } catch (error) {

@@ -16,6 +16,26 @@ export function sealed(header: Readonly<Record<string, unknown>>, content: unkno
   return Buffer.concat([Buffer.from(`${line}\n`), payload]);
 }
 
+/** The same in pieces, from the content's text in parts: `rest` lets others have their turn between two of them. */
+export async function sealedInParts(
+  header: Readonly<Record<string, unknown>>,
+  parts: Iterable<string>,
+  rest: () => Promise<void>,
+): Promise<readonly Buffer[]> {
+  const digest = createHash('sha256');
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for (const part of parts) {
+    if (bytes > 0) await rest();
+    const piece = Buffer.from(part);
+    digest.update(piece);
+    bytes += piece.length;
+    pieces.push(piece);
+  }
+  const line = JSON.stringify({ ...header, bytes, sha256: digest.digest('hex') });
+  return [Buffer.from(`${line}\n`), ...pieces];
+}
+
 /** Header and parsed content of a whole and unaltered file, or a sentence that says why these bytes are none. */
 export function unsealed<Header extends z.ZodRawShape>(
   bytes: Uint8Array,
@@ -37,14 +57,19 @@ function digestOf(bytes: Uint8Array): string {
 }
 
 /** A crash at any moment leaves the old file or the new one, whole: write aside, fsync, rename, fsync the directory. */
-export async function replaceFile(directory: string, name: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFile(
+  directory: string,
+  name: string,
+  pieces: readonly Uint8Array[],
+): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   // Unique, because during an upgrade two processes may write at the same time.
   const aside = join(directory, `${name}.${randomUUID()}.tmp`);
   try {
     const file = await open(aside, 'wx', 0o600);
     try {
-      await file.writeFile(bytes);
+      // Each goes on where the one before ended.
+      for (const piece of pieces) await file.writeFile(piece);
       await file.sync();
     } finally {
       await file.close();

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { type ClusterInventory, NOTHING_UNLISTED } from '../../model/inventory.ts';
-import { sealed, unsealed } from '../state-file.ts';
+import { sealedInParts, unsealed } from '../state-file.ts';
 
 const format = 'portico-inventory';
 /** To be raised with every change of the inventory's shape: a file of another version is not read. */
@@ -67,9 +67,35 @@ const header = {
   syncedAtMs: z.number(),
 };
 
-export function encodeInventory(inventory: ClusterInventory, writtenAtMs: number): Buffer {
+/** Characters that are made at once: a large cluster has megabytes, and events are answered meanwhile. */
+const PART = 65_536;
+
+/** In pieces; `rest` is awaited between two of them. */
+export function encodeInventory(
+  inventory: ClusterInventory,
+  writtenAtMs: number,
+  rest: () => Promise<void>,
+): Promise<readonly Buffer[]> {
   const { cluster, syncedAtMs, nodes, services, slices } = inventory;
-  return sealed({ format, version, cluster, writtenAtMs, syncedAtMs }, { nodes, services, slices });
+  const header = { format, version, cluster, writtenAtMs, syncedAtMs };
+  return sealedInParts(header, partsOf({ nodes, services, slices }), rest);
+}
+
+/** The JSON text of an object of lists. */
+function* partsOf(lists: Readonly<Record<string, readonly object[]>>): Generator<string> {
+  let text = '';
+  let opening = '{';
+  for (const [name, list] of Object.entries(lists)) {
+    text += `${opening}${JSON.stringify(name)}:[`;
+    opening = '],';
+    for (const [index, item] of list.entries()) {
+      text += `${index === 0 ? '' : ','}${JSON.stringify(item)}`;
+      if (text.length < PART) continue;
+      yield text;
+      text = '';
+    }
+  }
+  yield `${text}]}`;
 }
 
 /** The inventory with origin `disk`, or a sentence that says why these bytes are none of this cluster. */

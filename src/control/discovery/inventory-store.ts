@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ClusterInventory } from '../../model/inventory.ts';
 import { replaceFile } from '../state-file.ts';
@@ -119,12 +120,13 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     inventory: () => ClusterInventory,
   ): Promise<void> {
     try {
-      const bytes = encodeInventory(inventory(), clock.now());
-      if (bytes.length > limitBytes) {
-        report(cluster, slot, 'too-large', `${bytes.length} bytes`);
+      const pieces = await encodeInventory(inventory(), clock.now(), setImmediate);
+      const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+      if (bytes > limitBytes) {
+        report(cluster, slot, 'too-large', `${bytes} bytes`);
         return;
       }
-      await replaceFile(into, fileName(cluster), bytes);
+      await replaceFile(into, fileName(cluster), pieces);
       await removeAbandoned(into, fileName(cluster), clock.now());
       onCount('inventory-file', { cluster, result: 'written' });
       if (slot.failing) log.info({ cluster }, 'inventory is kept on disk again');

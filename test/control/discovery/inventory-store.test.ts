@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { decodeInventory, encodeInventory } from '../../../src/control/discovery/inventory-file.ts';
 import { createInventoryStore, type InventoryStore } from '../../../src/control/discovery/inventory-store.ts';
 import { type ClusterInventory, NOTHING_UNLISTED } from '../../../src/model/inventory.ts';
 import {
@@ -101,6 +102,31 @@ test('what is saved is loaded by the next process with origin disk and its age',
   assert.deepEqual(second.results(), ['loaded']);
   assert.equal(statSync(join(first.directory, first.files()[0] ?? '')).mode & 0o777, 0o600);
   assert.equal(statSync(first.directory).mode & 0o777, 0o700);
+});
+
+test('a large inventory is encoded in parts, and others have their turn between them', async (t) => {
+  const { directory, store } = rig(t);
+  const [node] = inventory.nodes;
+  const nodes = Array.from({ length: 2000 }, (_, index) => ({
+    ...node!,
+    name: `node-${index}`,
+    uid: `u${index}`,
+  }));
+  const large = { ...inventory, nodes };
+  let turns = 0;
+  const pieces = await encodeInventory(large, 1, async () => {
+    turns += 1;
+  });
+  const bytes = Buffer.concat(pieces);
+  assert.ok(pieces.every(({ length }) => length < 100_000));
+  // The header is a piece of its own, and nobody waits behind the last part.
+  assert.equal(turns, pieces.length - 2);
+  assert.ok(turns >= Math.floor(bytes.length / 100_000));
+  assert.deepEqual(decodeInventory(bytes, 'iad'), { ...large, origin: 'disk' });
+  store.save('iad', () => large);
+  await store.flush();
+  assert.equal(statSync(join(directory, readdirSync(directory)[0] ?? '')).size > 200_000, true);
+  assert.deepEqual(store.load('iad'), { ...large, origin: 'disk' });
 });
 
 test('nothing kept is null without a complaint', (t) => {
