@@ -249,6 +249,17 @@ describe('apply', () => {
     assert.equal(said('proven').length, 1);
   });
 
+  it('tells the controller nothing of connects to targets that are active', async () => {
+    const [known, waits] = [await stage.backend(named('known')), await stage.backend(named('waits'))];
+    const targets = [known.at, { at: waits.at, state: 'filling' as const, health: 'unknown' as const }];
+    stage.plane.apply(snapshotOf({ pools: [{ targets, unknown: 'serve' }] }));
+    const peer = await stage.client();
+    const answers = new Set<string>();
+    for (let round = 0; round < 4; round += 1) answers.add(await request(peer));
+    assert.deepEqual([...answers].sort(), ['known', 'waits']);
+    assert.deepEqual(said('proven'), [{ kind: 'proven', pool: 'pool-0', identity: waits.at }]);
+  });
+
   // What cannot be built ---------------------------------------------------------------------------------------------
 
   const broken: readonly (readonly [string, (good: Snapshot) => Snapshot])[] = [

@@ -29,7 +29,7 @@ export interface PoolVersion {
   readonly config: SnapshotPool;
   /** How many targets there are; one that two groups name may count twice. */
   readonly size: number;
-  has(identity: string): boolean;
+  has(member: Member): boolean;
 }
 
 export class PoolLife implements EjectionLedger {
@@ -83,7 +83,7 @@ export class PoolLife implements EjectionLedger {
     if (this.targets.has(identity)) return target;
     target.follow(member);
     // An exchange goes on with the version that it began with, which may name what has left since.
-    if (this.#version.has(identity)) this.targets.set(identity, target);
+    if (this.#version.has(member)) this.targets.set(identity, target);
     else this.#release(target);
     return target;
   }

@@ -117,7 +117,10 @@ export class Pool implements PoolVersion {
     return this.sets.reduce((size, { members }) => size + members.length, 0);
   }
 
-  has(identity: string): boolean {
+  /** A member of its own, or one of another version that names the same target. */
+  has(member: Member): boolean {
+    if (this.#built?.members.includes(member) === true) return true;
+    const { identity } = member;
     return this.config.groups.some(({ port }, group) =>
       this.sets[group]!.members.some(({ host }) => identityOf(host.address, port) === identity),
     );
@@ -232,7 +235,8 @@ export class Pool implements PoolVersion {
 
   onConnected(target: Target, tookMs: number, first: boolean): void {
     this.meters.connected(tookMs);
-    if (first) this.#context.onProven(this.name, target.identity);
+    // Nobody waits for a proof of what is active, and a pool of thousands would tell of each of them.
+    if (first && target.unproven) this.#context.onProven(this.name, target.identity);
   }
 
   onConnectFailed(code: FailureCode, target: Target, detail: string): void {

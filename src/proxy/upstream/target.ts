@@ -61,6 +61,8 @@ export class Target implements TargetLive, Deadline {
   readonly connections = new Set<UpstreamConnection>();
   /** A connect has succeeded in this worker. */
   proven = false;
+  /** The controller has not seen it proven yet. */
+  unproven = false;
   /** Something speaks against it: each of its connections is asked every second whether the other end is there. */
   doubted = false;
   /** A connect failed or hangs: until then it is dialled after the others. 0 when nothing is held against it. */
@@ -128,6 +130,7 @@ export class Target implements TargetLive, Deadline {
   /** Takes over what the snapshot now says of it. */
   follow({ state, health, lastResort }: Pick<Member, 'state' | 'health' | 'lastResort'>): void {
     this.retired = state === 'draining';
+    this.unproven = state !== 'active';
     if (this.retired) this.closeIdle();
     this.doubt(this.retired || health === 'unhealthy' || lastResort);
     this.rest(this.retired || health === 'unhealthy');
