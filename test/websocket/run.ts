@@ -16,7 +16,7 @@ const KOSOKU = 'kosoku==0.1.0';
 const ENVIRONMENT = path.join(import.meta.dirname, '../../.cache/kosoku');
 const PYTHON = path.join(ENVIRONMENT, 'bin/python');
 const CASES_AT_ONCE = 8;
-/** For one group of cases; on a quiet machine the largest takes half a minute. */
+/** For one group of cases; the largest takes one or two minutes on two busy cores. */
 const LIMIT_MS = 3_600_000;
 const OUTPUT_BYTES = 16 * 1024 * 1024;
 /** Some of them take seconds; there are 301. */
