@@ -36,11 +36,11 @@ export function judgeCandidate(view: NodeView, service: ServiceView, source: Sou
   // A node without a usable address is told of its endpoints in the family that it would be used with.
   const judged = family ?? service.families[0];
   // Where the service has no endpoint at all, "none on this node" would add nothing.
-  if (judged !== undefined && !service.reasons.some(({ code }) => ENDPOINTS_UNKNOWN.has(code))) {
+  const asksWhere = service.policy === 'Local' || source.preferNodesWithEndpoints;
+  if (asksWhere && judged !== undefined && !service.reasons.some(({ code }) => ENDPOINTS_UNKNOWN.has(code))) {
     const local = service.local[judged].get(view.node.name);
     if (service.policy === 'Local') weight = judgeLocal(local, reasons);
-    else if (source.preferNodesWithEndpoints && (local?.ready ?? 0) === 0)
-      reasons.push(reason('hosts-no-endpoint'));
+    else if ((local?.ready ?? 0) === 0) reasons.push(reason('hosts-no-endpoint'));
   }
   const effect = strongestEffect(reasons);
   if (effect === 'none' && service.policy === 'Cluster') reasons.unshift(reason('ready'));

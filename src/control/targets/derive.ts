@@ -36,12 +36,20 @@ export interface DerivedSource {
   candidateOf(node: string): Candidate | null;
 }
 
+interface JudgedNodes {
+  readonly views: readonly NodeView[];
+  /** Of each view. */
+  readonly all: readonly Candidate[];
+  /** Without those that are excluded; `all` itself where none is. */
+  readonly list: readonly Candidate[];
+}
+
 /** Remembers member lists, so that an event costs what it changes; forgetting it changes nothing but time. */
 export interface DerivationMemo {
   /** Lists that depend on nodes only: one for each cluster and family order, not one for each service. */
   readonly shared: WeakMap<NodeViews, Map<string, readonly Candidate[]>>;
   /** The last of them, by cluster and family order: nodes that stand where they stood are not looked up. */
-  readonly lasting: Map<string, { readonly views: readonly NodeView[]; readonly all: readonly Candidate[] }>;
+  readonly lasting: Map<string, JudgedNodes>;
   /** Candidates of a node, by all else that they depend on: the family order and, under `Local`, endpoints on it. */
   readonly candidates: WeakMap<NodeView, Map<string, Candidate>>;
   readonly subsets: WeakMap<ServiceView, readonly Candidate[]>;
@@ -129,14 +137,23 @@ function sharedMembers(
   const known = lists.get(key);
   if (known !== undefined) return known;
   const before = memo.lasting.get(`${nodes.cluster} ${key}`);
-  const all = nodes.byAddress.map((view, index) =>
-    before !== undefined && before.views[index] === view
-      ? before.all[index]!
-      : remembered(view, key, service, source, memo),
-  );
-  memo.lasting.set(`${nodes.cluster} ${key}`, { views: nodes.byAddress, all });
-  const list = all.filter(({ state }) => state !== 'excluded');
-  lists.set(key, Object.freeze(list));
+  const views = nodes.byAddress;
+  // Which of those that were looked at before are excluded need not be looked up, either.
+  let isWhole = before !== undefined && before.list === before.all;
+  const all: Candidate[] = [];
+  for (let index = 0; index < views.length; index++) {
+    const view = views[index]!;
+    if (before !== undefined && before.views[index] === view) all.push(before.all[index]!);
+    else {
+      const made = remembered(view, key, service, source, memo);
+      if (made.state === 'excluded') isWhole = false;
+      all.push(made);
+    }
+  }
+  const found = isWhole ? all : all.filter(({ state }) => state !== 'excluded');
+  const list = Object.freeze(found.length === all.length ? all : found);
+  memo.lasting.set(`${nodes.cluster} ${key}`, { views, all, list });
+  lists.set(key, list);
   return list;
 }
 

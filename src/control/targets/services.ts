@@ -46,7 +46,6 @@ export function viewService(
   slices: readonly EndpointSliceFact[],
   wanted: readonly Family[],
 ): ServiceView {
-  const none = { ipv4: new Map<string, LocalEndpoints>(), ipv6: new Map<string, LocalEndpoints>() };
   if (service === null) {
     const reasons = [reason('service-not-found')];
     return {
@@ -57,7 +56,7 @@ export function viewService(
       families: wanted,
       reasons,
       slices,
-      local: none,
+      local: NONE,
       hosts: [],
     };
   }
@@ -80,11 +79,10 @@ export function viewService(
     reasons.push(reason('family-mismatch', `the service has ${service.ipFamilies.join(' and ')} only`));
   }
 
-  const local = port === null ? none : countEndpoints(slices, port.name);
   const served = shared.filter((family) => serves(slices, port, family));
   // Judged only where a port is known: a missing port says it all.
   if (port !== null && shared.length > 0 && served.length === 0) reasons.push(reason('no-endpoints'));
-  return {
+  return new ListedService({
     name,
     service,
     nodePort: exposes ? (port?.nodePort ?? 0) : 0,
@@ -92,9 +90,47 @@ export function viewService(
     families: [...served, ...shared.filter((family) => !served.includes(family))],
     reasons,
     slices,
-    local,
-    hosts: [...new Set([...local.ipv4.keys(), ...local.ipv6.keys()])].sort(),
-  };
+    portName: port === null ? null : port.name,
+  });
+}
+
+const NONE: ServiceView['local'] = { ipv4: new Map(), ipv6: new Map() };
+
+/** Endpoints are counted when somebody asks: under policy `Cluster` hardly anybody does, whatever moves. */
+class ListedService implements ServiceView {
+  readonly name: string;
+  readonly service: ServiceFact;
+  readonly nodePort: number;
+  readonly policy: 'Cluster' | 'Local';
+  readonly families: readonly Family[];
+  readonly reasons: readonly Reason[];
+  readonly slices: readonly EndpointSliceFact[];
+  /** Null where the source's port is not known. */
+  readonly #portName: string | null;
+  #local: ServiceView['local'] | null = null;
+  #hosts: readonly string[] | null = null;
+
+  constructor(view: Omit<ListedService, 'local' | 'hosts'> & { readonly portName: string | null }) {
+    this.name = view.name;
+    this.service = view.service;
+    this.nodePort = view.nodePort;
+    this.policy = view.policy;
+    this.families = view.families;
+    this.reasons = view.reasons;
+    this.slices = view.slices;
+    this.#portName = view.portName;
+  }
+
+  get local(): ServiceView['local'] {
+    this.#local ??= this.#portName === null ? NONE : countEndpoints(this.slices, this.#portName);
+    return this.#local;
+  }
+
+  get hosts(): readonly string[] {
+    const { ipv4, ipv6 } = this.local;
+    this.#hosts ??= [...new Set([...ipv4.keys(), ...ipv6.keys()])].sort();
+    return this.#hosts;
+  }
 }
 
 function findPort(
