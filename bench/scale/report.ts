@@ -143,9 +143,11 @@ const METHOD = `## What is measured, and how
 ## Why it holds
 
 A snapshot travels as the difference from the one before, and whatever did not change is the same object on both sides
-([decision 10](decisions/0010-publication-as-difference.md)). A worker pays for a pool when the pool takes its next flow,
-so memory and CPU follow the pools in use. Events that come within 20 ms share a snapshot, and only one is under way at a
-time.
+([decision 10](decisions/0010-publication-as-difference.md)); a node that changes makes one set of targets another, whatever
+the number of pools over it ([decision 20](decisions/0020-pools-name-their-sets.md)). A worker pays for a pool when the pool
+takes its next flow, so memory and CPU follow the pools in use. Events that come within 20 ms share a snapshot, and only one
+is under way at a time. After a pass the controller rests for twice as long as the pass took, at most 100 ms, so that
+watches and probes have their turn: what came meanwhile is answered by the next one, and a single event does not wait.
 
 A pool with a probe of its own has its own targets: 5,000 nodes in 500 such pools would be 2.5 million probes. There,
 \`subset\` cuts a pool to that many nodes ([targets.md](targets.md#large-pools)).
@@ -155,9 +157,9 @@ A pool with a probe of its own has its own targets: 5,000 nodes in 500 such pool
 A figure in the table that is above its promise is not met on the machine of the run, and no other is claimed. What to know
 when reading it: everything shares the machine's cores, so on two of them eight processes wait for each other, and a time on
 the wall is mostly that waiting once the controller uses a core by itself. The controller's work for an event grows with
-the number of nodes, since a pass looks at every target of the clusters that changed; the workers' hardly does. A worker
-holds members for the pools that take flows, and the figure above idle includes what traffic alone takes, which the
-smallest size shows.
+the number of nodes, since a pass compares the lists of the clusters that changed, and looks at every target of one while
+any is on its way in or out; the workers' hardly does. A worker holds members for the pools that take flows, and the figure
+above idle includes what traffic alone takes, which the smallest size shows.
 `;
 
 /** File name, SVG and title of each chart. */
