@@ -5,7 +5,7 @@ import { loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../test/support/command-line.ts';
 import { CASES, type Case } from './cases.ts';
 import { runCaseRounds } from './drivers/case-rounds.ts';
 import { buildLoad } from './drivers/go-load.ts';
@@ -29,11 +29,13 @@ const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
   --slices N       seconds of load that each proxy gets in a round, one at a time (3)
   --against FILE   another checkout's src/portico.js, measured as "portico (other)"
   --markdown FILE  write the tables into this page, between its marks, and charts beside it
+  -h, --help       print this
 
-bench/peers/install.sh brings the peers; those that are missing are named and left out.
+Linux, Go; all cases take more than an hour. bench/peers/install.sh brings the peers; those that are missing are named and
+left out.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('bench:peers', USAGE, {
   options: {
     cases: { type: 'string' },
     peers: { type: 'string' },
@@ -42,7 +44,6 @@ const { values } = parseArgs({
     slices: { type: 'string', default: '3' },
     against: { type: 'string' },
     markdown: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -166,4 +167,4 @@ async function main(): Promise<void> {
   if (values.markdown !== undefined) await writePage(path.resolve(values.markdown), conditions, results);
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'bench', main });

@@ -4,7 +4,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../test/support/command-line.ts';
 import { freePort } from '../test/support/free-port.ts';
 import { createAutocannon } from './drivers/autocannon.ts';
 import type { Driver } from './drivers/driver.ts';
@@ -35,9 +35,12 @@ const USAGE = `Usage: npm run bench -- [OPTIONS]
   --against FILE     another checkout's src/portico.js, measured as "portico (other)"
   --name NAME        result file bench/results/NAME.json (when it was started)
   --markdown FILE    write the table into this page, between its marks
+  -h, --help         print this
+
+Linux. Two minutes.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('bench', USAGE, {
   options: {
     rounds: { type: 'string', default: '5' },
     slices: { type: 'string', default: '5' },
@@ -49,7 +52,6 @@ const { values } = parseArgs({
     against: { type: 'string' },
     name: { type: 'string' },
     markdown: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -168,4 +170,4 @@ async function main(): Promise<void> {
   }
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'bench', main });

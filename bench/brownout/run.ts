@@ -3,8 +3,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { Portico } from '../../test/integration/portico.ts';
+import { readOptions } from '../../test/support/command-line.ts';
 import { type PlotPanel, renderPlot } from '../measure/line-plot.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { markdownTable } from '../measure/table.ts';
@@ -159,7 +159,15 @@ function plot(results: readonly Result[]): string {
   return renderPlot({ title: 'Brown-out of half of the targets', xTitle: 'seconds', panels, columns: 2 });
 }
 
-const { values } = parseArgs({ options: { markdown: { type: 'string' } } });
+const USAGE = `Usage: npm run bench:brownout -- [OPTIONS]
+
+  --markdown FILE  write the report into this page, between its marks, and the plot beside it
+  -h, --help       print this
+
+Two minutes.
+`;
+
+const { values } = readOptions('bench:brownout', USAGE, { options: { markdown: { type: 'string' } } });
 const results: Result[] = [];
 for (const mood of MOODS) for (const variant of VARIANTS) results.push(await run(mood, variant));
 const date = new Date().toISOString().slice(0, 10);

@@ -5,7 +5,7 @@ import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { CASES, type Case } from '../cases.ts';
 import { runCaseRounds } from '../drivers/case-rounds.ts';
 import { buildLoad } from '../drivers/go-load.ts';
@@ -28,11 +28,12 @@ const USAGE = `Usage: npm run bench:compare -- [OPTIONS] BASE
   --false-alarms P    bound on a run saying "slower" of a change that costs nothing (0.01)
   --effect P          least change that is called slower or faster (0.02)
   --json FILE         result file (bench/results/compare-TIME.json)
+  -h, --help          print this
 
-BASE names a commit. Eight minutes. Exit code 1: slower in at least one case; 2: there is no result.
+BASE names a commit. Linux, Go; eight minutes. Exit code 1: slower in at least one case; 2: there is no result.
 `;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readOptions('bench:compare', USAGE, {
   allowPositionals: true,
   options: {
     cases: { type: 'string', default: 'keep-alive,new-connections,http2' },
@@ -41,7 +42,6 @@ const { values, positionals } = parseArgs({
     'false-alarms': { type: 'string', default: '0.01' },
     effect: { type: 'string', default: '0.02' },
     json: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -157,4 +157,4 @@ async function main(): Promise<void> {
   if (results.some(({ judgement }) => judgement.verdict === 'slower')) process.exitCode = 1;
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main, failure: 2 });
+await runCommand({ name: 'bench', main, failure: 2 });

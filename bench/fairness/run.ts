@@ -1,6 +1,5 @@
 // How evenly the pods behind a NodePort are loaded by connections that are kept, for several bounds of requests for each
 // connection, and what the bound costs.
-// `npm run bench:fairness -- [--protocol http2] [--tls] [--requests 10000,100] [--seconds 10] [--json FILE]`
 
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { makeCertificate } from '../measure/certificate.ts';
 import { type Child, startNode } from '../measure/child.ts';
@@ -20,7 +19,20 @@ import { writeJson } from '../measure/write-result.ts';
 import type { NodePortCommand, NodePortReport } from './node-port.ts';
 import { busiestOverMean, settledAfter } from './shares.ts';
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run bench:fairness -- [OPTIONS]
+
+  --requests A,B   bounds of requests for each connection, one after the other (10000,1000,300,100,50,20)
+  --seconds N      seconds for each bound, and as many after a pod was added (10)
+  --protocol NAME  of the targets: http1 (default) or http2
+  --tls            TLS to the targets
+  --json FILE      write the result into this file
+  --markdown       print the table as Markdown
+  -h, --help       print this
+
+Linux. Two minutes.
+`;
+
+const { values } = readOptions('bench:fairness', USAGE, {
   options: {
     requests: { type: 'string', default: '10000,1000,300,100,50,20' },
     seconds: { type: 'string', default: '10' },

@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { buildLoad } from '../drivers/go-load.ts';
 import { keepResult, print, runCommand, wholeNumber } from '../measure/command.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
@@ -23,11 +23,12 @@ const USAGE = `Usage: npm run bench:growth -- [OPTIONS]
   --seconds N      seconds under full load, and as many at half of it, at each point (3)
   --json FILE      result file (bench/results/growth-TIME.json)
   --markdown FILE  write tables into this page, between its marks, and plots into images/ beside it
+  -h, --help       print this
 
-All axes take fifty minutes, one of them one to four, targets eight, policies eighteen.
+Linux, Go. All axes take fifty minutes, one of them one to four, targets eight, policies eighteen.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('bench:growth', USAGE, {
   options: {
     axis: { type: 'string' },
     most: { type: 'string' },
@@ -35,7 +36,6 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     json: { type: 'string' },
     markdown: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -112,4 +112,4 @@ async function main(): Promise<void> {
   if (values.markdown !== undefined) await writePage(path.resolve(values.markdown), conditions, results);
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'bench', main });

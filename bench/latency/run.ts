@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { buildLoad, type GoLoadResult, type Latency, runLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
@@ -25,11 +25,12 @@ const USAGE = `Usage: npm run bench:latency -- [OPTIONS]
   --seconds N      seconds at the fixed rate, for each in each round (5)
   --json FILE      result file (bench/results/latency-TIME.json)
   --markdown FILE  write the table into this page, between its marks
+  -h, --help       print this
 
-Six minutes with two builds of HAProxy.
+Linux, Go. Six minutes with two builds of HAProxy.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('bench:latency', USAGE, {
   options: {
     peers: { type: 'string', default: 'HAProxy' },
     rounds: { type: 'string', default: '5' },
@@ -37,7 +38,6 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '5' },
     json: { type: 'string' },
     markdown: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -147,4 +147,4 @@ async function main(): Promise<void> {
     await writeMarkdown(values.markdown, `${conditions}\n\n${markdownTable(table)}`, MARK);
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'bench', main });

@@ -30,23 +30,16 @@ export async function keepResult(
 
 export interface Command {
   readonly name: string;
-  readonly usage: string;
-  /** The option: the usage is all that is wanted. */
-  readonly help: boolean | undefined;
   readonly main: () => Promise<void>;
   /** Exit code of an error, and of a signal (1). */
   readonly failure?: number;
 }
 
 /** Runs a command. A signal, or a reader that closes the pipe, ends it and the processes that it has started. */
-export async function runCommand({ name, usage, help, main, failure = 1 }: Command): Promise<void> {
+export async function runCommand({ name, main, failure = 1 }: Command): Promise<void> {
   const leave = (): never => process.exit(failure);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, leave);
   process.stdout.on('error', leave);
-  if (help === true) {
-    print(usage);
-    return;
-  }
   try {
     await main();
   } catch (error) {

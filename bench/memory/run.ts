@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { buildLoad, runLoad, startBackend } from '../drivers/go-load.ts';
 import { makeCertificate } from '../measure/certificate.ts';
@@ -27,18 +27,18 @@ const USAGE = `Usage: npm run bench:memory -- [OPTIONS]
   --rounds N         rounds with fresh processes (3)
   --json FILE        result file (bench/results/memory-TIME.json)
   --markdown FILE    write the table into this page, between its marks
+  -h, --help         print this
 
-Five minutes with two builds of HAProxy.
+Linux, Go. Five minutes with two builds of HAProxy.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('bench:memory', USAGE, {
   options: {
     peers: { type: 'string', default: 'HAProxy' },
     connections: { type: 'string', default: '8000' },
     rounds: { type: 'string', default: '3' },
     json: { type: 'string' },
     markdown: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -140,4 +140,4 @@ async function main(): Promise<void> {
     await writeMarkdown(values.markdown, `${conditions}\n\n${markdownTable(table)}`, MARK);
 }
 
-await runCommand({ name: 'bench', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'bench', main });

@@ -4,7 +4,8 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { textTable } from '../measure/table.ts';
 import { writeJson } from '../measure/write-result.ts';
@@ -28,7 +29,17 @@ const MICROS: readonly Micro[] = [
   { name: 'passes', file: 'passes.ts', parameters: ['--json'], read: readNamed },
 ];
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run bench:micro -- [OPTIONS]
+
+  --only A,B   leave out the others: ${MICROS.map(({ name }) => name).join(', ')}
+  --name NAME  result file bench/results/NAME.json (micro-TIME)
+  --json       print the result as JSON in the place of a table
+  -h, --help   print this
+
+About a minute.
+`;
+
+const { values } = readOptions('bench:micro', USAGE, {
   options: { only: { type: 'string' }, name: { type: 'string' }, json: { type: 'boolean' } },
 });
 

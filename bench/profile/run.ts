@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { CASES, type Case } from '../cases.ts';
 import { bodyBytesOf, type LoadPlace, runCase, tryCase } from '../drivers/case-load.ts';
@@ -28,18 +28,19 @@ const USAGE = `Usage: npm run profile -- [OPTIONS]
   --interval N      microseconds between samples (200)
   --top N           functions in the table (30)
   --output FOLDER   where NAME.cpuprofile and NAME.svg go (bench/results/profile)
+  -h, --help        print this
 
-A .cpuprofile opens in Chromium's developer tools and in editors; the SVG in any browser. A quarter of a minute.
+A .cpuprofile opens in Chromium's developer tools and in editors; the SVG in any browser. Linux, Go; half a
+minute.
 `;
 
-const { values } = parseArgs({
+const { values } = readOptions('profile', USAGE, {
   options: {
     case: { type: 'string', default: 'keep-alive' },
     seconds: { type: 'string', default: '10' },
     interval: { type: 'string', default: '200' },
     top: { type: 'string', default: '30' },
     output: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
   },
 });
 
@@ -116,4 +117,4 @@ async function main(): Promise<void> {
   }
 }
 
-await runCommand({ name: 'profile', usage: USAGE, help: values.help, main });
+await runCommand({ name: 'profile', main });

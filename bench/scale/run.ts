@@ -1,5 +1,5 @@
 // Portico at scale: 4 workers as real processes before stand-in API servers of several sizes; what an event costs and
-// how long it takes, memory, cold start, and what clients notice. `npm run bench:scale -- [--sizes 500,5000] [--markdown FILE]`
+// how long it takes, memory, cold start, and what clients notice.
 
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../../test/support/command-line.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { type Child, startNode } from '../measure/child.ts';
 import { writeJson } from '../measure/write-result.ts';
@@ -27,7 +27,19 @@ import { CLUSTERS, type Size } from './objects.ts';
 import { PorticoRun, type ProcessUse } from './portico-run.ts';
 import { chartFiles, markdown, type Result, summary } from './report.ts';
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run bench:scale -- [OPTIONS]
+
+  --sizes A,B      nodes of the three clusters together (500,1000,2000,5000)
+  --events N       events a second under churn (200)
+  --seconds N      seconds at rest, and as many under churn, for each size (20)
+  --json FILE      write the result into this file
+  --markdown FILE  write this page anew, and its charts into images/ beside it
+  -h, --help       print this
+
+Linux. About four minutes.
+`;
+
+const { values } = readOptions('bench:scale', USAGE, {
   options: {
     sizes: { type: 'string', default: '500,1000,2000,5000' },
     events: { type: 'string', default: '200' },

@@ -4,9 +4,20 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { readOptions } from '../support/command-line.ts';
 import { type Allowed, developmentOf, judge } from './judge.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
+const USAGE = `Usage: npm run audit -- [OPTIONS]
+
+  --require   fail too when the registry could not be asked
+  -h, --help  print this
+
+Seconds; needs a registry that knows advisories. Exceptions with reasons are in test/audit/allowed.json. Exit code 1: a high
+advisory that is not explained there, or an exception that is out of date.
+`;
+
+const { values } = readOptions('audit', USAGE, { options: { require: { type: 'boolean', default: false } } });
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 
 const allowed = JSON.parse(read('test/audit/allowed.json')) as readonly Allowed[];
@@ -23,7 +34,7 @@ if (verdict.kind === 'not-asked') {
       '  npm audit --registry URL\n',
   );
   // A registry that does not offer the question is no fault of this code; `--require` makes it one.
-  process.exit(process.argv.includes('--require') ? 1 : 0);
+  process.exit(values.require ? 1 : 0);
 }
 for (const note of verdict.notes) process.stdout.write(`audit: note: ${note}\n`);
 for (const problem of verdict.problems) process.stdout.write(`audit: PROBLEM: ${problem}\n`);

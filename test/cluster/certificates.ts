@@ -1,4 +1,4 @@
-// `node test/cluster/certificates.ts`: named Secrets of a real API server, read with the rights of deploy/rbac.yaml and no others.
+// `npm run test:cluster -- --part certificates`: named Secrets of a real API server, read with the rights of deploy/rbac.yaml and no others.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -11,12 +11,19 @@ import { createDiscovery, type Discovery } from '../../src/control/discovery/dis
 import { createInventoryStore } from '../../src/control/discovery/inventory-store.ts';
 import { clusterConfig } from '../control/discovery/world.ts';
 import { until } from '../integration/portico.ts';
+import { readOptions } from '../support/command-line.ts';
 import { writePorticoKubeconfig } from './configuration.ts';
 import { startControlPlane } from './control-plane.ts';
 import { buildKube, missingForBuild } from './kube-build.ts';
 import { Kubectl, Transcript } from './kubectl.ts';
 
 const EXIT_NOT_HERE = 3;
+const USAGE = `Usage: npm run test:cluster -- --part certificates [OPTIONS]
+
+  -h, --help  print this
+
+Exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (Linux, Go).
+`;
 const RBAC_FILE = path.join(import.meta.dirname, '../../deploy/rbac.yaml');
 const NAMESPACE = 'github-production';
 const encoded = (text: string): string => Buffer.from(text).toString('base64');
@@ -108,4 +115,5 @@ async function main(): Promise<number> {
   }
 }
 
+readOptions('test:cluster', USAGE, {});
 process.exitCode = await main();

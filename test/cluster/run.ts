@@ -3,20 +3,23 @@
 import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 
-const HELP = `usage: npm run test:cluster -- [options]
+const USAGE = `Usage: npm run test:cluster -- [OPTIONS]
 
   (none)              all parts, the world in namespaces in its short form
   --part api          the scenario on a real API server alone; further options are its own (--part api --help)
   --part certificates named Secrets of a real API server alone
   --part netns        the world in network namespaces alone; further options are its own (--part netns --help)
+  -h, --help          print this
 
 With KUBECONFIG set only the part that needs no namespaces runs, against that cluster.
-exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (the world in namespaces needs
-Linux and root; what can run has run and passed)`;
+Twelve minutes; Go, and a first build of Kubernetes of some minutes, kept in .cache.
+Exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (the world in namespaces needs
+Linux and root; what can run has run and passed)
+`;
 
 const EXIT_OK = 0;
-const EXIT_USAGE = 2;
 const EXIT_NOT_HERE = 3;
 const PARTS = { api: 'scenario.ts', certificates: 'certificates.ts', netns: 'netns/scenario.ts' } as const;
 type Part = keyof typeof PARTS;
@@ -38,16 +41,11 @@ async function run(part: Part, words: readonly string[]): Promise<number> {
 async function main(words: readonly string[]): Promise<number> {
   if (words[0] === '--part') {
     const [, part, ...rest] = words;
-    if (part !== 'api' && part !== 'certificates' && part !== 'netns') {
-      say(HELP);
-      return EXIT_USAGE;
-    }
+    if (part !== 'api' && part !== 'certificates' && part !== 'netns')
+      return wrongUsage('test:cluster', '--part is api, certificates or netns');
     return await run(part, rest);
   }
-  if (words.length > 0) {
-    say(HELP);
-    return words[0] === '--help' ? EXIT_OK : EXIT_USAGE;
-  }
+  readOptions('test:cluster', USAGE, {});
   const api = await run('api', []);
   if (api !== EXIT_OK) return api;
   if ((process.env['KUBECONFIG'] ?? '') !== '') {

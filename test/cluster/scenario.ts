@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { MissingToolError } from '../support/go-build.ts';
 import { findProgram, requirePeers } from '../support/peers.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -18,43 +18,40 @@ import { STEPS, type Step } from './steps.ts';
 import { World } from './world.ts';
 
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 /** This machine can't run it: not Linux, no Go toolchain, or a program missing that can't be installed. */
 const EXIT_NOT_HERE = 3;
 /** A run that hangs is a failed run. */
 const RUN_LIMIT_MS = 10 * 60_000;
 const PROGRAMS = ['sshd', 'ssh', 'ssh-keygen', 'git', 'curl'] as const;
 
-const HELP = `usage: node test/cluster/scenario.ts [options]
+const USAGE = `Usage: npm run test:cluster -- --part api [OPTIONS]
 
   --only NAME[,NAME]   run these steps alone
   --list               print the steps and end
   --up                 start the control plane, print its kubeconfig, and wait for Ctrl-C
   --transcript FILE    write the commands and what they printed to FILE (Markdown)
   --keep               leave the run's directory (logs, configuration) behind even after a good run
+  -h, --help           print this
 
+About a minute and a half, after a first build of Kubernetes of some minutes.
 environment: KUBECONFIG another cluster to run against, KUBECTL the kubectl to use with it
-exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it`;
+Exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it
+`;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readOptions('test:cluster', USAGE, {
     options: {
       only: { type: 'string' },
       list: { type: 'boolean', default: false },
       up: { type: 'boolean', default: false },
       transcript: { type: 'string' },
       keep: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    say(HELP);
-    return 0;
-  }
   if (values.list) {
     for (const step of STEPS) {
       say(`${step.name.padEnd(20)} ${step.title}`);
@@ -64,8 +61,7 @@ async function main(): Promise<number> {
   const wanted = values.only?.split(',') ?? STEPS.map((step) => step.name);
   const unknown = wanted.filter((name) => !STEPS.some((step) => step.name === name));
   if (unknown.length > 0) {
-    say(`unknown steps: ${unknown.join(', ')}; --list shows them`);
-    return EXIT_USAGE;
+    return wrongUsage('test:cluster', `unknown steps: ${unknown.join(', ')} (--list shows them)`);
   }
   const missing = missingForBuild();
   if (missing !== null) {

@@ -1,10 +1,9 @@
 // Command: the same bytes to Portico, nginx and HAProxy, and every difference held against differences.json.
-// usage: node test/differential/run.ts [--write] [--only TEXT]
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../support/command-line.ts';
 import { Backend } from './backend.ts';
 import { compare, type Differences, fits, type Verdicts } from './compare.ts';
 import { ID, ID_LENGTH, PAYLOADS, type Payload } from './payloads.ts';
@@ -20,6 +19,16 @@ const CONCURRENCY = 24;
 const QUIET_MS = 500;
 /** For a second look, alone, at what was not as expected. */
 const PATIENT_MS = 2000;
+
+const USAGE = `Usage: npm run test:differential -- [OPTIONS]
+
+  --only TEXT  only payloads whose name has this in it
+  --write      write the differences that were seen into test/differential/differences.json
+  -h, --help   print this
+
+nginx and HAProxy, installed as Debian packages where they are missing and this is root. Half a minute.
+Exit code 1: a difference that has no reason there.
+`;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
@@ -104,7 +113,7 @@ async function each<T>(items: readonly T[], width: number, run: (item: T) => Pro
   await Promise.all(Array.from({ length: width }, work));
 }
 
-const { values } = parseArgs({
+const { values } = readOptions('test:differential', USAGE, {
   options: { write: { type: 'boolean', default: false }, only: { type: 'string', default: '' } },
 });
 const wanted = <T extends { name: string }>(items: readonly T[]): T[] =>

@@ -1,11 +1,10 @@
 // Command: floods Portico in every way of the list and says what it cost: memory, the latency of others, and which limit counted.
-// usage: node test/floods/run.ts [--short] [--seconds N] [--only TEXT] [--apart] [--haproxy] [--memory] [--write]
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { requirePeers } from '../support/peers.ts';
 import { ANYWHERE, APART, Bed } from './bed.ts';
 import { countedSince } from './figures.ts';
@@ -28,7 +27,22 @@ const COUNTED_AFTER_MS = 1500;
 const QUIET_SECONDS = 10;
 const PAGE = path.join(import.meta.dirname, '../../docs/floods.md');
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run floods -- [OPTIONS]
+
+  --short      ${SHORT_SECONDS} s for each flood, the form for continuous integration: two minutes
+  --seconds N  seconds for each flood, some at least ${LASTING_SECONDS} (10)
+  --only TEXT  only floods whose title has this in it
+  --apart      what is flooded on the first processor, everything else on the second; needs root
+  --haproxy    flood HAProxy in the place of Portico
+  --memory     only what idle connections cost in memory
+  --write      flood both, and renew docs/floods.md
+  -h, --help   print this
+
+Three to five minutes. Linux; slowhttptest, and HAProxy where it is asked for, are installed as Debian packages where they
+are missing and this is root. Exit code 1: memory above the ceiling, others not served, or a limit that did not count.
+`;
+
+const { values } = readOptions('floods', USAGE, {
   options: {
     short: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '10' },
@@ -40,12 +54,7 @@ const { values } = parseArgs({
   },
 });
 const seconds = values.short ? SHORT_SECONDS : Number(values.seconds);
-if (!(seconds >= 1)) {
-  process.stderr.write(
-    'usage: node test/floods/run.ts [--short] [--seconds N] [--only TEXT] [--apart] [--haproxy] [--memory] [--write]\n',
-  );
-  process.exit(64);
-}
+if (!(seconds >= 1)) wrongUsage('floods', '--seconds must be 1 or more');
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 const idle = values.memory || values.write ? await measureConnectionMemory() : [];

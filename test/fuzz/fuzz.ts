@@ -1,11 +1,10 @@
 // Command: fuzzes the codec and the writers behind it for a while, prints what it did, and fails when it found something.
-// usage: node test/fuzz/fuzz.ts [--seconds N] [--seed N] [--save]
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { Coverage } from './coverage.ts';
 
 /** Less means that the corpus or the generator no longer reaches the code. */
@@ -31,7 +30,17 @@ const HTTP2_READERS = [
   'static-table',
 ].map((name) => `/src/http2/${name}.ts`);
 
-const { values } = parseArgs({
+const USAGE = `Usage: npm run fuzz -- [OPTIONS]
+
+  --seconds N  seconds for messages, and a fifth of it on top for first bytes (20)
+  --seed N     whole number that repeats a run (of the clock)
+  --save       keep inputs that reach new code in test/fuzz/corpus
+  -h, --help   print this
+
+What breaks is kept in test/fuzz/found. Exit code 1: something was found, or coverage is below ${100 * LEAST_SHARE}%.
+`;
+
+const { values } = readOptions('fuzz', USAGE, {
   options: {
     seconds: { type: 'string', default: '20' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -40,10 +49,8 @@ const { values } = parseArgs({
 });
 const seconds = Number(values.seconds);
 const seed = Number(values.seed);
-if (!(seconds > 0) || !Number.isInteger(seed)) {
-  process.stderr.write('usage: node test/fuzz/fuzz.ts [--seconds N] [--seed N] [--save]\n');
-  process.exit(64);
-}
+if (!(seconds > 0)) wrongUsage('fuzz', '--seconds must be above 0');
+if (!Number.isInteger(seed)) wrongUsage('fuzz', '--seed must be a whole number');
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const coverage = new Coverage(

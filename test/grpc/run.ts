@@ -1,17 +1,26 @@
 // Command: gRPC's interop cases with the Go client, the Go server and one of @grpc/grpc-js, Portico between, cleartext and TLS.
-// usage: node test/grpc/run.ts [case ...]     (all of them without arguments)
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { certificateFor } from '../support/certificates.ts';
+import { readOptions } from '../support/command-line.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { MissingToolError } from '../support/go-build.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
 import { startGrpcJsServer } from './grpc-js-server.ts';
 import { buildInterop, CASES, runCase, startGoServer } from './interop.ts';
+
+const USAGE = `Usage: npm run test:grpc -- [OPTIONS] [CASE ...]
+
+  -h, --help  print this
+
+Cases (all of them without any): ${CASES.join(', ')}.
+The Go client and server are built on first use, which takes minutes, and are kept in .cache: needs Go. Seconds after that.
+Exit codes: 1 a case failed, 69 there is no Go.
+`;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
@@ -74,9 +83,9 @@ async function runThrough(
   return good;
 }
 
+const { positionals } = readOptions('test:grpc', USAGE, { allowPositionals: true });
 try {
-  const cases = process.argv.length > 2 ? process.argv.slice(2) : CASES;
-  process.exitCode = (await run(cases)) ? 0 : 1;
+  process.exitCode = (await run(positionals.length > 0 ? positionals : CASES)) ? 0 : 1;
 } catch (error) {
   if (!(error instanceof MissingToolError)) throw error;
   process.stderr.write(`${error.message}\n`);

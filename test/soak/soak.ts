@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { describeMachine, nodeVersion } from '../../bench/measure/report.ts';
 import { Portico } from '../integration/portico.ts';
 import { certificateFor } from '../support/certificates.ts';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { Churn, configurationOf, type World } from './churn.ts';
 import { type SoakRun, soakPlot, soakReport } from './report.ts';
 import { judge, readSeries } from './series.ts';
@@ -25,11 +25,15 @@ const MARKS = [
   '<!-- soak: end -->',
 ] as const;
 
-const USAGE = `npm run soak -- [options]
-  --minutes N      length of the run, 1 to 1440; 10 unless given
-  --rate N         jobs a second, of all kinds together; 60 unless given
-  --change N       seconds between two changes; 2 unless given
+const USAGE = `Usage: npm run soak -- [OPTIONS]
+
+  --minutes N      length of the run, 1 to 1440 (10)
+  --rate N         jobs a second, of all kinds together (60)
+  --change N       seconds between two changes (2)
   --markdown FILE  renews the report in this page, with its plot beside it; without it, both go to test/soak/results
+  -h, --help       print this
+
+Linux. Exit code 1: something grows or failed.
 `;
 
 interface Options {
@@ -39,8 +43,8 @@ interface Options {
   readonly markdown: string | null;
 }
 
-function readOptions(): Options | null {
-  const { values } = parseArgs({
+function optionsOf(): Options {
+  const { values } = readOptions('soak', USAGE, {
     options: {
       minutes: { type: 'string', default: '10' },
       rate: { type: 'string', default: '60' },
@@ -53,7 +57,8 @@ function readOptions(): Options | null {
     number,
     number,
   ];
-  if (!(minutes >= 1 && minutes <= 1440 && perSecond > 0 && changeS > 0)) return null;
+  if (!(minutes >= 1 && minutes <= 1440)) wrongUsage('soak', '--minutes must lie between 1 and 1440');
+  if (!(perSecond > 0 && changeS > 0)) wrongUsage('soak', '--rate and --change must be above 0');
   return { minutes, perSecond, changeMs: changeS * 1000, markdown: values.markdown ?? null };
 }
 
@@ -178,11 +183,7 @@ async function keep(run: SoakRun, markdown: string | null): Promise<string> {
   return markdown;
 }
 
-const options = readOptions();
-if (options === null) {
-  process.stderr.write(USAGE);
-  process.exit(2);
-}
+const options = optionsOf();
 const run = await soak(options);
 const where = await keep(run, options.markdown);
 process.stdout.write(`${soakReport(run, 'soak.svg')}\nkept in ${where}\n`);

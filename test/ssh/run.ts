@@ -4,52 +4,41 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { namespacePrefix, sweep } from '../cluster/netns/network.ts';
+import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { MissingToolError } from '../support/go-build.ts';
 import { requirePeers } from '../support/peers.ts';
 import { buildGitea } from './gitea/build.ts';
 import { SSH_PROGRAMS } from './machine.ts';
 
-const HELP = `usage: npm run test:ssh -- [options]
+const USAGE = `Usage: npm run test:ssh -- [OPTIONS]
 
   (none)       sshd, go-mmproxy and git, then machines that are lost
   --gitea      Gitea too; builds it first, which takes a C compiler, Go and some minutes, and is kept in .cache
   --only NAME  one of sshd, losses and gitea alone
   --name TEXT  only tests whose name has this in it
-  --help       this text
+  -h, --help   print this
 
 PORTICO_SILENCE_SECONDS says how long the silent clone is silent (40).
-exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (Linux and root; Go for Gitea)`;
+Exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it (Linux and root; Go for Gitea)
+`;
 
-const EXIT_USAGE = 2;
 const EXIT_NOT_HERE = 3;
 const OPTIONS = {
   gitea: { type: 'boolean', default: false },
   only: { type: 'string' },
   name: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 const PARTS = ['sshd', 'losses', 'gitea'];
 
-function end(text: string, code: number): never {
-  (code === 0 ? process.stdout : process.stderr).write(`${text}\n`);
-  process.exit(code);
+function notHere(why: string): never {
+  process.stderr.write(`test:ssh: ${why}\n`);
+  process.exit(EXIT_NOT_HERE);
 }
 
-const notHere = (why: string): never => end(`test:ssh: ${why}`, EXIT_NOT_HERE);
-
-function readOptions() {
-  try {
-    return parseArgs({ options: OPTIONS }).values;
-  } catch (error) {
-    return end(`${(error as Error).message}\n\n${HELP}`, EXIT_USAGE);
-  }
-}
-
-const options = readOptions();
-if (options.help) end(HELP, 0);
-if (options.only !== undefined && !PARTS.includes(options.only)) end(HELP, EXIT_USAGE);
+const { values: options } = readOptions('test:ssh', USAGE, { options: OPTIONS });
+if (options.only !== undefined && !PARTS.includes(options.only))
+  wrongUsage('test:ssh', '--only is sshd, losses or gitea');
 const parts =
   options.only === undefined ? PARTS.filter((part) => part !== 'gitea' || options.gitea) : [options.only];
 if (process.getuid?.() !== 0) notHere('network namespaces need root');

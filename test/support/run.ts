@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { readOptions } from './command-line.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** The cluster run has its own command; fixtures and helpers hold no tests. */
@@ -44,7 +45,16 @@ async function runTests(
   return counts;
 }
 
-const wanted = process.argv.slice(2);
+const USAGE = `Usage: npm test -- [OPTIONS] [TEXT ...]
+
+  -h, --help  print this
+
+Without TEXT: types, lint, format, and every test file. With it: the test files that have one of these in their path,
+as test/http1. Programs that tests talk to are installed as Debian packages where they are missing and this is root. A property
+has a fixed seed; PROPERTY_SEED=random seeks new cases, PROPERTY_SEED=N repeats one. Exit code 1: something failed.
+`;
+
+const { positionals: wanted } = readOptions('test', USAGE, { allowPositionals: true });
 const files =
   wanted.length === 0 ? FILES : FILES.filter((file) => wanted.some((part) => file.includes(part)));
 const checks =

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { Backend, configuration } from '../integration/load.ts';
 import { Portico } from '../integration/portico.ts';
 import { Authority, type Issued } from '../support/authority.ts';
+import { readOptions } from '../support/command-line.ts';
 import { requirePeers } from '../support/peers.ts';
 
 const run = promisify(execFile);
@@ -18,6 +19,13 @@ const PACKAGES = path.join(ROOT, '.cache/sslyze');
 const BAD = new Set(['MEDIUM', 'HIGH', 'CRITICAL', 'FATAL', 'WARN']);
 const LIMIT_MS = 480_000;
 const OUTPUT_BYTES = 16 * 1024 * 1024;
+const USAGE = `Usage: npm run test:tls -- [OPTIONS]
+
+  -h, --help  print this
+
+Linux, Python with pip, testssl.sh; sslyze is installed into .cache on first use. Two to three minutes. Exit code 1: a
+finding of medium or higher severity.
+`;
 
 /** Fields that are an application's to set, and that testssl.sh misses. */
 const APPLICATION = {
@@ -168,4 +176,5 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
+readOptions('test:tls', USAGE, {});
 process.exitCode = await main();

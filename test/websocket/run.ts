@@ -1,5 +1,4 @@
 // `npm run test:websocket`: kosoku's cases against a WebSocket server, then through Portico; any verdict that differs is a failure.
-// usage: node test/websocket/run.ts [--short] [case ...]     (cases may be globs; all 517 without arguments, a group at a time)
 
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,6 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
+import { readOptions } from '../support/command-line.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { extendedConnectClient } from '../support/extended-connect.ts';
 import { snapshotOf } from '../support/snapshots.ts';
@@ -30,6 +30,15 @@ const SHORT = [PLAIN, KINDS.map((kind) => `${kind}.1`)];
 const ALL = [PLAIN, ...KINDS.map((kind) => [`${kind}.*`])];
 const PROTOCOLS = ['http1', 'http2'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
+
+const USAGE = `Usage: npm run test:websocket -- [OPTIONS] [CASE ...]
+
+  --short     of the compressed streams one case of each kind alone: 313 cases, a minute
+  -h, --help  print this
+
+A CASE may be a glob, as 9.*; all 517 without any, which takes half an hour. Python with venv and pip; kosoku is
+installed into .cache on first use. Exit code 1: a verdict differs.
+`;
 
 type Verdict = readonly [behaviour: string, close: string, code: number | null, end: string];
 type Verdicts = Readonly<Record<string, Verdict>>;
@@ -146,7 +155,9 @@ async function main(groups: readonly (readonly string[])[]): Promise<boolean> {
   }
 }
 
-const parameters = process.argv.slice(2);
-const named = parameters.filter((parameter) => parameter !== '--short');
-const wanted = named.length > 0 ? [named] : parameters.includes('--short') ? SHORT : ALL;
+const { values, positionals: named } = readOptions('test:websocket', USAGE, {
+  allowPositionals: true,
+  options: { short: { type: 'boolean', default: false } },
+});
+const wanted = named.length > 0 ? [named] : values.short ? SHORT : ALL;
 process.exitCode = (await main(wanted)) ? 0 : 1;

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions, wrongUsage } from '../../support/command-line.ts';
 import { MissingToolError } from '../../support/go-build.ts';
 import { requirePeers } from '../../support/peers.ts';
 import { requireTraefik } from '../../support/traefik.ts';
@@ -28,7 +28,6 @@ import { promisesPage } from './promises-page.ts';
 import { SynWatch, trackingRules } from './syn-watch.ts';
 
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 /** Not Linux, not root, no Go toolchain, or a program is missing. */
 const EXIT_NOT_HERE = 3;
 const PROGRAMS = ['sshd', 'ssh', 'ssh-keygen', 'git', 'curl', 'nft', 'ip', 'conntrack', 'nsenter'] as const;
@@ -37,7 +36,7 @@ const LONG_LIMIT_MS = 40 * 60_000;
 /** Names the run inside the edge's namespace; its presence says that the process is there already. */
 const INSIDE = 'PORTICO_NETNS_RUN';
 
-const HELP = `usage: node test/cluster/netns/scenario.ts [options]
+const USAGE = `Usage: npm run test:netns -- [OPTIONS]
 
   --only NAME[,NAME]   run these steps alone
   --list               print the steps and end
@@ -45,16 +44,19 @@ const HELP = `usage: node test/cluster/netns/scenario.ts [options]
   --peers              run HAProxy and Traefik beside, asked by clients of their own
   --table FILE         write what was promised and measured to FILE (Markdown): docs/promises.md
   --keep               leave the run's directory (logs, configuration) behind even after a good run
+  -h, --help           print this
 
-Needs Linux and root: it makes network namespaces, and removes them at the end.
-exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it`;
+Nine minutes, with --long and --peers about 25. Needs Linux, root and Go: it makes network namespaces, and removes them at
+the end.
+Exit codes: 0 all passed, 1 a check failed, 2 wrong usage, 3 this machine cannot run it
+`;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readOptions('test:netns', USAGE, {
     options: {
       only: { type: 'string' },
       list: { type: 'boolean', default: false },
@@ -62,13 +64,8 @@ async function main(): Promise<number> {
       peers: { type: 'boolean', default: false },
       table: { type: 'string' },
       keep: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) {
-    say(HELP);
-    return 0;
-  }
   if (values.list) {
     for (const step of NET_STEPS) {
       say(`${step.name.padEnd(20)} ${step.longOnly === true ? '(long) ' : ''}${step.title}`);
@@ -78,8 +75,7 @@ async function main(): Promise<number> {
   const wanted = values.only?.split(',');
   const unknown = wanted?.filter((name) => !NET_STEPS.some((step) => step.name === name)) ?? [];
   if (unknown.length > 0) {
-    say(`unknown steps: ${unknown.join(', ')}; --list shows them`);
-    return EXIT_USAGE;
+    return wrongUsage('test:netns', `unknown steps: ${unknown.join(', ')} (--list shows them)`);
   }
   const run = process.env[INSIDE];
   if (run === undefined) return await runOutside(values.peers);

@@ -1,11 +1,11 @@
 // Command: h2spec --strict against the codec alone and against Portico's listeners, cleartext and TLS.
-// usage: node test/http2/conformance/run.ts
 
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import { certificateFor } from '../../support/certificates.ts';
+import { readOptions } from '../../support/command-line.ts';
 import { DataPlane } from '../../support/data-plane.ts';
 import { MissingToolError } from '../../support/go-build.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
@@ -20,6 +20,14 @@ const BODY = 'Portico answers for its target.\n';
  * 2.2); h2spec wants the connection closed without a word.
  */
 const BOTH_PROTOCOLS = '2: Sends invalid connection preface';
+
+const USAGE = `Usage: npm run test:h2spec -- [OPTIONS]
+
+  -h, --help  print this
+
+Every case of h2spec, which is built on first use and kept in .cache: needs Go. Some seconds after that.
+Exit codes: 1 a case failed, 69 there is no Go.
+`;
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
@@ -66,6 +74,7 @@ async function run(): Promise<boolean> {
   return good;
 }
 
+readOptions('test:h2spec', USAGE, {});
 try {
   process.exitCode = (await run()) ? 0 : 1;
 } catch (error) {
