@@ -82,8 +82,7 @@ func newGRPCClient(options Options) (client, error) {
 }
 
 func agreeOnHTTP2(conn net.Conn, host string) (net.Conn, error) {
-	config := &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}}
-	secure := tls.Client(conn, config)
+	secure := tls.Client(conn, clientTLS(host, "h2"))
 	if err := secure.Handshake(); err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func newHTTPClient(options Options) (client, error) {
 		own.request = nil
 	}
 	if options.tls {
-		own.config = &tls.Config{ServerName: options.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
+		own.config = clientTLS(options.host)
 		if options.resume {
 			own.config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 		}
