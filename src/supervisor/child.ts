@@ -1,6 +1,7 @@
 // One child slot: a process that is started, replaced when it dies, and handed messages in order.
 
 import { type ChildProcess, fork } from 'node:child_process';
+import process from 'node:process';
 import type { Logger } from 'pino';
 
 export interface ChildOptions {
@@ -12,6 +13,8 @@ export interface ChildOptions {
   readonly entry: string;
   readonly args: readonly string[];
   readonly execArgv: readonly string[];
+  /** Variables that the child has unless this process has them. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly log: Logger;
   readonly onMessage: (child: Child, message: unknown) => void;
   readonly onExit: (child: Child, reason: string) => void;
@@ -43,6 +46,7 @@ export class Child {
     this.heardAtMs = this.startedAtMs;
     this.process = fork(options.entry, options.args, {
       execArgv: [...options.execArgv],
+      env: { ...options.environment, ...process.env },
       // Typed arrays and handles travel unchanged.
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

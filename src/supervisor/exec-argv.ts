@@ -1,4 +1,4 @@
-// The flags that children run with.
+// The flags that children run with, and what their environment adds.
 
 /** No child makes code from text, follows `__proto__` of foreign data, or loads native code. */
 const HARDENED = [
@@ -13,6 +13,13 @@ const HARDENED = [
  * sockets that the data plane is built on (docs/decisions/0017-node-permissions.md).
  */
 export const WORKER_EXEC_ARGV: readonly string[] = ['--max-semi-space-size=16', '--expose-gc', ...HARDENED];
+
+/**
+ * glibc gives a buffer of a socket (68 KiB) back to the system when it is freed, and not only when it happens to lie at the
+ * end of the heap: after a flood of clients that do not read, a worker would stay at its memory ceiling and refuse others.
+ * Other C libraries do not look at it.
+ */
+export const WORKER_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_MMAP_THRESHOLD_: '65536' };
 
 /**
  * A controller's heap may grow by a third between two collections, not to a multiple: what it holds of large clusters

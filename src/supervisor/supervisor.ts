@@ -11,7 +11,7 @@ import type {
   WorkerToSupervisor,
 } from '../model/messages.ts';
 import { Backoff, Child } from './child.ts';
-import { CONTROLLER_EXEC_ARGV, WORKER_EXEC_ARGV } from './exec-argv.ts';
+import { CONTROLLER_EXEC_ARGV, WORKER_ENVIRONMENT, WORKER_EXEC_ARGV } from './exec-argv.ts';
 import { MetricsLedger } from './metrics-ledger.ts';
 import { BindError, boundPort, type SlotSockets, Sockets } from './sockets.ts';
 import { WATCH_MS, Watchdog } from './watchdog.ts';
@@ -147,6 +147,7 @@ export class Supervisor {
       entry: this.#options.entry,
       args: ['--role=controller', configPath, ...(logLevel === null ? [] : [logLevel])],
       execArgv: CONTROLLER_EXEC_ARGV,
+      environment: {},
       log: this.#log,
       onMessage: (child, message) => {
         if (child === this.#controller) this.#onControllerMessage(message as ControllerToSupervisor);
@@ -326,6 +327,7 @@ export class Supervisor {
       entry: this.#options.entry,
       args: ['--role=worker', ...(logLevel === null ? [] : [logLevel])],
       execArgv: WORKER_EXEC_ARGV,
+      environment: WORKER_ENVIRONMENT,
       log: this.#log,
       onMessage: (child, message) => this.#onWorkerMessage(child, message as WorkerToSupervisor),
       onExit: (child, reason) => this.#onWorkerExit(child, reason),

@@ -43,6 +43,7 @@ describe('child', () => {
       entry,
       args: ['hello'],
       execArgv: [],
+      environment: {},
       log: pino({ level: 'silent' }),
       onMessage: (_child, received) => {
         messages.push(received);

@@ -2,10 +2,10 @@
 
 /** A socket's share while there is plenty: enough for the largest burst that an event-loop turn brings. */
 const MOST_BYTES = 256 * 1024;
-/** And when there is not: one read of the other side. */
-const LEAST_BYTES = 64 * 1024;
+/** And when there is not: whatever the kernel has not taken, so that nothing is added to one read of the other side. */
+const LEAST_BYTES = 1;
 /** What all may hold together before each gets less: thousands that never read must not fill the memory. */
-const PLENTY_BYTES = 32 * 1024 * 1024;
+const PLENTY_BYTES = 16 * 1024 * 1024;
 
 export class WriteBacklog {
   /** Bytes that wait in this process for the kernel to take them, in all sockets. */
