@@ -85,6 +85,8 @@ export interface ListenerConfig {
 export interface Http2Config {
   /** Default true. */
   readonly enabled: boolean;
+  /** Nothing else is spoken, as ports of gRPC may want it. Default false. */
+  readonly only: boolean;
   /** Requests that a client may have open on one connection. 1 to 10000. Default 100 (RFC 9113, section 6.5.2). */
   readonly streams: number;
   /** Bytes of one request's body on their way and not taken by a target. 64 KiB to 16 MiB. Default 256 KiB. */

@@ -402,7 +402,7 @@ export class Listener implements HandshakeOwner {
         this.#sessions.add(new TcpSession(this, makeWire, address, load, pool, exchanges));
         return wire;
       }
-      const Session = facts?.alpn === 'h2' ? Http2Session : Http1Session;
+      const Session = facts?.alpn === 'h2' || this.#config.http2.only ? Http2Session : Http1Session;
       const forwarded = this.#forwardedClient(address, load.exempt, facts);
       this.#sessions.add(new Session(this, makeWire, forwarded, load, facts, exchanges));
       return wire;

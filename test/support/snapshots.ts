@@ -94,7 +94,7 @@ export function listenerConfig({ limits, timeouts, ...over }: ListenerShape = {}
     timeouts: { headerMs: 10_000, idleMs: 60_000, rateGraceMs: 30_000, ...timeouts },
     paths: DEFAULT_PATH_POLICY,
     underscores: 'drop',
-    http2: { enabled: true, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
+    http2: { enabled: true, only: false, streams: 100, streamWindow: 262_144, connectionWindow: 1_048_576 },
     forwarded: false,
     redirectToHttps: null,
     hsts: null,

@@ -117,22 +117,38 @@ const paths = z.strictObject({
     ),
 });
 
-const http2 = z.strictObject({
-  enabled: z.boolean().default(true).describe('Off: clients get HTTP/1.1 only.'),
-  streams: integer(1, 10_000)
-    .default(100)
-    .describe(
-      'Requests that a client may have open on one connection; 100 is what RFC 9113 recommends at least.',
-    ),
-  streamWindow: size(64 * 1024, 16 * 1024 * 1024)
-    .prefault('256KiB')
-    .describe(
-      'Bytes of one request body on their way to a target that has not taken them: what an upload can fill in one round trip.',
-    ),
-  connectionWindow: size(64 * 1024, 64 * 1024 * 1024)
-    .prefault('1MiB')
-    .describe('The same for all requests of a connection: what one connection can make a worker hold.'),
-});
+const http2 = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('Off: clients get HTTP/1.1 only.'),
+    only: z
+      .boolean()
+      .default(false)
+      .describe(
+        'On: clients get HTTP/2 only, for ports of gRPC; whoever says anything else is told so by a GOAWAY.',
+      ),
+    streams: integer(1, 10_000)
+      .default(100)
+      .describe(
+        'Requests that a client may have open on one connection; 100 is what RFC 9113 recommends at least.',
+      ),
+    streamWindow: size(64 * 1024, 16 * 1024 * 1024)
+      .prefault('256KiB')
+      .describe(
+        'Bytes of one request body on their way to a target that has not taken them: what an upload can fill in one round trip.',
+      ),
+    connectionWindow: size(64 * 1024, 64 * 1024 * 1024)
+      .prefault('1MiB')
+      .describe('The same for all requests of a connection: what one connection can make a worker hold.'),
+  })
+  .superRefine(({ enabled, only }, ctx) => {
+    if (only && !enabled) {
+      refuse(
+        ctx,
+        new Refusal('http2-only', 'only and enabled: false leave no protocol', 'Remove one of the two.'),
+        ['only'],
+      );
+    }
+  });
 
 const tlsRoute = z.strictObject({
   hosts: z

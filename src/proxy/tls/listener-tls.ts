@@ -11,6 +11,7 @@ import type { TicketKeys } from './ticket-keys.ts';
 
 const HTTP_1: readonly string[] = ['http/1.1'];
 const HTTP_2: readonly string[] = ['h2', ...HTTP_1];
+const HTTP_2_ONLY: readonly string[] = ['h2'];
 
 /** How long a session may be resumed, in seconds. The ticket keys live longer. */
 const SESSION_SECONDS = 12 * 3600;
@@ -44,7 +45,7 @@ export class ListenerTls {
     this.#wallClock = wallClock;
     this.key = keyOf(config, secrets);
     this.clientAuth = clientAuth;
-    this.alpn = config.http2.enabled ? HTTP_2 : HTTP_1;
+    this.alpn = protocolsOf(config);
     this.#refusesUnknown = unknownNames === 'refuse';
     const options = contextOptions(config, secrets);
     const prepare = (context: SecureContext): void => ticketKeys.use(context);
@@ -75,6 +76,11 @@ export class ListenerTls {
   static keyOf(config: ListenerConfig, secrets: Secrets): string {
     return keyOf(config, secrets);
   }
+}
+
+function protocolsOf({ http2 }: ListenerConfig): readonly string[] {
+  if (http2.only) return HTTP_2_ONLY;
+  return http2.enabled ? HTTP_2 : HTTP_1;
 }
 
 function contextOptions(config: ListenerConfig, secrets: Secrets): SecureContextOptions {
@@ -115,7 +121,7 @@ function textOf(secrets: Secrets, path: string): string {
 /** Hashed, so that no key lies in a text that lives long. */
 function keyOf({ name, http2, tls: config }: ListenerConfig, secrets: Secrets): string {
   const { certificates, clientAuth } = config!;
-  const hash = createHash('sha256').update(JSON.stringify([name, http2.enabled, config]));
+  const hash = createHash('sha256').update(JSON.stringify([name, http2.enabled, http2.only, config]));
   for (const source of certificates)
     hash.update(JSON.stringify(secrets.pairs[certificateKey(source)] ?? null));
   if (clientAuth !== null) {

@@ -16,7 +16,7 @@ import { buildH2spec, CASES, runH2spec } from './h2spec.ts';
 /** Long enough for every case: some need a window smaller than the answer. */
 const BODY = 'Portico answers for its target.\n';
 /**
- * A port that speaks HTTP/1.1 too answers bytes that are neither protocol with 400, as HTTP/1.1 asks (RFC 9112, section
+ * Cleartext ports speak HTTP/1.1 too unless they have `http2.only`. Such a port answers bytes that are neither protocol with 400, as HTTP/1.1 asks (RFC 9112, section
  * 2.2); h2spec wants the connection closed without a word.
  */
 const BOTH_PROTOCOLS = '2: Sends invalid connection preface';
@@ -44,7 +44,11 @@ async function run(): Promise<boolean> {
   const plane = new DataPlane();
   plane.apply(
     snapshotOf({
-      listeners: [listenerConfig(), httpsListener(1)],
+      listeners: [
+        listenerConfig(),
+        listenerConfig({ name: 'only', http2: { ...listenerConfig().http2, only: true } }),
+        httpsListener(1),
+      ],
       pools: [{ targets: [`127.0.0.1:${backendPort}`] }],
     }),
     secretsOf([await certificateFor('localhost')]),
@@ -56,7 +60,8 @@ async function run(): Promise<boolean> {
     explained: readonly string[],
   ])[] = [
     ['codec, cleartext', codec.port, false, []],
-    ['Portico, cleartext', plane.port('web'), false, [BOTH_PROTOCOLS]],
+    ['Portico, cleartext', plane.port('only'), false, []],
+    ['Portico, cleartext beside HTTP/1.1', plane.port('web'), false, [BOTH_PROTOCOLS]],
     ['Portico, TLS', plane.port('tls'), true, []],
   ];
   let good = true;
