@@ -146,7 +146,9 @@ const ejection = z
       ),
     base: duration({ min: 100 })
       .prefault('5s')
-      .describe('Length of the first ejection; it doubles each time.'),
+      .describe(
+        'Length of the first ejection; it doubles each time, and halves for as long a time without one.',
+      ),
     max: duration({ min: 100 }).prefault('5m').describe('Longest ejection.'),
     maxShare: share().default(0.5).describe('Largest ejected share of a pool.'),
   })

@@ -81,7 +81,10 @@ export class Target implements TargetLive, Deadline {
   ejection: EjectionConfig;
   #connectFailures = 0;
   #gatewayErrors = 0;
-  #ejections = 0;
+  /** How often the next ejection is doubled; how long the last was, and when it ended. */
+  #doublings = 0;
+  #ejectedForMs = 0;
+  #returnedAtMs = 0;
   /** It drains or is unhealthy. */
   #rests = false;
   readonly #deadlines: Deadlines;
@@ -234,10 +237,21 @@ export class Target implements TargetLive, Deadline {
     for (const connection of [...this.connections]) connection.lose();
   }
 
+  /** A target that has been well for as long as it was out is forgiven one ejection, and again for each such time. */
+  #forgive(nowMs: number): void {
+    if (this.#doublings === 0) return;
+    const wellMs = Math.max(0, nowMs - this.#returnedAtMs);
+    this.#doublings = Math.max(0, this.#doublings - Math.floor(wellMs / this.#ejectedForMs));
+  }
+
   #eject(nowMs: number, reason: 'connect-failures' | 'gateway-errors'): void {
     if (this.ejected || this.retired || !this.ledger.mayEject()) return;
-    const forMs = Math.min(this.ejection.maxMs, this.ejection.baseMs * 2 ** this.#ejections);
-    this.#ejections += 1;
+    const { baseMs, maxMs } = this.ejection;
+    this.#forgive(nowMs);
+    const forMs = Math.min(maxMs, baseMs * 2 ** this.#doublings);
+    if (forMs < maxMs) this.#doublings += 1;
+    this.#ejectedForMs = forMs;
+    this.#returnedAtMs = nowMs + forMs;
     this.ejected = true;
     this.closeIdle();
     this.#deadlines.set(this, nowMs + forMs);

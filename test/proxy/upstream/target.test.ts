@@ -227,6 +227,24 @@ describe('passive ejection', () => {
     }
   });
 
+  it('forgives an ejection for each time as long that a target was well', () => {
+    const world = new World(4);
+    const [target] = world.targets as [Target];
+    for (const [wellMs, expectedMs] of [
+      [0, 5000],
+      [4000, 10_000],
+      [10_000, 10_000],
+      [9000, 20_000],
+      [3_600_000, 5000],
+    ] as const) {
+      world.advance(wellMs);
+      world.refuse(target, 3);
+      assert.equal(world.logged.at(-1)!.forMs, expectedMs);
+      world.advance(expectedMs + TICK_MS);
+      assert.equal(target.ejected, false);
+    }
+  });
+
   it('ejects no more than its share of the pool, and makes room when one returns', () => {
     const world = new World(5);
     for (const target of world.targets) world.fail(target, 5);
