@@ -394,7 +394,7 @@ export class Supervisor {
     if (expected) return;
     const delayMs = this.#workerBackoff.next(performance.now() - worker.startedAtMs);
     this.#log.error(
-      { code: 'worker-died', worker: worker.name, reason, delayMs },
+      { code: 'worker-died', worker: worker.name, pid: worker.pid, reason, delayMs },
       'worker died, starting another',
     );
     // The predecessor of a failed successor serves on.

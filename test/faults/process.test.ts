@@ -54,7 +54,7 @@ describe('a fault of processes and the machine', () => {
     const bystander = (await clientOf(stays, pids)).run();
     process.kill(hangs, HANG);
     process.kill(exhausts, EXHAUST);
-    const died = await portico.logged('worker-died');
+    const died = await portico.logged('worker-died', 0, exhausts);
     assert.match(String(died['reason']), /^SIGABRT$|^exit-134$/, 'V8 has ended the one without memory');
     const hung = await portico.logged('worker-hung');
     assert.equal(hung['pid'], hangs);

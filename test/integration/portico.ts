@@ -130,9 +130,14 @@ export class Portico {
     this.#child.kill(signal);
   }
 
-  /** The first log line from number `from` on with this code. */
-  logged(code: string, from = 0): Promise<LogLine> {
-    return until(`log line ${code}`, () => this.log.slice(from).find((line) => line.code === code));
+  /**
+   * The first log line from number `from` on with this code.
+   * @param pid of the process that the line is about; any when left out
+   */
+  logged(code: string, from = 0, pid?: number): Promise<LogLine> {
+    return until(`log line ${code}`, () =>
+      this.log.slice(from).find((line) => line.code === code && (pid === undefined || line['pid'] === pid)),
+    );
   }
 
   /** Port that a listener was given. */
