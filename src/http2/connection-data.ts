@@ -35,6 +35,8 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
   }
 
   protected beginData(streamId: number, length: number): void {
+    // What this frame does to its own stream comes after what the others have been sent.
+    if (streamId !== this.#runStreamId) this.handOnData();
     if (!this.peer.received) return this.break('preface-invalid');
     if (this.inBlock) return this.break('frame-unexpected');
     if (streamId === 0) return this.break('stream-id-invalid');
