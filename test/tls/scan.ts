@@ -17,6 +17,11 @@ const SSLYZE = 'sslyze==6.3.1';
 const PACKAGES = path.join(ROOT, '.cache/sslyze');
 /** The severities that testssl.sh gives to findings. */
 const BAD = new Set(['MEDIUM', 'HIGH', 'CRITICAL', 'FATAL', 'WARN']);
+/**
+ * testssl.sh's client for this check has nothing to say and leaves as soon as its handshake is over, which is before tickets of TLS
+ * 1.3 can come: then it says so, of any server. That tickets resume sessions is for test/proxy/tls/tickets.test.ts.
+ */
+const LEFT_TOO_EARLY = 'WARN sessionresumption_ticket: check failed because of connect problem';
 const LIMIT_MS = 480_000;
 const OUTPUT_BYTES = 16 * 1024 * 1024;
 const USAGE = `Usage: npm run test:tls -- [OPTIONS]
@@ -124,7 +129,8 @@ async function testssl(port: number, authority: Authority): Promise<readonly str
   process.stdout.write(`  testssl.sh made ${findings.length} findings\n`);
   return findings
     .filter(({ severity }) => BAD.has(severity))
-    .map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`);
+    .map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`)
+    .filter((text) => text !== LEFT_TOO_EARLY);
 }
 
 async function main(): Promise<number> {
