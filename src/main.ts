@@ -49,7 +49,7 @@ function levelOf(text: string): LogLevel {
 // Each role loads its own code only: a worker has no use for the libraries of the controller.
 
 async function startWorker(level: string): Promise<void> {
-  const { runWorker } = await import('./proxy/worker.ts');
+  const { runWorker } = await import('./proxy/run-worker.ts');
   const lines = createProcessLog();
   const { destination } = lines;
   const log = createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination });

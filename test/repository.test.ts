@@ -71,7 +71,7 @@ const ROOTS = [
   'src/portico.js',
   'src/supervisor/',
   'src/control/controller.ts',
-  'src/proxy/worker.ts',
+  'src/proxy/run-worker.ts',
 ];
 const CLOCKS = [...ROOTS, 'src/control/discovery/clock.ts'];
 /** Files with timers of their own, each for a stated reason; all others are handed a clock. */
@@ -79,7 +79,8 @@ const TIMERS: Readonly<Record<string, string>> = {
   'src/proxy/upstream/doubt-watch.ts': 'a look at the kernel once a second, which no request waits for',
   'src/supervisor/': 'composition root',
   'src/control/controller.ts': 'composition root',
-  'src/proxy/worker.ts': 'composition root',
+  'src/proxy/worker.ts': 'the report to the controller, a quarter of a second apart',
+  'src/proxy/worker-drain.ts': 'looks at what is left while a worker leaves',
   'src/control/discovery/clock.ts': 'the system clock itself',
   'src/proxy/deadlines.ts': 'the one interval that all deadlines of a worker share',
   'src/telemetry/access-log.ts': 'flushes of real files, which no fake time can hurry',
@@ -159,7 +160,7 @@ describe('imports', () => {
     assert.ok(FILES.length > 100);
     assert.ok(imports.length > 300);
     assert.ok(
-      imports.some(({ from, specifier }) => from === 'src/main.ts' && specifier === './proxy/worker.ts'),
+      imports.some(({ from, specifier }) => from === 'src/main.ts' && specifier === './proxy/run-worker.ts'),
     );
   });
 
