@@ -102,7 +102,9 @@ export class PoolLife implements EjectionLedger {
   }
 
   #release(target: Target): void {
-    target.retire();
+    // What is idle on a lost one is reset by `sweep`: the kernel would send a FIN again and again.
+    if (this.#isLost(target)) target.retired = true;
+    else target.retire();
     target.doubt(true);
     this.#leaving.add(target);
   }
@@ -110,10 +112,14 @@ export class PoolLife implements EjectionLedger {
   /** Cuts what is open to lost machines and forgets what has no flow any more. Returns whether something is left. */
   sweep(): boolean {
     for (const target of this.#leaving) {
-      if (this.#version.config.lost.includes(target.identity)) target.lose();
+      if (this.#isLost(target)) target.lose();
       if (target.inFlight === 0) this.#leaving.delete(target);
     }
     return this.#leaving.size > 0;
+  }
+
+  #isLost({ identity }: Target): boolean {
+    return this.#version.config.lost.includes(identity);
   }
 
   /** Targets with flows on them and others that are used. */

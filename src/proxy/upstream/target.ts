@@ -233,8 +233,10 @@ export class Target implements TargetLive, Deadline {
 
   /** Its machine is gone: nothing that is open to it will ever hear of that from there. */
   lose(): void {
-    this.retire();
+    // No connect that fails now ejects it any more.
+    this.retired = true;
     for (const connection of [...this.connections]) connection.lose();
+    this.retire();
   }
 
   /** A target that has been well for as long as it was out is forgiven one ejection, and again for each such time. */

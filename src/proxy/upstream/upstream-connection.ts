@@ -214,8 +214,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   /** Cuts the connection with a reset, and tells its user. */
   lose(): void {
     if (this.#phase === 'connecting') return this.#failConnect('connect-failed');
-    if (this.#phase === 'idle') return this.#dropIdle();
     if (this.#phase === 'closed') return;
+    if (this.#phase === 'idle') this.#unlist();
     const user = this.#user;
     this.#user = null;
     this.#closed();
