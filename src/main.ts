@@ -58,7 +58,7 @@ async function startWorker(level: string): Promise<void> {
 
 /** @param level given on the command line; null follows the configuration */
 async function startController(configPath: string, level: string | null): Promise<void> {
-  const { runController } = await import('./control/controller.ts');
+  const { runController } = await import('./control/run-controller.ts');
   const lines = createProcessLog();
   const log = createLogger({
     level: levelOf(level ?? 'info'),

@@ -65,20 +65,20 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   'src/demo/': ['ssh2'],
 };
 
-/** The composition roots: the only ones that read the process, its clock and its randomness. */
+/** Where processes begin: the only files that read the process, its clock and its randomness. */
 const ROOTS = [
   'src/main.ts',
   'src/portico.js',
   'src/supervisor/',
-  'src/control/controller.ts',
+  'src/control/run-controller.ts',
   'src/proxy/run-worker.ts',
 ];
 const CLOCKS = [...ROOTS, 'src/control/discovery/clock.ts'];
 /** Files with timers of their own, each for a stated reason; all others are handed a clock. */
 const TIMERS: Readonly<Record<string, string>> = {
   'src/proxy/upstream/doubt-watch.ts': 'a look at the kernel once a second, which no request waits for',
-  'src/supervisor/': 'composition root',
-  'src/control/controller.ts': 'composition root',
+  'src/supervisor/': 'where a process begins',
+  'src/control/handover.ts': 'what the supervisor keeps, renewed once a second',
   'src/proxy/worker.ts': 'the report to the controller, a quarter of a second apart',
   'src/proxy/worker-drain.ts': 'looks at what is left while a worker leaves',
   'src/control/discovery/clock.ts': 'the system clock itself',
@@ -243,7 +243,7 @@ describe('sources', () => {
     assert.deepEqual(without, []);
   });
 
-  it('read the process only in the composition roots', () => {
+  it('read the process only where one begins', () => {
     const readers = FILES.filter((file) => /(?<![.\w#$'])process[.[?]/.test(codeOf(file)));
     assert.deepEqual(
       readers.filter((file) => !isAmong(file, ROOTS)),

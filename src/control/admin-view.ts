@@ -17,7 +17,7 @@ import type {
   TargetFilter,
   UrlExplanation,
 } from './admin/admin-source.ts';
-import type { Discovery } from './discovery/discovery.ts';
+import type { ClusterStatus } from './discovery/cluster-status.ts';
 import type { ReflectorStatus } from './discovery/reflector-options.ts';
 import type { DrainDesk } from './drain-desk.ts';
 import type { Publisher } from './publisher.ts';
@@ -37,7 +37,7 @@ export interface AdminViewState {
 
 export interface AdminViewOptions {
   readonly engine: TargetEngine;
-  readonly discovery: () => Discovery | null;
+  readonly clusters: () => readonly ClusterStatus[];
   readonly publisher: Publisher;
   readonly questions: Questions;
   readonly state: () => AdminViewState;
@@ -70,7 +70,7 @@ export class AdminView implements AdminSource {
   }
 
   status(): Status {
-    const { engine, discovery, publisher, version, startedAtMs } = this.#options;
+    const { engine, clusters, publisher, version, startedAtMs } = this.#options;
     const { configPath, loadedAtMs, problems, workers } = this.#options.state();
     const snapshot = engine.snapshot();
     return {
@@ -79,7 +79,7 @@ export class AdminView implements AdminSource {
       snapshotVersion: snapshot?.version ?? 0,
       snapshotChecksum: snapshot?.checksum ?? '',
       config: { path: configPath, loadedAtMs, problems },
-      clusters: (discovery()?.status() ?? []).map(({ cluster, origin, syncedAtMs, kinds }) => ({
+      clusters: clusters().map(({ cluster, origin, syncedAtMs, kinds }) => ({
         name: cluster,
         origin,
         syncedAtMs,

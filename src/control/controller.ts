@@ -1,10 +1,8 @@
-// The controller's composition root: configuration, discovery, probes, compile and admin, driven by the supervisor.
+// The controller: makes its parts (configuration, discovery, targets, publisher, admin), and drives them by messages.
 
 import { lookup } from 'node:dns/promises';
 import type { Logger } from 'pino';
 import { formatProblems } from '../config/problem.ts';
-import type { Config } from '../model/config.ts';
-import type { Inventory } from '../model/inventory.ts';
 import type {
   ControllerToSupervisor,
   SupervisorToController,
@@ -12,29 +10,25 @@ import type {
 } from '../model/messages.ts';
 import { Names } from '../names/names.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
-import { MetricsMerge, type RetainedMetrics } from '../telemetry/metrics-merge.ts';
+import { MetricsMerge } from '../telemetry/metrics-merge.ts';
 import type { ProcessLog } from '../telemetry/process-log.ts';
 import { createProcessMetrics } from '../telemetry/process-metrics.ts';
-import { type AdminServer, createAdminServer } from './admin/admin-server.ts';
+import { AdminSwitch } from './admin/admin-switch.ts';
 import { AdminView } from './admin-view.ts';
 import { Configuration, type Loaded } from './configuration.ts';
 import { ControllerMeters } from './controller-meters.ts';
-import { createSystemClock } from './discovery/clock.ts';
-import { createDiscovery, type Discovery } from './discovery/discovery.ts';
-import { createInventoryStore } from './discovery/inventory-store.ts';
+import type { Clock } from './discovery/clock.ts';
 import { DrainDesk } from './drain-desk.ts';
 import { DrainKeeper } from './drain-keeper.ts';
 import { DrainStore } from './drain-store.ts';
+import { type HandedOver, Handover, type Retained } from './handover.ts';
 import { createProber } from './health/probes.ts';
+import { InventoryFeed } from './inventory-feed.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
-import { scopesOf, secretsOf } from './scopes.ts';
-import { logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
-import type { Drain } from './targets/drains.ts';
+import { logDrainEnded, logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
-import { Material } from './tls/material.ts';
-import { ProbeTls } from './tls/probe-tls.ts';
-import { type KeptTicketKeys, TicketRotation } from './tls/ticket-rotation.ts';
+import { Keyring } from './tls/keyring.ts';
 
 export interface ControllerOptions {
   readonly configPath: string;
@@ -43,137 +37,121 @@ export interface ControllerOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
+  readonly clock: Clock;
+  /** Milliseconds that only grow, for durations. */
+  readonly monotonic: () => number;
+  readonly random: () => number;
   readonly send: (message: ControllerToSupervisor) => void;
   /** Sets the level of this process's log once the configuration names it. */
   readonly setLogLevel: (level: string) => void;
 }
 
-/** What the supervisor keeps for the next controller. */
-interface Retained {
-  readonly metrics: RetainedMetrics;
-  readonly drains: readonly Drain[];
-}
-
-/** What the supervisor keeps beside it: the configuration in force, for a controller that is started while the file is broken. */
-interface KeptConfiguration extends Loaded {
-  readonly tickets: KeptTicketKeys;
-}
-
-const RETAIN_MS = 1000;
-/** How long a controller that was started again prefers the workers' snapshot to an inventory from disk. */
-const AWAIT_LIVE_MS = 3000;
-const ADMIN_CLOSE_MS = 1000;
-
 export class Controller {
   readonly #options: ControllerOptions;
-  readonly #log: Logger;
-  readonly #clock = createSystemClock();
-  readonly #board = new MetricsBoard();
   readonly #meters: ControllerMeters;
   readonly #merge: MetricsMerge;
   readonly #processMetrics = createProcessMetrics();
+  readonly #handover: Handover;
   readonly #publisher: Publisher;
   readonly #questions: Questions;
-  readonly #names: Names;
   readonly #configuration: Configuration;
   readonly #engine: TargetEngine;
+  readonly #feed: InventoryFeed;
+  readonly #keyring: Keyring;
   readonly #drains: DrainKeeper;
   readonly #desk: DrainDesk;
-  readonly #view: AdminView;
+  readonly #admin: AdminSwitch;
+  /** Processes by worker name. */
   readonly #workers = new Map<string, number>();
-  readonly #retainTimer: NodeJS.Timeout;
   /** Workers whose end an earlier controller has counted: the supervisor tells of them again. */
   #counted: ReadonlySet<string> = new Set();
-  #discovery: Discovery | null = null;
-  #admin: AdminServer | null = null;
-  #adminKey = '';
   #draining = false;
   #loaded: Loaded | null = null;
-  readonly #tickets: TicketRotation;
-  readonly #material: Material;
-  readonly #probeTls = new ProbeTls(() => this.#material.secrets);
-  #cancelRotation: () => void = () => {};
-  /** Started while workers serve: an inventory from disk is older than what they have. */
-  #awaitsLive = false;
 
-  constructor(options: ControllerOptions, start: Extract<SupervisorToController, { kind: 'start' }>) {
+  /** @param servedVersion of the snapshot that workers serve already; 0 when there are none */
+  constructor(options: ControllerOptions, servedVersion: number, left: HandedOver) {
+    const { clock, log, monotonic, random, send } = options;
     this.#options = options;
-    this.#log = options.log;
-    const monotonic = (): number => performance.now();
-    this.#meters = new ControllerMeters(this.#board, { version: options.version, node: options.nodeVersion });
-    this.#merge = new MetricsMerge({ local: this.#board, now: monotonic });
+    const board = new MetricsBoard();
+    this.#meters = new ControllerMeters(board, { version: options.version, node: options.nodeVersion });
+    this.#merge = new MetricsMerge({ local: board, now: monotonic });
     this.#publisher = new Publisher({
-      send: (publication) => options.send({ kind: 'publish', publication }),
-      keep: (publication) => options.send({ kind: 'keep', publication }),
-      now: this.#clock.now,
-      after: this.#clock.after,
+      send: (publication) => send({ kind: 'publish', publication }),
+      keep: (publication) => send({ kind: 'keep', publication }),
+      now: clock.now,
+      after: clock.after,
       onApplied: (snapshot, tookMs) => {
         if (tookMs !== null) this.#meters.eventApplied(tookMs);
-        this.#log.debug({ code: 'snapshot-applied', version: snapshot.version, tookMs }, 'snapshot applied');
+        log.debug({ code: 'snapshot-applied', version: snapshot.version, tookMs }, 'snapshot applied');
         this.#configuration.accepted(snapshot.version);
       },
     });
-    this.#names = new Names({
+    const names = new Names({
       resolve: (name) => lookup(name, { all: true, order: 'ipv4first' }),
       now: monotonic,
-      log: this.#log,
+      log,
       onResult: (result) => this.#meters.nameLooked(result),
     });
     this.#questions = new Questions({
-      send: (worker, id, question) => options.send({ kind: 'ask', worker, id, question }),
-      after: this.#clock.after,
+      send: (worker, id, question) => send({ kind: 'ask', worker, id, question }),
+      after: clock.after,
     });
     this.#engine = createTargetEngine({
-      clock: this.#clock,
+      clock,
       monotonic,
-      random: Math.random,
+      random,
       defer: setImmediate,
-      log: this.#log,
+      log,
       prober: createProber({
-        clock: this.#clock,
+        clock,
         monotonic,
-        lookup: this.#names.lookup,
-        tlsOptions: (tls, host, hostHeader) => this.#probeTls.options(tls, host, hostHeader),
+        lookup: names.lookup,
+        tlsOptions: (tls, host, hostHeader) => this.#keyring.probes.options(tls, host, hostHeader),
       }),
-      firstVersion: start.version + 1,
+      firstVersion: servedVersion + 1,
       // Workers serve what an earlier controller published: nothing empty may replace it.
-      ...(start.version > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
+      ...(servedVersion > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
       onSnapshot: (snapshot) => {
-        this.#log.debug({ code: 'snapshot-made', version: snapshot.version }, 'snapshot made');
+        log.debug({ code: 'snapshot-made', version: snapshot.version }, 'snapshot made');
         this.#publisher.publish(snapshot);
       },
-      onTargetChange: (change) => logTargetChange(this.#log, change),
-      onNodeChange: (change) => logNodeChange(this.#log, change),
-      onSourceChange: (change) => logSourceChange(this.#log, change),
+      onTargetChange: (change) => logTargetChange(log, change),
+      onNodeChange: (change) => logNodeChange(log, change),
+      onSourceChange: (change) => logSourceChange(log, change),
       onProbe: (spec, result) => this.#meters.probed(spec, result),
       onDrainsEnded: (ended) => {
-        for (const { cluster, node } of ended) {
-          this.#log.info(
-            { code: 'drain-ended', cluster, node },
-            'another machine has the name of a drained node',
-          );
-        }
+        for (const drain of ended) logDrainEnded(log, drain);
         void this.#drains.keep();
       },
+    });
+    this.#feed = new InventoryFeed({
+      serving: servedVersion > 0,
+      clock,
+      random,
+      log,
+      environment: options.environment,
+      onCount: this.#meters.discovered,
+      onSecrets: () => this.#keyring.refresh(),
+      onInventory: (inventory, receivedAtMs) => this.#engine.setInventory(inventory, receivedAtMs),
     });
     this.#configuration = new Configuration({
       path: options.configPath,
       environment: options.environment,
-      clock: this.#clock,
-      log: this.#log,
-      applyAdmin: (config) => this.#applyAdmin(config),
+      clock,
+      log,
+      applyAdmin: (config) => this.#admin.use(config.admin),
       force: (loaded) => this.#force(loaded),
       version: () => this.#engine.snapshot()?.version ?? 0,
-      onLoaded: (ok) => this.#meters.reloaded(ok, this.#clock.now()),
+      onLoaded: (ok) => this.#meters.reloaded(ok, clock.now()),
     });
+    this.#handover = new Handover(send, () => ({
+      metrics: this.#merge.retain(),
+      drains: this.#engine.drains(),
+    }));
     this.#drains = new DrainKeeper({
       engine: this.#engine,
-      store: new DrainStore({
-        log: this.#log,
-        now: this.#clock.now,
-        onCount: (result) => this.#meters.drainFile(result),
-      }),
-      retain: () => this.#retain(),
+      store: new DrainStore({ log, now: clock.now, onCount: (result) => this.#meters.drainFile(result) }),
+      retain: () => this.#handover.retain(),
     });
     this.#desk = new DrainDesk({
       engine: this.#engine,
@@ -182,12 +160,12 @@ export class Controller {
       workers: () => this.#workers,
       hasCluster: (name) =>
         this.#configuration.config?.clusters.some((cluster) => cluster.name === name) === true,
-      clock: this.#clock,
+      clock,
       keep: () => this.#drains.keep(),
     });
-    this.#view = new AdminView({
+    const view = new AdminView({
       engine: this.#engine,
-      discovery: () => this.#discovery,
+      clusters: () => this.#feed.status(),
       publisher: this.#publisher,
       questions: this.#questions,
       state: () => ({
@@ -202,35 +180,27 @@ export class Controller {
       reload: () => this.#configuration.reload(),
       desk: this.#desk,
       version: options.version,
-      startedAtMs: this.#clock.now(),
+      startedAtMs: clock.now(),
     });
-    const kept = start.configuration as KeptConfiguration | null;
-    this.#tickets = new TicketRotation(this.#clock.now(), kept?.tickets ?? null);
-    this.#awaitRotation();
-    this.#material = new Material(
+    this.#admin = new AdminSwitch(view, log);
+    this.#keyring = new Keyring(
       {
-        clock: this.#clock,
-        log: this.#log,
-        onChange: () => {
-          this.#probeTls.changed();
-          this.#publishSecrets();
-        },
+        clock,
+        log,
+        secret: (cluster, name) => this.#feed.secret(cluster, name),
+        onChange: () => this.#publishSecrets(),
         onResult: (certificate, result) => this.#meters.certificateChanged(certificate, result),
       },
-      kept?.secrets ?? null,
+      left.configuration,
     );
-    this.#restore(start.retained as Retained | null);
-    if (start.version > 0) {
-      this.#awaitsLive = true;
-      this.#clock.after(AWAIT_LIVE_MS, () => {
-        this.#awaitsLive = false;
-        if (this.#discovery !== null) this.#takeInventory(this.#discovery.inventory(), 0);
-      });
-    }
-    this.#retainTimer = setInterval(() => this.#retain(), RETAIN_MS);
+    if (left.retained !== null) this.#restore(left.retained);
+    this.#handover.start();
   }
 
-  /** Loads the configuration for the first time; tells the supervisor when there is nothing to run. */
+  /**
+   * Loads the configuration for the first time; tells the supervisor when there is nothing to run.
+   * @param kept what was in force in an earlier controller
+   */
   async start(kept: Loaded | null): Promise<void> {
     const wrong = await this.#configuration.start(kept);
     if (wrong === null) return;
@@ -267,7 +237,7 @@ export class Controller {
           this.#workers.delete(message.worker);
           this.#merge.exit(message.worker);
           this.#publisher.workerGone(message.worker);
-          this.#retain();
+          this.#handover.retain();
         }
         return;
       case 'lines-lost':
@@ -280,33 +250,28 @@ export class Controller {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#retainTimer);
-    this.#cancelRotation();
-    await this.#material.close();
+    this.#handover.close();
+    await this.#keyring.close();
     this.#publisher.close();
     this.#desk.close();
-    await Promise.all([this.#admin?.close(ADMIN_CLOSE_MS), this.#engine.close(), this.#discovery?.close()]);
+    await Promise.all([this.#admin.close(), this.#engine.close(), this.#feed.close()]);
     this.#processMetrics.close();
-    this.#retain();
+    this.#handover.retain();
   }
 
   /** Discovery and targets follow the configuration, and with them the next snapshot, whose version is returned. */
   #force(loaded: Loaded): number {
     const { config } = loaded;
     this.#loaded = loaded;
-    this.#material.setConfig(config, loaded.secrets);
-    this.#probeTls.changed();
-    this.#takeSecrets();
-    this.#keep();
+    this.#keyring.follow(loaded);
+    this.#keepConfiguration();
     this.#options.setLogLevel(config.log.level);
     this.#options.send({ kind: 'settings', workers: config.workers });
-    const renewed = this.#setSecrets();
+    const renewed = this.#publisher.setSecrets(this.#keyring.secrets);
     const before = this.#engine.snapshot();
     this.#drains.takeDirectory(config.stateDirectory);
     this.#engine.setConfig(config);
-    if (this.#discovery === null) this.#startDiscovery(config);
-    else this.#discovery.setClusters(config.clusters, scopesOf(config), secretsOf(config));
-    this.#takeInventory(this.#discovery!.inventory(), 0);
+    this.#feed.follow(config);
     this.#engine.flush();
     const snapshot = this.#engine.snapshot();
     // New certificates for a snapshot that is otherwise the same.
@@ -314,94 +279,22 @@ export class Controller {
     return snapshot?.version ?? 0;
   }
 
-  #keep(): void {
+  #keepConfiguration(): void {
     if (this.#loaded === null) return;
-    const configuration: KeptConfiguration = {
-      config: this.#loaded.config,
-      secrets: this.#material.secrets,
-      tickets: this.#tickets.kept,
-    };
-    this.#options.send({ kind: 'keep-configuration', configuration });
-  }
-
-  /** True when a Secret is other than before. */
-  #takeSecrets(): boolean {
-    return this.#material.setSecrets(({ cluster, namespace, name }) => {
-      const fact = this.#discovery?.secret(cluster, `${namespace}/${name}`);
-      return typeof fact === 'object' ? { cert: fact.cert, key: fact.key, staple: null } : fact;
-    });
-  }
-
-  /** True when they are others than before. */
-  #setSecrets(): boolean {
-    return this.#publisher.setSecrets({ ...this.#material.secrets, ticketKeys: this.#tickets.keys });
+    this.#handover.keepConfiguration({ config: this.#loaded.config, ...this.#keyring.kept });
   }
 
   /** New secrets for the workers, with the snapshot that they have. */
   #publishSecrets(): void {
     const snapshot = this.#engine.snapshot();
-    this.#keep();
-    if (this.#setSecrets() && snapshot !== null) this.#publisher.publish(snapshot);
-  }
-
-  #awaitRotation(): void {
-    const { now, after } = this.#clock;
-    this.#cancelRotation = after(Math.max(0, this.#tickets.dueAtMs - now()), () => {
-      this.#tickets.rotate(now());
-      this.#publishSecrets();
-      this.#log.info({ code: 'ticket-keys-rotated' }, 'session ticket keys rotated');
-      this.#awaitRotation();
-    });
+    this.#keepConfiguration();
+    if (this.#publisher.setSecrets(this.#keyring.secrets) && snapshot !== null)
+      this.#publisher.publish(snapshot);
   }
 
   #refused(version: number, problem: string): void {
     this.#publisher.refused(version);
     this.#configuration.refused(version, problem);
-  }
-
-  /** Workers that serve are not set back to what lies on disk while the live lists are a moment away. */
-  #takeInventory(inventory: Inventory, receivedAtMs: number): void {
-    if (this.#awaitsLive) {
-      if (Object.values(inventory.clusters).some(({ origin }) => origin !== 'live')) return;
-      this.#awaitsLive = false;
-    }
-    this.#engine.setInventory(inventory, receivedAtMs);
-  }
-
-  #startDiscovery(config: Config): void {
-    const { log, environment } = this.#options;
-    const clock = this.#clock;
-    this.#discovery = createDiscovery({
-      clusters: config.clusters,
-      scopes: scopesOf(config),
-      secrets: secretsOf(config),
-      onSecrets: () => {
-        if (this.#takeSecrets()) this.#publishSecrets();
-      },
-      store: createInventoryStore({
-        directory: config.stateDirectory,
-        clock,
-        log,
-        onCount: this.#meters.discovered,
-      }),
-      clock,
-      random: Math.random,
-      log,
-      environment,
-      onChange: (inventory, receivedAtMs) => this.#takeInventory(inventory, receivedAtMs),
-      onCount: this.#meters.discovered,
-    });
-  }
-
-  /** A changed address is listened on before the former one is left. */
-  async #applyAdmin(config: Config): Promise<void> {
-    const key = JSON.stringify(config.admin);
-    if (key === this.#adminKey) return;
-    const server = createAdminServer({ config: config.admin, source: this.#view, logger: this.#log });
-    await server.listen();
-    void this.#admin?.close(ADMIN_CLOSE_MS);
-    this.#admin = server;
-    this.#adminKey = key;
   }
 
   #onWorker(worker: string, message: WorkerToController): void {
@@ -421,73 +314,16 @@ export class Controller {
   }
 
   async #metricsText(): Promise<string> {
-    this.#meters.describe(
-      this.#engine.counts(),
-      this.#discovery?.status() ?? [],
-      this.#material.certificates,
-    );
+    this.#meters.describe(this.#engine.counts(), this.#feed.status(), this.#keyring.certificates);
     this.#meters.ownLinesLost(this.#options.lines.lost);
     // What has been shown must not go back when this process is killed before its next report.
-    this.#retain();
+    this.#handover.retain();
     return this.#merge.text() + (await this.#processMetrics.text());
   }
 
-  #retain(): void {
-    const state: Retained = { metrics: this.#merge.retain(), drains: this.#engine.drains() };
-    this.#options.send({ kind: 'retain', state });
+  #restore({ metrics, drains }: Retained): void {
+    this.#merge.restore(metrics);
+    this.#counted = new Set(metrics.folded);
+    this.#drains.restore(drains);
   }
-
-  #restore(retained: Retained | null): void {
-    if (retained === null) return;
-    this.#merge.restore(retained.metrics);
-    this.#counted = new Set(retained.metrics.folded);
-    this.#drains.restore(retained.drains);
-  }
-}
-
-/** Runs the controller in this process; the supervisor is at the other end of the IPC channel. */
-export function runController(
-  options: Omit<ControllerOptions, 'send' | 'environment' | 'nodeVersion'>,
-): void {
-  const { log, lines } = options;
-  let controller: Controller | null = null;
-  const leave = async (code: number): Promise<void> => {
-    await controller?.close();
-    // Everything that was sent must have left before the channel is closed.
-    if (process.connected) process.disconnect?.();
-    await lines.close();
-    process.exit(code);
-  };
-  process.on('message', (raw) => {
-    const message = raw as SupervisorToController;
-    if (message.kind !== 'start' || controller !== null) {
-      controller?.onMessage(message);
-      return;
-    }
-    controller = new Controller(
-      {
-        ...options,
-        environment: process.env,
-        nodeVersion: process.version,
-        send: (reply) => {
-          // A supervisor that is going may close the channel in the middle: 'disconnect' tells of it.
-          if (process.connected) process.send?.(reply, undefined, undefined, () => {});
-        },
-      },
-      message,
-    );
-    controller.start(message.configuration as Loaded | null).catch((error: unknown) => {
-      log.fatal({ code: 'internal', error }, 'controller failed to start');
-      void lines.close().then(() => process.exit(1));
-    });
-  });
-  // The supervisor decides; a signal to the whole group must not end the controller before the workers.
-  // Node would answer SIGUSR1 by opening a debugger.
-  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {});
-  process.on('SIGTERM', () => void leave(0));
-  process.on('disconnect', () => void leave(0));
-  process.on('uncaughtException', (error) => {
-    log.fatal({ code: 'internal', error }, 'controller failed');
-    void lines.close().then(() => process.exit(1));
-  });
 }

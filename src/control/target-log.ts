@@ -1,8 +1,9 @@
-// One log line for each target that joined, changed or left, and for each change of a node's or a service's own reasons.
+// One log line for each target that joined, changed or left, each change of a node's or a service's own reasons, and each drain that ended.
 
 import type { Logger } from 'pino';
 import type { Reason } from '../model/targets.ts';
 import type { NodeChange } from './targets/cluster-view.ts';
+import type { Drain } from './targets/drains.ts';
 import type { SourceChange, TargetChange } from './targets/target-changes.ts';
 
 export function logTargetChange(log: Logger, { before, after }: TargetChange): void {
@@ -43,6 +44,10 @@ export function logSourceChange(log: Logger, change: SourceChange): void {
     { code: 'source-changed', pool, cluster, service, from: codes(from), to: codes(to), by },
     sentence(to),
   );
+}
+
+export function logDrainEnded(log: Logger, { cluster, node }: Pick<Drain, 'cluster' | 'node'>): void {
+  log.info({ code: 'drain-ended', cluster, node }, 'another machine has the name of a drained node');
 }
 
 function codes(reasons: readonly Reason[]): readonly string[] {
