@@ -21,6 +21,13 @@ export type ReadSockets = (family: Family) => Promise<Buffer>;
  * kernel's walk takes 80 ms of a thread and the search 10 ms of the event loop, so that a look comes every two seconds.
  */
 const SHARE_OF_TIME = 0.05;
+/**
+ * What a look is believed to have taken at most: a busy machine stretches the clock, not the work, and a worker that read
+ * its few rows in 100 ms twice would not look for two seconds, in which requests wait on dead paths. The kernel walks its
+ * whole table of hashes, and thrice what 30,000 sockets were measured to take goes for the rows. In milliseconds.
+ */
+const WALK_MS = 20;
+const MS_A_MEBIBYTE = 60;
 /** Other events have their turn after so many bytes of the table, about half a millisecond. */
 const SLICE_BYTES = 262_144;
 /** Errors that say that there will never be a table: not Linux, no /proc, not allowed. */
@@ -45,6 +52,8 @@ export class SocketTable {
   #next: Promise<ReadonlyMap<SocketEnds, SocketState>> | null = null;
   #running: Promise<unknown> = Promise.resolve();
   #lastCostMs = Number.POSITIVE_INFINITY;
+  /** Read in this look. */
+  #bytes = 0;
   #restsUntilMs = 0;
   #usable = true;
 
@@ -87,12 +96,14 @@ export class SocketTable {
     this.#next = null;
     const found = new Map<SocketEnds, SocketState>();
     const startedAtMs = this.#now();
+    this.#bytes = 0;
     const wanted = { ipv4: wantNothing(), ipv6: wantNothing() };
     for (const sockets of asked) for (const socket of sockets()) want(socket, wanted);
     await this.#lookFor('ipv4', wanted.ipv4, found);
     await this.#lookFor('ipv6', wanted.ipv6, found);
     const endedAtMs = this.#now();
-    const costMs = endedAtMs - startedAtMs;
+    const mostMs = WALK_MS + (this.#bytes / 2 ** 20) * MS_A_MEBIBYTE;
+    const costMs = Math.min(mostMs, endedAtMs - startedAtMs);
     // A single look that took long because the machine was busy must not blind for a minute those who ask.
     this.#restsUntilMs = endedAtMs + Math.min(costMs, this.#lastCostMs) * (1 / SHARE_OF_TIME - 1);
     this.#lastCostMs = costMs;
@@ -104,6 +115,7 @@ export class SocketTable {
     let table: Buffer;
     try {
       table = await this.#read(family);
+      this.#bytes += table.length;
     } catch (error) {
       // Without descriptors, say, nothing is known now; but it may be later.
       if (FOR_GOOD.has((error as NodeJS.ErrnoException).code ?? '')) this.#usable = false;
