@@ -101,6 +101,10 @@ export class Child {
   }
 }
 
+/** What children are started again with. */
+export const RESTART_BASE_MS = 100;
+export const RESTART_CAP_MS = 10_000;
+
 /** How long to wait before a child that keeps dying is started again: none at first, then doubling. */
 export class Backoff {
   readonly #baseMs: number;

@@ -1,20 +1,13 @@
 // The supervisor: owns sockets, children, the last publication and signals; parses nothing that comes from outside.
 
-import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
-import type {
-  BoundAddress,
-  ControllerToSupervisor,
-  Publication,
-  SupervisorToController,
-  SupervisorToWorker,
-  WorkerToSupervisor,
-} from '../model/messages.ts';
-import { Backoff, Child } from './child.ts';
-import { CONTROLLER_EXEC_ARGV, WORKER_ENVIRONMENT, WORKER_EXEC_ARGV } from './exec-argv.ts';
-import { MetricsLedger } from './metrics-ledger.ts';
-import { BindError, boundPort, type SlotSockets, Sockets } from './sockets.ts';
+import type { ControllerToSupervisor, Publication } from '../model/messages.ts';
+import type { Child } from './child.ts';
+import { ControllerProcess } from './controller-process.ts';
+import { PublicationInForce } from './publication-in-force.ts';
+import { BindError } from './sockets.ts';
 import { WATCH_MS, Watchdog } from './watchdog.ts';
+import { Workers } from './workers.ts';
 
 export interface SupervisorOptions {
   /** The program that children run: `entry --role=worker`. */
@@ -34,56 +27,64 @@ export interface SupervisorOptions {
   readonly lostLines: () => Readonly<Record<string, number>>;
 }
 
-const RESTART_BASE_MS = 100;
-const RESTART_CAP_MS = 10_000;
-/** A replaced worker gets this long to finish; it keeps serving what it has, so time costs nothing but memory. */
-const REPLACE_DRAIN_MS = 3_600_000;
 /** At a stop, connections that wait for a request are given this long to send it. */
 const STOP_IDLE_MS = 2000;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log: Logger;
-  readonly #sockets = new Sockets();
-  readonly #workers = new Set<Child>();
-  readonly #workerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
-  readonly #controllerBackoff = new Backoff(RESTART_BASE_MS, RESTART_CAP_MS);
+  readonly #published = new PublicationInForce();
+  readonly #controller: ControllerProcess;
+  readonly #workers: Workers;
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #ledger = new MetricsLedger();
-  #controller: Child | null = null;
-  #publication: Publication | null = null;
-  /** What a worker has to read to be where the others are: a whole text, and the differences since. */
-  #texts: Publication[] = [];
-  #handles: SlotSockets = new Map();
-  #retained: unknown = null;
-  #configuration: unknown = null;
-  #wantedWorkers = 0;
-  #workerCount = 0;
-  #stopping = false;
-  #finish: (code: number) => void = () => {};
   readonly #serving = Promise.withResolvers<void>();
   readonly #watchdog = new Watchdog(performance.now());
   #watchTimer: NodeJS.Timeout | null = null;
   /** Lost lines that a controller has been told of. */
   readonly #lostTold = new Map<string, number>();
+  #stopping = false;
+  #finish: (code: number) => void = () => {};
 
   constructor(options: SupervisorOptions) {
+    const { entry, configPath, logLevel, log } = options;
     this.#options = options;
-    this.#log = options.log;
-    this.#wantedWorkers = options.workers ?? 0;
+    this.#log = log;
+    const later = (delayMs: number, action: () => void): void => this.#later(delayMs, action);
+    this.#controller = new ControllerProcess({
+      entry,
+      configPath,
+      logLevel,
+      log,
+      later,
+      version: () => this.#published.version,
+      onStart: () => this.#workers.introduce(),
+      onMessage: (message) => this.#onControllerMessage(message),
+      onEnd: () => this.#finishWhenDrained(),
+    });
+    this.#workers = new Workers({
+      entry,
+      logLevel,
+      log,
+      later,
+      published: this.#published,
+      tellController: (message) => this.#controller.tell(message),
+      onServing: () => this.#serving.resolve(),
+      onEnd: () => this.#finishWhenDrained(),
+    });
+    this.#workers.wanted = options.workers ?? 0;
   }
 
   /** Runs until a signal or an unusable configuration ends it; resolves with the exit code. */
   run(): Promise<number> {
     return new Promise((resolve) => {
       this.#finish = (code) => {
-        this.#sockets.close();
+        this.#published.close();
         for (const timer of this.#timers) clearTimeout(timer);
         if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
         resolve(code);
       };
       this.#watchTimer = setInterval(() => this.#watch(), WATCH_MS);
-      this.#startController();
+      this.#controller.start();
     });
   }
 
@@ -93,30 +94,21 @@ export class Supervisor {
   }
 
   reload(): void {
-    this.#tellController({ kind: 'reload' });
-    for (const worker of this.#workers) this.#tell(worker, { kind: 'reopen-logs' });
+    this.#controller.tell({ kind: 'reload' });
+    this.#workers.reopenLogs();
   }
 
   reopenLogs(): void {
-    for (const worker of this.#workers) this.#tell(worker, { kind: 'reopen-logs' });
+    this.#workers.reopenLogs();
   }
 
-  /** New processes from the code on disk; each worker leaves when its successor serves. */
+  /** New processes from the code on disk. */
   replaceAll(): void {
     if (this.#stopping) return;
     this.#log.info({ code: 'replacing' }, 'replacing controller and workers');
-    if (this.#controller !== null) {
-      this.#controller.draining = true;
-      this.#controller.kill('SIGTERM');
-    }
-    const old = [...this.#workers].filter((worker) => !worker.draining);
-    for (const worker of old) {
-      const successor = this.#startWorker(worker.slot);
-      this.#successors.set(successor, worker);
-    }
+    this.#controller.replace();
+    this.#workers.replaceAll();
   }
-
-  readonly #successors = new Map<Child, Child>();
 
   /** First call drains; the second stops at once. */
   stop(): void {
@@ -125,296 +117,107 @@ export class Supervisor {
       this.#finish(0);
       return;
     }
-    this.#stopping = true;
+    this.#startNoMore();
     this.#log.info({ code: 'draining' }, 'draining');
-    this.#tellController({ kind: 'draining' });
+    this.#controller.tell({ kind: 'draining' });
     this.#later(this.#options.drainDelayMs, () => {
-      for (const worker of this.#workers) this.#drain(worker, STOP_IDLE_MS, this.#options.drainTimeoutMs);
+      this.#workers.drain(STOP_IDLE_MS, this.#options.drainTimeoutMs);
       // With the workers' copies closed as well, new connections are refused instead of left waiting.
-      this.#sockets.close();
+      this.#published.close();
       this.#finishWhenDrained();
     });
   }
 
-  // Controller ---------------------------------------------------------------------------------------------------
-
-  #startController(): void {
-    const { configPath, logLevel } = this.#options;
-    this.#controller = new Child({
-      role: 'controller',
-      name: 'controller',
-      slot: 0,
-      entry: this.#options.entry,
-      args: ['--role=controller', configPath, ...(logLevel === null ? [] : [logLevel])],
-      execArgv: CONTROLLER_EXEC_ARGV,
-      environment: {},
-      log: this.#log,
-      onMessage: (child, message) => {
-        if (child === this.#controller) this.#onControllerMessage(message as ControllerToSupervisor);
-      },
-      onExit: (child, reason) => this.#onControllerExit(child, reason),
-    });
-    this.#tellController({
-      kind: 'start',
-      retained: this.#retained,
-      configuration: this.#configuration,
-      version: this.#publication?.version ?? 0,
-    });
-    for (const message of this.#ledger.exits()) this.#tellController(message);
-    for (const worker of this.#workers) {
-      this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
-      this.#tell(worker, { kind: 'report-anew' });
-    }
-  }
+  // What the controller wants ------------------------------------------------------------------------------------
 
   #onControllerMessage(message: ControllerToSupervisor): void {
     switch (message.kind) {
       case 'publish':
         return this.#publish(message.publication);
       case 'keep':
-        if (message.publication.version === this.#publication?.version) this.#texts = [message.publication];
-        return;
+        return this.#published.keep(message.publication);
       case 'settings':
-        this.#setWorkers(message.workers);
-        return;
+        return this.#setWorkers(message.workers);
       case 'ask':
-        for (const worker of this.#workers) {
-          if (message.worker !== null && message.worker !== worker.name) continue;
-          this.#tell(worker, { kind: 'ask', id: message.id, question: message.question });
-        }
-        return;
-      case 'keep-configuration':
-        this.#configuration = message.configuration;
-        return;
-      case 'retain':
-        this.#retained = message.state;
-        return;
+        return this.#workers.ask(message.worker, message.id, message.question);
       case 'unusable':
         this.#options.report(message.report);
-        if (this.#publication === null) {
-          this.#stopping = true;
-          this.#controller?.kill('SIGTERM');
-          this.#finish(1);
-        }
+        if (this.#published.isNone) this.#giveUp();
         return;
     }
-  }
-
-  #onControllerExit(child: Child, reason: string): void {
-    if (child !== this.#controller) return;
-    this.#controller = null;
-    if (this.#stopping) return this.#finishWhenDrained();
-    if (child.draining) return this.#startController();
-    const delayMs = this.#controllerBackoff.next(performance.now() - child.startedAtMs);
-    this.#log.error({ code: 'controller-died', reason, delayMs }, 'controller died, traffic goes on');
-    this.#later(delayMs, () => {
-      this.#startController();
-      this.#tellController({ kind: 'process-exited', role: 'controller', worker: child.name, reason });
-    });
   }
 
   #publish(publication: Publication): void {
     if (this.#stopping) return;
-    const { base, version } = publication;
-    if (base !== null && base !== this.#publication?.version) {
-      this.#tellController({ kind: 'whole-needed', version });
+    const { version } = publication;
+    if (!this.#published.isFollowedBy(publication)) {
+      this.#controller.tell({ kind: 'whole-needed', version });
       return;
     }
-    const before = this.#publication;
-    if (!this.#bind(publication)) return;
-    if (base === null) this.#texts = [];
-    this.#texts.push(publication);
-    for (const worker of this.#workers) {
-      this.#giveListeners(worker, before);
-      this.#giveTexts(worker, [publication]);
-    }
-    this.#settleSockets();
-  }
-
-  /** Sockets and processes for the number of workers that is now wanted. */
-  #resize(): void {
-    const before = this.#publication;
-    if (this.#stopping || before === null || !this.#bind(before)) return;
-    for (const worker of this.#workers) this.#giveListeners(worker, before);
-    this.#settleSockets();
-  }
-
-  /** False when an address could not be bound: then nothing has changed. */
-  #bind(publication: Publication): boolean {
-    let handles: SlotSockets;
-    try {
-      handles = this.#sockets.bind(publication.listeners, this.#slots());
-    } catch (error) {
-      if (!(error instanceof BindError)) throw error;
-      this.#log.error({ code: 'bind-failed', listener: error.listener, error: error.message }, 'cannot bind');
-      this.#tellController({
-        kind: 'bind-failed',
-        version: publication.version,
-        listener: error.listener,
-        error: error.message,
-      });
-      if (this.#publication === null) {
-        this.#options.report(`portico: cannot listen on ${error.message}\n`);
-        this.#stopping = true;
-        this.#controller?.kill('SIGTERM');
-        this.#finish(1);
-      }
-      return false;
-    }
-    const before = this.#publication;
-    this.#publication = publication;
-    this.#handles = handles;
-    for (const address of this.#addresses()) this.#logListening(address, before);
-    return true;
-  }
-
-  #settleSockets(): void {
-    const { listeners, version } = this.#publication!;
-    this.#sockets.closeOthers(listeners, this.#slots());
-    this.#tellController({ kind: 'bound', version, addresses: this.#addresses() });
-    this.#startMissingWorkers();
-  }
-
-  #addresses(): readonly BoundAddress[] {
-    return (this.#publication?.listeners ?? []).map(({ name, host }) => ({
-      name,
-      host,
-      port: boundPort(this.#handles.get(name)![0]!),
-    }));
-  }
-
-  #logListening({ name, host, port }: BoundAddress, before: Publication | null): void {
-    const configured = this.#publication!.listeners.find((address) => address.name === name);
-    const known = before?.listeners.some(
-      (address) => address.name === name && address.host === host && address.port === configured?.port,
-    );
-    if (known === true) return;
-    this.#log.info({ code: 'listening', listener: name, host, port }, 'listening');
-  }
-
-  // Workers ------------------------------------------------------------------------------------------------------
-
-  #startMissingWorkers(): void {
-    if (this.#stopping || this.#publication === null) return;
-    const slots = this.#slots();
-    const current = [...this.#workers].filter((worker) => !worker.draining);
-    for (let slot = 0; slot < slots; slot += 1) {
-      if (!current.some((worker) => worker.slot === slot)) this.#startWorker(slot);
-    }
-    for (const worker of current) {
-      if (worker.slot >= slots) this.#drain(worker, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
-    }
+    const before = this.#published.listeners;
+    const isBound = this.#bind(version, () => {
+      for (const { name, host, port } of this.#published.take(publication, this.#workers.slots))
+        this.#log.info({ code: 'listening', listener: name, host, port }, 'listening');
+    });
+    if (!isBound) return;
+    this.#workers.publish(publication, before);
+    this.#settle();
   }
 
   #setWorkers(workers: number): void {
-    if (this.#options.workers !== null || workers === this.#wantedWorkers) return;
-    this.#wantedWorkers = workers;
+    if (this.#options.workers !== null || workers === this.#workers.wanted) return;
+    this.#workers.wanted = workers;
     // Sockets and processes follow at once: a snapshot that is the same as before may never be published anew.
-    this.#resize();
+    if (this.#stopping || this.#published.isNone) return;
+    if (this.#bind(this.#published.version, () => this.#published.resize(this.#workers.slots)))
+      this.#settle();
   }
 
-  #slots(): number {
-    return this.#wantedWorkers > 0 ? this.#wantedWorkers : availableParallelism();
-  }
-
-  #startWorker(slot: number): Child {
-    this.#workerCount += 1;
-    const { logLevel } = this.#options;
-    const worker = new Child({
-      role: 'worker',
-      name: `worker-${this.#workerCount}`,
-      slot,
-      entry: this.#options.entry,
-      args: ['--role=worker', ...(logLevel === null ? [] : [logLevel])],
-      execArgv: WORKER_EXEC_ARGV,
-      environment: WORKER_ENVIRONMENT,
-      log: this.#log,
-      onMessage: (child, message) => this.#onWorkerMessage(child, message as WorkerToSupervisor),
-      onExit: (child, reason) => this.#onWorkerExit(child, reason),
-    });
-    this.#workers.add(worker);
-    this.#giveListeners(worker, null);
-    this.#giveTexts(worker, this.#texts);
-    this.#tellController({ kind: 'worker-started', worker: worker.name, pid: worker.pid });
-    return worker;
-  }
-
-  /** Sockets that the worker has not got yet; they come ahead of the texts that name them. */
-  #giveListeners(worker: Child, before: Publication | null): void {
-    const publication = this.#publication!;
-    for (const address of worker.draining ? [] : publication.listeners) {
-      const known = before?.listeners.some(
-        ({ name, host, port, protocol }) =>
-          name === address.name &&
-          host === address.host &&
-          port === address.port &&
-          protocol === address.protocol,
-      );
-      if (known !== true)
-        this.#tell(worker, { kind: 'listener', address }, this.#handles.get(address.name)?.[worker.slot]);
-    }
-  }
-
-  /** One that drains still needs the targets of today. */
-  #giveTexts(worker: Child, texts: readonly Publication[]): void {
-    for (const [index, { version, text }] of texts.entries())
-      this.#tell(worker, { kind: 'snapshot', version, text, more: index + 1 < texts.length });
-  }
-
-  #onWorkerMessage(worker: Child, message: WorkerToSupervisor): void {
-    switch (message.kind) {
-      case 'up':
-        return;
-      case 'serving': {
-        this.#serving.resolve();
-        const predecessor = this.#successors.get(worker);
-        this.#successors.delete(worker);
-        if (predecessor !== undefined) this.#drain(predecessor, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
-        return;
+  /** False when an address could not be bound: then nothing has changed. */
+  #bind(version: number, bind: () => void): boolean {
+    try {
+      bind();
+      return true;
+    } catch (error) {
+      if (!(error instanceof BindError)) throw error;
+      const { listener, message } = error;
+      this.#log.error({ code: 'bind-failed', listener, error: message }, 'cannot bind');
+      this.#controller.tell({ kind: 'bind-failed', version, listener, error: message });
+      if (this.#published.isNone) {
+        this.#options.report(`portico: cannot listen on ${message}\n`);
+        this.#giveUp();
       }
-      case 'drained':
-        return;
-      case 'missed':
-        return this.#giveTexts(worker, this.#texts);
-      case 'to-controller':
-        if (message.message.kind === 'metrics') this.#ledger.keep(worker.name, message.message.frame);
-        this.#tellController({ kind: 'worker-said', worker: worker.name, message: message.message });
-        return;
+      return false;
     }
   }
 
-  #onWorkerExit(worker: Child, reason: string): void {
-    this.#workers.delete(worker);
-    const expected = worker.draining && reason === 'exit-0';
-    const why = expected ? 'drained' : reason;
-    for (const news of this.#ledger.exited(worker.name, why)) this.#tellController(news);
-    if (this.#stopping) return this.#finishWhenDrained();
-    const predecessor = this.#successors.get(worker);
-    this.#successors.delete(worker);
-    if (expected) return;
-    const delayMs = this.#workerBackoff.next(performance.now() - worker.startedAtMs);
-    this.#log.error(
-      { code: 'worker-died', worker: worker.name, pid: worker.pid, reason, delayMs },
-      'worker died, starting another',
-    );
-    // The predecessor of a failed successor serves on.
-    if (predecessor !== undefined) return;
-    this.#later(delayMs, () => this.#startMissingWorkers());
+  /** Sockets and processes are as many as the publication in force needs. */
+  #settle(): void {
+    const { version, addresses } = this.#published;
+    this.#published.closeOthers(this.#workers.slots);
+    this.#controller.tell({ kind: 'bound', version, addresses });
+    this.#workers.fill();
   }
 
-  /** Idle connections end by their listener's idle timeout where `idleMs` is longer than that. */
-  #drain(worker: Child, idleMs: number, deadlineMs: number): void {
-    worker.draining = true;
-    this.#tell(worker, { kind: 'drain', idleMs, deadlineMs });
+  // The end ------------------------------------------------------------------------------------------------------
+
+  #startNoMore(): void {
+    this.#stopping = true;
+    this.#controller.startNoMore();
+    this.#workers.startNoMore();
+  }
+
+  /** There is nothing to run. */
+  #giveUp(): void {
+    this.#startNoMore();
+    this.#controller.stop();
+    this.#finish(1);
   }
 
   #finishWhenDrained(): void {
     if (this.#workers.size > 0) return;
-    if (this.#controller !== null) {
-      this.#controller.kill('SIGTERM');
-      return;
-    }
-    this.#finish(0);
+    if (this.#controller.child === null) this.#finish(0);
+    else this.#controller.stop();
   }
 
   // Watching -----------------------------------------------------------------------------------------------------
@@ -432,27 +235,18 @@ export class Supervisor {
   }
 
   #tellLostLines(): void {
-    if (this.#controller === null || !this.#controller.spoke) return;
+    if (this.#controller.child?.spoke !== true) return;
     for (const [reason, lines] of Object.entries(this.#options.lostLines())) {
       const fresh = lines - (this.#lostTold.get(reason) ?? 0);
       if (fresh === 0) continue;
       this.#lostTold.set(reason, lines);
-      this.#tellController({ kind: 'lines-lost', reason, lines: fresh });
+      this.#controller.tell({ kind: 'lines-lost', reason, lines: fresh });
     }
   }
 
-  // Plumbing -----------------------------------------------------------------------------------------------------
-
   #children(): Child[] {
-    return this.#controller === null ? [...this.#workers] : [...this.#workers, this.#controller];
-  }
-
-  #tell(worker: Child, message: SupervisorToWorker, handle?: unknown): void {
-    worker.send(message, handle);
-  }
-
-  #tellController(message: SupervisorToController): void {
-    this.#controller?.send(message);
+    const { child } = this.#controller;
+    return child === null ? [...this.#workers.children] : [...this.#workers.children, child];
   }
 
   #later(delayMs: number, action: () => void): void {
