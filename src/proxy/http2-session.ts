@@ -13,9 +13,10 @@ import type { ExchangeContext } from './exchange-context.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { Http2Client, Http2Request, RequestStream } from './http2-request.ts';
 import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
-import type { Listener, ListenerSession } from './listener.ts';
+import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import { NOTHING } from './recorder.ts';
+import type { ListenerSession } from './sessions.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 

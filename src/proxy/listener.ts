@@ -3,29 +3,23 @@
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/config.ts';
-import type { FailureCode } from '../model/failures.ts';
-import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
+import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import { Admission, type Pressure } from './admission/admission.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { Descriptors } from './descriptors.ts';
+import { type Client, Entrance, type EntranceOwner } from './entrance.ts';
 import type { ExchangeContext } from './exchange-context.ts';
-import { HelloReader } from './first-bytes/hello-reader.ts';
-import { type FirstBytesReader, Opening } from './first-bytes/opening.ts';
-import { ProtocolReader } from './first-bytes/protocol-reader.ts';
-import { ProxyHeaderReader } from './first-bytes/proxy-header-reader.ts';
-import { TlsRoutes } from './first-bytes/tls-routes.ts';
-import { sayUnrecognizedName } from './first-bytes/unrecognized-name.ts';
 import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
+import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
-import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { SocketHandle } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
-import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
+import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
 export interface TcpHandle {
@@ -33,17 +27,6 @@ export interface TcpHandle {
   listen(backlog: number): number;
   close(callback?: () => void): void;
   getsockname(out: { address?: string; port?: number }): number;
-}
-
-export interface ListenerSession {
-  /** The listener has stopped accepting, and ends in `deadlineMs` (Infinity: not by itself): clients are told. */
-  drain(deadlineMs: number): void;
-  /** Closes a connection that has waited for a request for so long, and says whether it did. */
-  closeIfIdle(forMs: number): boolean;
-  /** Bytes that wait for the client to read them. */
-  readonly queuedBytes: number;
-  /** Ends it now, whatever it does; `code` is why the request in progress failed. */
-  shutdown(code: FailureCode): void;
 }
 
 export interface ListenerContext {
@@ -58,64 +41,42 @@ export interface ListenerContext {
 }
 
 const BACKLOG = 4096;
-const KEEP_ALIVE_SECONDS = 30;
-/** Under pressure a connection is let go when it has waited so long: those in use come back within it. */
-const IDLE_UNDER_PRESSURE_MS = 1000;
-/** What a client must leave unread to be cut under pressure. */
-const STUCK_BYTES = 16 * 1024;
-/** Connections that are ended in one go, so that relief is no stall of its own. */
-const RELIEVED_AT_ONCE = 500;
 
-/** Who a connection is from, and what that client has open. */
-interface Client {
-  readonly address: string;
-  readonly load: ClientLoad;
-}
-
-export class Listener implements HandshakeOwner {
+export class Listener implements EntranceOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
   #config: ListenerConfig;
   readonly #handle: TcpHandle;
   readonly #context: ListenerContext;
-  readonly #sessions = new Set<ListenerSession>();
-  readonly #openings = new Set<Opening>();
   /** Who may send PROXY headers. */
   #senders: TrustedProxies;
   readonly #admission: Admission;
-  #tlsRoutes: TlsRoutes;
-  readonly #handshakes = new Map<Handshake, ClientLoad>();
-  /** Of an https listener, from its first snapshot on; a connection keeps what it began with. */
-  tls: ListenerTls | null = null;
+  readonly #entrance: Entrance;
+  readonly #sessions: Sessions;
   #closed = false;
 
   constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
+    const { wires, exchanges, log, pressure, descriptors } = context;
     this.#config = config;
     this.#handle = handle;
     this.#context = context;
     this.meters = meters;
     this.#senders = sendersOf(config);
-    this.#tlsRoutes = new TlsRoutes(config.tlsRoutes);
-    this.#admission = new Admission(() => this.#config.limits, context.pressure);
+    this.#admission = new Admission(() => this.#config.limits, pressure);
+    this.#entrance = new Entrance(config, this, meters, { wires, random: exchanges.random, log });
+    this.#sessions = new Sessions(meters);
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
     handle.onconnection = (status, client) => this.#accept(status, client);
     const status = handle.listen(BACKLOG);
     if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
-    context.descriptors.listening(1);
+    descriptors.listening(1);
   }
 
   get config(): ListenerConfig {
     return this.#config;
-  }
-
-  /** Limits and timeouts of a reload; connections that are open keep their parser's bounds. */
-  set config(config: ListenerConfig) {
-    if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
-    this.#tlsRoutes = new TlsRoutes(config.tlsRoutes);
-    this.#config = config;
   }
 
   get headLimits(): HeadLimits {
@@ -134,80 +95,18 @@ export class Listener implements HandshakeOwner {
     return this.#admission.connections;
   }
 
-  onSessionEnd(session: ListenerSession, load: ClientLoad): void {
-    if (this.#sessions.delete(session)) this.#leave(load);
-  }
-
-  /** A connection of an http listener has begun with the preface of HTTP/2: another session takes it over. */
-  becomeHttp2(session: Http1Session, wire: Wire, bytes: Buffer): void {
-    const { exchanges } = this.#context;
-    const takeOver = (owner: WireOwner): Wire => {
-      wire.owner = owner;
-      return wire;
-    };
-    this.#sessions.delete(session);
-    const successor = new Http2Session(this, takeOver, session.client, session.load, null, exchanges);
-    this.#sessions.add(successor);
-    successor.onBytes(bytes, bytes.length);
-  }
-
-  /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
-  stopAccepting(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.draining = true;
-    this.#handle.onconnection = null;
-    this.#handle.close();
-    this.#context.descriptors.listening(-1);
-    this.drain(Number.POSITIVE_INFINITY);
-  }
-
-  drain(deadlineMs: number): void {
-    for (const session of this.#sessions) session.drain(deadlineMs);
-  }
-
-  closeIdle(): void {
-    for (const session of this.#sessions) session.closeIfIdle(0);
-  }
-
   /**
-   * Lets go of memory: connections that wait for a request, and where that was not enough those whose clients leave
-   * the most unread.
-   * @param excessBytes how much too much there is
-   * @param stuckToo the first step was made before
-   * @returns the bytes that were held for the clients that were cut
+   * Takes what a snapshot says: limits and timeouts hold at once, connections that are open keep their parser's bounds
+   * and their TLS.
+   * @param tls of an https listener; null for all others
    */
-  relieve(excessBytes: number, stuckToo: boolean): number {
-    let ended = 0;
-    for (const session of this.#sessions) {
-      if (ended >= RELIEVED_AT_ONCE) break;
-      if (!session.closeIfIdle(IDLE_UNDER_PRESSURE_MS)) continue;
-      this.meters.ended('memory-limit');
-      ended += 1;
-    }
-    return stuckToo ? this.#cutStuck(excessBytes) : 0;
+  follow(config: ListenerConfig, tls: ListenerTls | null): void {
+    if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
+    this.#config = config;
+    this.#entrance.follow(config, tls);
   }
 
-  #cutStuck(excessBytes: number): number {
-    const stuck = [...this.#sessions].filter((session) => session.queuedBytes >= STUCK_BYTES);
-    stuck.sort((left, right) => right.queuedBytes - left.queuedBytes);
-    let freed = 0;
-    for (const session of stuck.slice(0, RELIEVED_AT_ONCE)) {
-      if (freed >= excessBytes) break;
-      freed += session.queuedBytes;
-      this.meters.ended('memory-limit');
-      session.shutdown('memory-limit');
-    }
-    return freed;
-  }
-
-  /** Ends every session now: the drain deadline has come. */
-  shutdown(): void {
-    this.stopAccepting();
-    for (const opening of this.#openings) opening.close();
-    for (const handshake of this.#handshakes.keys()) handshake.close();
-    for (const session of this.#sessions) session.shutdown('client-aborted');
-  }
+  // Connections that come -------------------------------------------------------------------------------------------
 
   #accept(status: number, client: SocketHandle): void {
     if (status !== 0) {
@@ -228,19 +127,13 @@ export class Listener implements HandshakeOwner {
     this.#context.descriptors.opened();
     this.meters.opened();
     client.setNoDelay(true);
-    if (load === null) {
-      const reader = new ProxyHeaderReader(rules!, address);
-      this.#open(client, reader, null, null, (early) => this.#onHeader(client, reader, early));
-      return;
-    }
-    this.#enter(client, { address, load }, null, null);
+    if (load === null) this.#entrance.readHeader(client, rules!, address);
+    else this.#entrance.enter(client, { address, load }, null, null);
   }
 
   /** Undefined, and counted by the limit, for a connection that is not taken; null where its client is not known yet. */
   #admit(address: string, isSender: boolean): ClientLoad | null | undefined {
-    const isClosed =
-      this.#closed || address === '' || (this.#config.protocol === 'https' && this.tls === null);
-    if (isClosed) {
+    if (this.#closed || address === '' || !this.#entrance.isReady) {
       this.meters.refused('closed');
       return undefined;
     }
@@ -275,112 +168,42 @@ export class Listener implements HandshakeOwner {
     }
     this.#context.descriptors.opened();
     this.meters.opened();
-    this.#enter(client, { address, load }, header, early);
+    this.#entrance.enter(client, { address, load }, header, early);
   }
 
   /** The sender of a header is not a client: the limits of one hold for the client that it names. */
-  #onHeader(client: SocketHandle, { header, peer }: ProxyHeaderReader, early: Buffer | null): void {
-    const address = header?.source?.address ?? peer;
+  onClientKnown(
+    client: SocketHandle,
+    address: string,
+    header: ProxyHeader | null,
+    early: Buffer | null,
+  ): void {
     const { now } = this.#context.exchanges;
     const load = this.#admission.identify(address, this.#isTrusted(address), now());
-    if (load !== null) return this.#enter(client, { address, load }, header, early);
+    if (load !== null) return this.#entrance.enter(client, { address, load }, header, early);
     client.close();
-    this.#refused(null, this.#admission.refusal);
+    this.#entrance.refuse(null, this.#admission.refusal);
   }
 
-  /** Reads the first bytes of a connection before it goes on. */
-  #open(
+  onListenerKnown(
     client: SocketHandle,
-    reader: FirstBytesReader,
-    from: Client | null,
-    early: Buffer | null,
-    goOn: (early: Buffer | null) => void,
-  ): void {
-    const opening = new Opening(
-      client,
-      reader,
-      {
-        onOpened: (rest) => {
-          this.#openings.delete(opening);
-          goOn(rest);
-        },
-        onOpeningFailed: (reason) => {
-          this.#openings.delete(opening);
-          this.#refused(from, reason);
-        },
-      },
-      this.#context.wires,
-    );
-    this.#openings.add(opening);
-    if (early !== null) opening.receive(early, early.length);
-  }
-
-  /** @param early bytes that have been read already */
-  #enter(client: SocketHandle, from: Client, header: ProxyHeader | null, early: Buffer | null): void {
-    const { address, load } = from;
-    const { protocol, mux, timeouts } = this.#config;
-    if (protocol === 'mux' && mux !== null) {
-      const reader = new ProtocolReader(mux, timeouts.headerMs);
-      this.#open(client, reader, from, early, (rest) => {
-        this.#leave(load);
-        const other = this.#context.listenerNamed(reader.listener);
-        if (other !== undefined) return other.takeOver(client, address, header, rest);
-        this.meters.refused('closed');
-        client.close();
-      });
-    } else if (protocol === 'tls-passthrough') {
-      const reader = new HelloReader(timeouts.headerMs);
-      this.#open(client, reader, from, early, (hello) => this.#passOn(client, from, header, reader, hello));
-    } else if (this.tls !== null) {
-      const handshake = new Handshake(client, address, this.tls, this, this.#context.wires);
-      handshake.proxied = header;
-      this.#handshakes.set(handshake, load);
-      if (early !== null) handshake.receive(early);
-    } else {
-      this.#enterPlain(client, from, header, early, this.#config.pool);
-    }
-  }
-
-  /** A TLS connection whose ClientHello was read, and goes with everything else to a pool. */
-  #passOn(
-    client: SocketHandle,
-    from: Client,
-    header: ProxyHeader | null,
-    { serverName, hello }: HelloReader,
-    early: Buffer | null,
-  ): void {
-    const pool = this.#tlsRoutes.choose(serverName, hello?.alpn ?? [], this.#context.exchanges.random());
-    if (pool === null) {
-      sayUnrecognizedName(client);
-      return this.#refused(from, 'hello-no-route');
-    }
-    const told = header ?? NO_HEADER;
-    this.#enterPlain(client, from, { ...told, authority: serverName }, early, pool);
-  }
-
-  #enterPlain(
-    client: SocketHandle,
-    from: Client,
+    { address, load }: Client,
+    listener: string,
     header: ProxyHeader | null,
     early: Buffer | null,
-    pool: string | null,
   ): void {
-    const { wires } = this.#context;
-    if (pool !== null) client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
-    const wire = this.#begin((owner) => Wire.accepted(client, owner, wires), from, header, null, pool);
-    if (early !== null && !wire.closed) wire.receive(early, early.length);
+    this.#leave(load);
+    const other = this.#context.listenerNamed(listener);
+    if (other !== undefined) return other.takeOver(client, address, header, early);
+    this.meters.refused('closed');
+    client.close();
   }
 
-  /** @param from null while its client is not known yet */
-  #refused(from: Client | null, reason: string): void {
-    this.meters.refused(reason);
-    const { name } = this.#config;
-    const client = from === null ? null : from.address;
-    this.#context.log.debug({ code: reason, listener: name, client }, 'connection refused');
-    this.#leave(from === null ? null : from.load);
+  onNotEntered(load: ClientLoad | null): void {
+    this.#leave(load);
   }
 
-  #begin(
+  onEntered(
     open: (owner: WireOwner) => Wire,
     { address, load }: Client,
     header: ProxyHeader | null,
@@ -420,30 +243,21 @@ export class Listener implements HandshakeOwner {
     });
   }
 
-  onSecure(handshake: Handshake, facts: TlsFacts): void {
-    const load = this.#handshakes.get(handshake)!;
-    this.#handshakes.delete(handshake);
-    this.meters.handshaken(facts.version, facts.resumed);
-    const { wires } = this.#context;
-    this.#begin(
-      (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),
-      { address: handshake.address, load },
-      handshake.proxied,
-      facts,
-      null,
-    );
+  /** A connection of an http listener has begun with the preface of HTTP/2: another session takes it over. */
+  becomeHttp2(session: Http1Session, wire: Wire, bytes: Buffer): void {
+    const { exchanges } = this.#context;
+    const takeOver = (owner: WireOwner): Wire => {
+      wire.owner = owner;
+      return wire;
+    };
+    this.#sessions.delete(session);
+    const successor = new Http2Session(this, takeOver, session.client, session.load, null, exchanges);
+    this.#sessions.add(successor);
+    successor.onBytes(bytes, bytes.length);
   }
 
-  onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void {
-    const load = this.#handshakes.get(handshake)!;
-    this.#handshakes.delete(handshake);
-    this.meters.refused(reason);
-    const { address } = handshake;
-    this.#context.log.debug(
-      { code: reason, listener: this.#config.name, client: address, detail },
-      'TLS handshake failed',
-    );
-    this.#leave(load);
+  onSessionEnd(session: ListenerSession, load: ClientLoad): void {
+    if (this.#sessions.delete(session)) this.#leave(load);
   }
 
   /** @param load null while its client is not known yet */
@@ -451,6 +265,39 @@ export class Listener implements HandshakeOwner {
     this.#admission.disconnect(load);
     this.#context.descriptors.closed();
     this.meters.closed(0, 0);
+  }
+
+  // The end ----------------------------------------------------------------------------------------------------------
+
+  /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
+  stopAccepting(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.draining = true;
+    this.#handle.onconnection = null;
+    this.#handle.close();
+    this.#context.descriptors.listening(-1);
+    this.drain(Number.POSITIVE_INFINITY);
+  }
+
+  drain(deadlineMs: number): void {
+    this.#sessions.drain(deadlineMs);
+  }
+
+  closeIdle(): void {
+    this.#sessions.closeIdle();
+  }
+
+  /** Lets go of memory, as `Sessions.relieve` says. */
+  relieve(excessBytes: number, stuckToo: boolean): number {
+    return this.#sessions.relieve(excessBytes, stuckToo);
+  }
+
+  /** Ends every connection now: the drain deadline has come. */
+  shutdown(): void {
+    this.stopAccepting();
+    this.#entrance.close();
+    this.#sessions.shutdown();
   }
 }
 

@@ -68,11 +68,7 @@ export class Listeners {
     }
     for (const listener of this.#retired) if (listener.openConnections === 0) this.#retired.delete(listener);
     for (const [key, listener] of opened) this.#serving.set(key, listener);
-    for (const [key, config] of wanted) {
-      const listener = this.#serving.get(key)!;
-      listener.config = config;
-      listener.tls = tls.get(config.name) ?? null;
-    }
+    for (const [key, config] of wanted) this.#serving.get(key)!.follow(config, tls.get(config.name) ?? null);
   }
 
   /** Ports by name. */
