@@ -1,13 +1,10 @@
-// One request of an HTTP/2 connection: the client's side of its exchange, or of the tunnel that it becomes.
+// One request of an HTTP/2 connection: the client's side of its exchange.
 
-import { randomBytes } from 'node:crypto';
-import { FieldId } from '../http1/field-id.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing } from '../http1/step.ts';
 import { ErrorCode } from '../http2/error-code.ts';
 import { type MessageFailure, requestFailureOf } from '../http2/failures.ts';
-import type { ServerConnection } from '../http2/server-connection.ts';
 import { Half, type Stream } from '../http2/stream.ts';
 import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
@@ -24,14 +21,15 @@ import {
   writeInterimHead,
   writeResponseHead,
 } from './http/http2-heads.ts';
-import { WEB_SOCKET } from './http/web-socket-handshake.ts';
+import { becomeHandshake, WEB_SOCKET } from './http/web-socket-handshake.ts';
+import type { Http2Client } from './http2-client.ts';
+import { RequestTunnel, type TunnelledRequest } from './http2-request-tunnel.ts';
 import type { ListenerMeters } from './meters.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import { TUNNEL_FAILURES, Tunnel, type TunnelLimits, type TunnelSide } from './tunnel.ts';
+import type { TunnelLimits } from './tunnel.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import { SendQueue } from './wire/send-queue.ts';
-import type { WireOwner } from './wire/wire.ts';
 
 /** What the last bytes of an answer may wait for a client that opens no window, in milliseconds. */
 const STALLED_MS = 60_000;
@@ -39,30 +37,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export type RequestStream = Stream<RequestHead, Http2Request>;
 
-/** The connection that a request came on. */
-export interface Http2Client {
-  readonly client: ForwardedClient;
-  readonly scheme: 'http' | 'https';
-  readonly tls: TlsFacts | null;
-  readonly listenerName: string;
-  readonly listenerPort: number;
-  readonly meters: ListenerMeters;
-  readonly paths: PathPolicy;
-  readonly hsts: string | null;
-  readonly limits: ListenerLimits;
-  readonly timeouts: ListenerTimeouts;
-  readonly load: ClientLoad;
-  readonly codec: ServerConnection<Http2Request>;
-  /** The socket takes less than it is sent. */
-  readonly congested: boolean;
-  /** An exchange or tunnel has ended: its bytes are counted. */
-  onRequestDone(): void;
-  /** The request's stream is closed, and nothing of it is needed any more. */
-  onRequestClosed(request: Http2Request, stream: RequestStream): void;
-}
-
 /** Reused for one stream after the other. */
-export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
+export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
   readonly protocol = 'HTTP/2';
@@ -80,11 +56,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
   /** Content bytes left of an answer whose length is known, or -1. */
   #left = -1;
   #done = false;
-  #owner: WireOwner | null = null;
-  #tunnel: Tunnel | null = null;
-  #tunnelIn = 0;
-  #tunnelOut = 0;
-  #paused = false;
+  #tunnel: RequestTunnel | null = null;
   /** The client has reset the stream: nothing is said to it any more. */
   #gone = false;
 
@@ -157,42 +129,25 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     this.#trailers = '';
     this.#left = -1;
     this.#done = false;
-    this.#owner = null;
     this.#tunnel = null;
-    this.#tunnelIn = 0;
-    this.#tunnelOut = 0;
-    this.#paused = false;
     this.#gone = false;
-    this.webSocketKey = '';
-    if (stream.head.connectProtocol === WEB_SOCKET) this.#becomeHandshake(stream.head);
+    this.webSocketKey = stream.head.connectProtocol === WEB_SOCKET ? becomeHandshake(stream.head) : '';
     this.#exchange.start(stream.head, this.#context.now());
-  }
-
-  /** An extended CONNECT goes on as the GET that asks for the same in HTTP/1.1 (RFC 8441, section 5). */
-  #becomeHandshake(head: RequestHead): void {
-    head.method = 'GET';
-    head.upgrade = WEB_SOCKET;
-    head.framing = Framing.UntilClose;
-    this.webSocketKey = randomBytes(16).toString('base64');
-    const given = head.findName('sec-websocket-key');
-    if (given !== -1) head.ids[given] = FieldId.Dropped;
   }
 
   onData(buffer: Buffer, start: number, end: number): void {
     const length = end - start;
     if (this.#tunnel !== null) {
-      this.#tunnelIn += length;
-      this.#owner?.onBytes(buffer.subarray(start, end), length);
-      if (!this.#paused) this.#consume(length);
+      this.#tunnel.onClientBytes(buffer.subarray(start, end), length);
     } else if (!this.#exchange.active) {
       // The answer came first: what is left is dropped.
-      this.#consume(length);
+      this.consume(length);
     } else if (this.#mustHold()) {
       const bytes = Buffer.from(buffer.subarray(start, end));
       this.#held = this.#held === null ? bytes : Buffer.concat([this.#held, bytes]);
     } else {
       this.#exchange.onRequestBody(buffer, start, end);
-      this.#consume(length);
+      this.consume(length);
     }
   }
 
@@ -200,14 +155,14 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     return this.#held !== null || this.webSocketKey !== '' || !this.#exchange.wantsBody;
   }
 
-  #consume(bytes: number): void {
+  consume(bytes: number): void {
     if (this.#stream !== null) this.#on.codec.consume(this.#stream, bytes);
   }
 
   onEnd(trailers: string): void {
     this.#requestEnded = true;
     this.#trailers = trailers;
-    if (this.#tunnel !== null) this.#owner?.onEnd();
+    if (this.#tunnel !== null) this.#tunnel.owner.onEnd();
     else if (this.#held === null && this.#exchange.active) this.#exchange.onRequestEnd(trailers);
   }
 
@@ -218,21 +173,21 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     this.#feeding = true;
     this.#held = null;
     this.#exchange.onRequestBody(held, 0, held.length);
-    this.#consume(held.length);
+    this.consume(held.length);
     this.#feeding = false;
     if (this.#requestEnded && this.#exchange.active) this.#exchange.onRequestEnd(this.#trailers);
   }
 
   /** What came is malformed; the connection resets the stream afterwards. */
   onRefused(reason: MessageFailure): void {
-    if (this.#tunnel !== null) this.#owner?.onClose(null);
+    if (this.#tunnel !== null) this.#tunnel.owner.onClose(null);
     else this.#exchange.refuse(requestFailureOf(reason));
   }
 
   /** The client gave the stream up, or has left. */
   onGone(): void {
     this.#gone = true;
-    if (this.#tunnel !== null) this.#owner?.onClose(GONE);
+    if (this.#tunnel !== null) this.#tunnel.owner.onClose(GONE);
     else this.#exchange.abort('client-aborted');
     this.#settle();
   }
@@ -310,11 +265,11 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
 
   onExchangeDone(): void {
     this.#on.onRequestDone();
-    this.#finish();
+    this.finish();
   }
 
   /** The answer is on its way; what is left of the request is not wanted (RFC 9113, section 8.1). */
-  #finish(): void {
+  finish(): void {
     this.#done = true;
     if (this.#queue.waits) {
       this.#context.deadlines.set(this, this.#context.now() + STALLED_MS);
@@ -331,14 +286,14 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
       if (this.#done) this.#context.deadlines.set(this, this.#context.now() + STALLED_MS);
       return;
     }
-    if (this.#done) this.#finish();
+    if (this.#done) this.finish();
     else this.onDrain();
   }
 
   /** The client, or its connection, takes more again. */
   onDrain(): void {
     if (this.congested) return;
-    if (this.#tunnel !== null) this.#owner?.onDrain();
+    if (this.#tunnel !== null) this.#tunnel.owner.onDrain();
     else if (this.#exchange.active) this.#exchange.onDownstreamDrain();
   }
 
@@ -379,7 +334,7 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     this.#reset(ErrorCode.Cancel);
   }
 
-  // As the client's side of a tunnel ---------------------------------------------------------------------------------
+  // The tunnel that it may become ------------------------------------------------------------------------------------
 
   becomeTunnel(
     head: ResponseHead,
@@ -390,71 +345,32 @@ export class Http2Request implements ExchangeSession, TunnelSide, Deadline {
     end: number,
   ): void {
     const { codec } = this.#on;
-    const { deadlines, now } = this.#context;
     writeConnectHead(codec.beginHead(this.#stream!), head);
     codec.endHead(false);
     this.webSocketKey = '';
-    this.#tunnel = new Tunnel(this, CLOSED_TUNNEL, upstream, limits, deadlines, now, (result) => {
-      this.#tunnel = null;
-      this.#done = true;
-      this.#exchange.onTunnelEnd(this.#tunnelIn, this.#tunnelOut, TUNNEL_FAILURES[result]);
-      this.#on.onRequestDone();
-    });
-    if (start < end) this.#tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
+    const tunnel = new RequestTunnel(this, this.#queue, upstream, limits, this.#context);
+    this.#tunnel = tunnel;
+    if (start < end) tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
     if (held !== null) this.onData(held, 0, held.length);
-    if (this.#requestEnded) this.#owner?.onEnd();
+    if (this.#requestEnded) tunnel.owner.onEnd();
   }
 
-  set owner(owner: WireOwner) {
-    this.#owner = owner;
+  get unconsumed(): number {
+    return this.#stream === null ? 0 : this.#stream.unconsumed;
   }
 
-  bytes(buffer: Buffer, start: number, end: number): void {
-    this.#tunnelOut += end - start;
-    this.#queue.data(buffer, start, end, false);
+  onTunnelDone(bytesIn: number, bytesOut: number, failure: FailureCode | null): void {
+    this.#tunnel = null;
+    this.#done = true;
+    this.#exchange.onTunnelEnd(bytesIn, bytesOut, failure);
+    this.#on.onRequestDone();
   }
 
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    if (this.#stream !== null) this.#consume(this.#stream.unconsumed);
-  }
-
-  end(): void {
-    this.#queue.end('');
-  }
-
-  /** Our end is sent; what still comes is not waited for. */
-  endAndLinger(): void {
-    this.end();
-    this.#finish();
-  }
-
-  destroyWhenSent(): void {
-    this.#finish();
-  }
-
-  destroy(): void {
-    this.#reset(ErrorCode.Cancel);
-  }
-
-  /** A reset of the other side's connection is CANCEL here (RFC 8441, section 5). */
-  reset(): void {
+  cancel(): void {
     this.#reset(ErrorCode.Cancel);
   }
 }
 
 const GONE: NodeJS.ErrnoException = Object.assign(new Error('the client has left'), { code: 'ECONNRESET' });
-
-/** A tunnel gives its side back when it is over; here nothing is left to be done with it. */
-const CLOSED_TUNNEL: WireOwner = {
-  onBytes: () => {},
-  onEnd: () => {},
-  onDrain: () => {},
-  onClose: () => {},
-};

@@ -5,7 +5,8 @@ import type { ConnectionFailure, MessageFailure } from '../http2/failures.ts';
 import type { ConnectionHandler } from '../http2/handler.ts';
 import type { FailureCode } from '../model/failures.ts';
 import type { ExchangeContext } from './exchange-context.ts';
-import { type Http2Client, Http2Request, type RequestStream } from './http2-request.ts';
+import type { Http2Client } from './http2-client.ts';
+import { Http2Request, type RequestStream } from './http2-request.ts';
 
 /** Requests that are kept for the next streams of the connection. */
 const KEPT_REQUESTS = 8;

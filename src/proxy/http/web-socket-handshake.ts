@@ -1,7 +1,9 @@
 // The handshake of a WebSocket in HTTP/1.1 and over HTTP/2: what tells it, and what only one of them has (RFC 6455, section 4; RFC 8441, section 5).
 
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { FieldId } from '../../http1/field-id.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
+import { Framing } from '../../http1/step.ts';
 
 /** The token of Upgrade, and the value of `:protocol`. */
 export const WEB_SOCKET = 'websocket';
@@ -28,4 +30,17 @@ export function asksForWebSocket(head: RequestHead): boolean {
   const { upgrade } = head;
   // The length first: a request without Upgrade is what there is most of.
   return upgrade.length === WEB_SOCKET.length && upgrade.toLowerCase() === WEB_SOCKET && !head.hasContent;
+}
+
+/**
+ * Makes of an extended CONNECT the GET that asks for the same in HTTP/1.1 (RFC 8441, section 5).
+ * @returns the key of that handshake, which the client has none of
+ */
+export function becomeHandshake(head: RequestHead): string {
+  head.method = 'GET';
+  head.upgrade = WEB_SOCKET;
+  head.framing = Framing.UntilClose;
+  const given = head.findName('sec-websocket-key');
+  if (given !== -1) head.ids[given] = FieldId.Dropped;
+  return randomBytes(16).toString('base64');
 }
