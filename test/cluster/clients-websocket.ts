@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { type Client, type Edge, LATE_MS, type Ledger } from './clients.ts';
+import { PAUSES } from './pauses.ts';
 
 /** Close codes by which a server says that it goes (RFC 6455, section 7.4.1): the client simply connects again. */
 const GOING = new Set([1000, 1001, 1012]);
@@ -64,11 +65,21 @@ export function webSocketClient(
 async function openWebSocket(edge: Edge): Promise<WebSocket> {
   const socket = new WebSocket(`ws://${edge.address}:${edge.port}/socket`, {
     headers: { host: edge.host },
-    handshakeTimeout: LATE_MS,
   });
+  const late = new Error(`late: no handshake for ${LATE_MS} ms`);
   return await new Promise((resolve, reject) => {
-    socket.once('open', () => resolve(socket));
-    socket.on('error', (error) => reject(new Error(`websocket: ${error.message}`)));
+    const patience = PAUSES.patience(LATE_MS, () => {
+      reject(late);
+      socket.terminate();
+    });
+    socket.once('open', () => {
+      patience.end();
+      resolve(socket);
+    });
+    socket.on('error', (error) => {
+      patience.end();
+      reject(new Error(`websocket: ${error.message}`));
+    });
   });
 }
 
@@ -81,20 +92,20 @@ async function echo(socket: WebSocket): Promise<'echoed'> {
       resolve('echoed');
     }
   };
-  const timer = setTimeout(() => reject(new Error(`late: no echo for ${LATE_MS} ms`)), LATE_MS);
+  const patience = PAUSES.patience(LATE_MS, () => reject(new Error(`late: no echo for ${LATE_MS} ms`)));
   // A closed connection has no late echo: its close code says what it was.
-  const onClose = (): void => clearTimeout(timer);
+  const onClose = (): void => patience.end();
   socket.on('message', onMessage);
   socket.once('close', onClose);
   try {
     if (socket.readyState === WebSocket.OPEN) {
       socket.send(text);
     } else {
-      clearTimeout(timer);
+      patience.end();
     }
     return await promise;
   } finally {
-    clearTimeout(timer);
+    patience.end();
     socket.off('message', onMessage);
     socket.off('close', onClose);
   }

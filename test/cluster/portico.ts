@@ -26,6 +26,7 @@ export interface ExpectedTarget {
   /** Codes that must be among the reasons. */
   readonly reasons?: readonly ExplainedTarget['reasons'][number]['code'][];
   readonly lastResort?: boolean;
+  readonly health?: ExplainedTarget['health'];
   readonly port?: number;
 }
 
@@ -261,6 +262,9 @@ function differences(
     }
     if (want.lastResort !== undefined && row?.lastResort !== want.lastResort) {
       problems.push(`${node} has lastResort ${row?.lastResort}`);
+    }
+    if (want.health !== undefined && row?.health !== want.health) {
+      problems.push(`${node} is ${describe(row)}, not ${want.health}`);
     }
     if (want.port !== undefined && row?.port !== want.port) {
       problems.push(`${node} has port ${row?.port}, not ${want.port}`);

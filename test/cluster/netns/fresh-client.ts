@@ -1,7 +1,7 @@
 // A client that makes a new connection for each request, without a process for each.
 
 import http from 'node:http';
-import { type Client, type Edge, LATE_MS, type Ledger, repeat } from '../clients.ts';
+import { type Client, type Edge, inTime, type Ledger, repeat } from '../clients.ts';
 
 /** GET with `connection: close`, again and again. */
 export function freshConnectionClient(
@@ -26,7 +26,6 @@ export async function once(edge: Edge, path: string, localAddress?: string): Pro
       path,
       agent: false,
       headers: { host: edge.host },
-      timeout: LATE_MS,
       ...(localAddress === undefined ? {} : { localAddress }),
     },
     (response) => {
@@ -45,9 +44,8 @@ export async function once(edge: Edge, path: string, localAddress?: string): Pro
       });
     },
   );
-  request.once('timeout', () => request.destroy(new Error(`late: no byte for ${LATE_MS} ms`)));
   request.once('error', (error: NodeJS.ErrnoException) =>
     reject(new Error(error.code === undefined ? error.message : `${error.code}: ${error.message}`)),
   );
-  return await promise;
+  return await inTime(promise, request);
 }

@@ -10,6 +10,7 @@ import { OBJECT_STEPS } from './steps-objects.ts';
 import { OUTAGE_STEPS } from './steps-outages.ts';
 import { ROLE_STEPS } from './steps-roles.ts';
 import { ROLLOUT_STEPS } from './steps-rollouts.ts';
+import { SHARE_STEPS } from './steps-shares.ts';
 
 export interface NetStep {
   /** For `--only`. */
@@ -30,4 +31,5 @@ export const NET_STEPS: readonly NetStep[] = [
   ...ILL_API_STEPS,
   ...CREDENTIAL_STEPS,
   ...ROLE_STEPS,
+  ...SHARE_STEPS,
 ];

@@ -5,20 +5,27 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../child.ts';
 import type { Client, Edge } from '../clients.ts';
 import type { SshEdge } from '../clients-ssh.ts';
-import type { ControlPlane } from '../control-plane.ts';
 import { EventWatch, isSlice, type WatchedEvent } from '../events.ts';
-import type { Kubectl, Transcript } from '../kubectl.ts';
+import type { Kubectl } from '../kubectl.ts';
 import type { ServiceName } from '../objects.ts';
 import type { ExpectedTarget, Portico } from '../portico.ts';
 import type { Report } from '../report.ts';
 import type { ArrivalLog } from './arrivals.ts';
 import type { ApiFront } from './front-control.ts';
-import type { KubeletContext, Machine } from './machine.ts';
-import { outcomeOf, portsOf, type Seen, wordsOf } from './observations.ts';
+import type { Machine } from './machine.ts';
+import type { NetWorldOptions } from './net-world-options.ts';
+import {
+  type Mark,
+  outcomeOf,
+  poolOf,
+  portsOf,
+  type Seen,
+  type ServiceKey,
+  wordsOf,
+} from './observations.ts';
 import { PEERS, type RunningPeers } from './peers.ts';
 import { Pod } from './pod.ts';
 import { PromiseTable, spread } from './promises.ts';
-import type { SynWatch } from './syn-watch.ts';
 import { TimedLedger } from './timed-ledger.ts';
 
 /** The promise for propagation over all events of a run. */
@@ -28,32 +35,6 @@ export const LEAVE_LIMIT_MS = 250;
 /** After an outage of the API server the endpoint slice controller needs its time, too. */
 const EVENT_LIMIT_MS = 60_000;
 const SETTLE_LIMIT_MS = 30_000;
-
-export interface NetWorldOptions {
-  readonly directory: string;
-  readonly run: string;
-  readonly kubectl: Kubectl;
-  readonly controlPlane: ControlPlane;
-  readonly transcript: Transcript;
-  readonly report: Report;
-  readonly kubelet: KubeletContext;
-  readonly syns: SynWatch;
-  /** Its version. */
-  readonly kubernetes: string;
-  /** Steps wait for as long as life does; otherwise they use their short forms. */
-  readonly long: boolean;
-  /** HAProxy and Traefik run beside, asked by clients of their own. */
-  readonly peers: boolean;
-}
-
-export type ServiceKey = 'unicorn' | 'api' | 'ssh' | 'late';
-
-/** A stretch of the run, of which the clients' side is asked. */
-export interface Mark {
-  readonly atMs: number;
-  readonly failures: number;
-  readonly successes: number;
-}
 
 export class NetWorld {
   readonly options: NetWorldOptions;
@@ -69,9 +50,10 @@ export class NetWorld {
     api: { namespace: 'github-production', name: 'unicorn-api' },
     ssh: { namespace: 'git-production', name: 'ssh' },
     late: { namespace: 'github-production', name: 'review-lab' },
+    shares: { namespace: 'github-production', name: 'shares' },
   };
   readonly machines = new Map<string, Machine>();
-  readonly pods: Record<ServiceKey, Pod[]> = { unicorn: [], api: [], ssh: [], late: [] };
+  readonly pods: Record<ServiceKey, Pod[]> = { unicorn: [], api: [], ssh: [], late: [], shares: [] };
   /** From each event to the last new request at a node that had to be left. */
   readonly leavingMs: number[] = [];
   /** Set by `setUp`. */
@@ -125,7 +107,8 @@ export class NetWorld {
   /** Starts a pod and waits for its slice. */
   async startPod(key: ServiceKey, node: string): Promise<Pod> {
     const service = this.services[key];
-    const pod = new Pod(this.options.kubelet, service, this.machine(node), key === 'ssh' ? 'ssh' : 'http');
+    const kind = key === 'ssh' ? 'ssh' : key === 'shares' ? 'counting' : 'http';
+    const pod = new Pod(this.options.kubelet, service, this.machine(node), kind);
     this.#everyPod.push(pod);
     this.pods[key].push(pod);
     await Promise.all([
@@ -234,7 +217,7 @@ export class NetWorld {
    * connections than probes.
    */
   async left(
-    key: Exclude<ServiceKey, 'late'>,
+    key: 'unicorn' | 'api' | 'ssh',
     node: string,
     eventAtMs: number,
     watchMs = 1500,
@@ -289,11 +272,15 @@ export class NetWorld {
     );
   }
 
-  /** Everything is as at the start: every machine that is there active, and used. */
+  /** Everything is as at the start: every machine active and healthy wherever it should be. */
   async settled(): Promise<void> {
-    const active = { state: 'active', lastResort: false } as const;
-    const rows = Object.fromEntries([...this.machines.keys()].map((name) => [name, active]));
-    await this.portico.awaitTargets('unicorn', rows, SETTLE_LIMIT_MS);
+    const machines = [...this.machines.keys()];
+    for (const key of ['unicorn', 'api', 'ssh'] as const) {
+      const nodes = key === 'unicorn' ? machines : this.pods[key].map((pod) => pod.machine.name);
+      const well = { state: 'active', lastResort: false, health: 'healthy' } as const;
+      const rows = Object.fromEntries(nodes.map((name) => [name, well]));
+      await this.portico.awaitTargets(poolOf(key), rows, SETTLE_LIMIT_MS);
+    }
   }
 
   /** Ends everything that runs. */

@@ -4,9 +4,25 @@ import type { FailedRequest } from '../clients.ts';
 import { NODE_PORTS } from './ports.ts';
 import type { TimedLedger } from './timed-ledger.ts';
 
+export type ServiceKey = 'unicorn' | 'api' | 'ssh' | 'late' | 'shares';
+
+/** A stretch of the run, of which the clients' side is asked. */
+export interface Mark {
+  readonly atMs: number;
+  readonly failures: number;
+  readonly successes: number;
+}
+
 /** The node ports by which a service is reached, whoever asks. */
 export function portsOf(key: 'unicorn' | 'api' | 'ssh'): readonly number[] {
   return key === 'api' ? [NODE_PORTS.api, NODE_PORTS.apiPlain] : [NODE_PORTS[key]];
+}
+
+/** The pool of a service in Portico's configuration. */
+export function poolOf(key: ServiceKey): string {
+  return { unicorn: 'unicorn', api: 'unicorn-api', ssh: 'git-ssh', late: 'review-lab', shares: 'shares' }[
+    key
+  ];
 }
 
 /** What came to a node that was to be left. */

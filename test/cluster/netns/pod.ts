@@ -14,6 +14,10 @@ import type { KubeletContext, Machine } from './machine.ts';
 import { nodeIndexOf } from './network.ts';
 
 const POD_SERVER = fileURLToPath(new URL('pod-server.ts', import.meta.url));
+const COUNTING_POD = fileURLToPath(new URL('counting-pod.ts', import.meta.url));
+
+/** `counting`: tells only how many requests it has answered. */
+export type PodKind = 'http' | 'ssh' | 'counting';
 
 let podNumber = 0;
 
@@ -22,7 +26,9 @@ export class Pod {
   readonly service: ServiceName;
   readonly name: string;
   readonly machine: Machine;
-  readonly #kind: 'http' | 'ssh';
+  /** Answered so far by one that counts. */
+  requests = 0;
+  readonly #kind: PodKind;
   readonly #context: KubeletContext;
   #namespace = '';
   #address = '';
@@ -30,7 +36,7 @@ export class Pod {
   #lastLine = '';
   readonly #connected = new Map<string, number>();
 
-  constructor(context: KubeletContext, service: ServiceName, machine: Machine, kind: 'http' | 'ssh') {
+  constructor(context: KubeletContext, service: ServiceName, machine: Machine, kind: PodKind) {
     this.#context = context;
     this.service = service;
     this.machine = machine;
@@ -47,7 +53,7 @@ export class Pod {
     await api.create(`/api/v1/namespaces/${this.service.namespace}/pods`, {
       ...podObject(this.service, this.name, this.machine.name),
     });
-    await (this.#kind === 'http' ? this.#startHttp() : this.#startSsh());
+    await (this.#kind === 'ssh' ? this.#startSsh() : this.#startHttp());
     await api.patch(this.#path('/status'), podReadyStatus(address));
   }
 
@@ -74,11 +80,11 @@ export class Pod {
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       const exit = once(child, 'exit');
       // sshd's listener ends and its sessions are left to finish.
-      child.kill(this.#kind === 'http' ? 'SIGINT' : 'SIGTERM');
+      child.kill(this.#kind === 'ssh' ? 'SIGTERM' : 'SIGINT');
       await exit;
     }
     await this.#context.api.delete(this.#path(), 0);
-    if (this.#kind === 'http') await this.#context.network.removeNamespace(this.#namespace);
+    if (this.#kind !== 'ssh') await this.#context.network.removeNamespace(this.#namespace);
   }
 
   /** What pod garbage collection does after the machine is gone: the program died with it. */
@@ -104,12 +110,16 @@ export class Pod {
   }
 
   async #startHttp(): Promise<void> {
-    const command = [process.execPath, POD_SERVER, this.service.name, this.name, this.machine.name, '80'];
-    const child = this.#spawn(command, 'stdout');
+    const words =
+      this.#kind === 'counting'
+        ? [COUNTING_POD, this.name]
+        : [POD_SERVER, this.service.name, this.name, this.machine.name];
+    const child = this.#spawn([process.execPath, ...words, '80'], 'stdout');
     const { promise, resolve } = Promise.withResolvers<void>();
     readline.createInterface({ input: child.stdout! }).on('line', (line) => {
       this.#lastLine = line;
       if (line === '"listening"') resolve();
+      else if (this.#kind === 'counting') this.requests = Number(line);
       else this.#readHttp(line);
     });
     await Promise.race([promise, this.#failure(child)]);

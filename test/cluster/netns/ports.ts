@@ -8,6 +8,7 @@ export const NODE_PORTS = {
   ssh: 30_022,
   late: 30_090,
   other: 30_091,
+  shares: 30_092,
   healthCheck: 30_200,
   apiHealthCheck: 30_201,
 };

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { findProgram, peerVersion } from '../../support/peers.ts';
 import { TRAEFIK_VERSION } from '../../support/traefik.ts';
+import { PAUSES } from '../pauses.ts';
 import type { NetWorld } from './net-world.ts';
 import { spread } from './promises.ts';
 
@@ -12,6 +13,12 @@ export interface RunFacts {
   readonly long: boolean;
   readonly seconds: number;
   readonly result: string;
+}
+
+/** "(3 times, 412 ms in all)". */
+function pausesWords(): string {
+  const { count, ms } = PAUSES.total();
+  return ` for more than 100 ms (${count} times, ${Math.round(ms)} ms in all)`;
 }
 
 /** The whole page as Markdown. */
@@ -44,7 +51,8 @@ sudo npm run test:netns -- ${flags} --table docs/promises.md
 ${versions}; ${availableParallelism()} cores for all of it; ${Math.round(seconds)} s; ${result}.
 
 - A request has **failed** when it was refused, reset, answered with 5xx, or answered later than 2 s; a stream that is cut,
-  a WebSocket that breaks without a close code and a clone that does not arrive have failed, too.
+  a WebSocket that breaks without a close code and a clone that does not arrive have failed, too. The clients are one
+  process: while that itself stood still${pausesWords()} nothing is late.
 - "0 failed of N (and M of others)": where a promise is about requests that may be sent again (RFC 9110, section 9.2.2),
   M counts the others that failed in the same time.
 - **Connections** are what a packet watcher at the edge saw begin towards the node's ports, answered or not, from 100 ms

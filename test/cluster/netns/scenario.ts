@@ -14,6 +14,7 @@ import { requireTraefik } from '../../support/traefik.ts';
 import { startControlPlane } from '../control-plane.ts';
 import { buildKube, missingForBuild } from '../kube-build.ts';
 import { Kubectl, Transcript } from '../kubectl.ts';
+import { PAUSES } from '../pauses.ts';
 import { Report } from '../report.ts';
 import { createSshFixture } from '../sshd.ts';
 import { Api } from './api.ts';
@@ -262,7 +263,7 @@ function summarize(world: NetWorld, seconds: number, longestPauseMs: number): vo
   say(`\nevent to /targets: ${spread(shown)}`);
   say(`event to the last new request at a node that was left: ${spread(world.leavingMs)}`);
   say(
-    `${seconds.toFixed(0)} s; ${world.arrivals.total} requests and sessions at the pods, ${world.arrivals.probes} probes; this process paused for at most ${longestPauseMs.toFixed(0)} ms`,
+    `${seconds.toFixed(0)} s; ${world.arrivals.total} requests and sessions at the pods, ${world.arrivals.probes} probes; this process paused for at most ${longestPauseMs.toFixed(0)} ms, ${PAUSES.total().count} times for more than 100 ms`,
   );
 }
 

@@ -9,8 +9,9 @@ import type { NetWorld } from './net-world.ts';
 /** As much of the configuration file as is changed. */
 export interface Configuration {
   clusters: { name: string; nodes: object }[];
-  readonly listeners: { bind: string }[];
-  readonly pools: { sources: { cluster: string }[] }[];
+  listeners: { bind: string }[];
+  pools: { name: string; sources: { cluster: string }[] }[];
+  routes: object[];
   readonly admin: { bind: string };
   stateDirectory: string;
   readonly log: { readonly access: { path: string } };

@@ -1,7 +1,7 @@
 // What an ill API server must not change, and what of it must be counted: active targets, restarts by reason, objects left out.
 
 import type { NetWorld } from './net-world.ts';
-import { poolOf } from './steps-rollouts.ts';
+import { poolOf } from './observations.ts';
 
 /** Which nodes are active in which pool, in one line. */
 export async function activeNodes(world: NetWorld): Promise<string> {

@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { certificateFor } from '../../support/certificates.ts';
 import { follows } from './following.ts';
 import type { NetStep } from './net-steps.ts';
-import type { Mark, NetWorld } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
+import type { Mark } from './observations.ts';
 import { makeToken } from './tokens.ts';
 
 /** The back-off of a reflector that has been refused for some seconds, with room for a shared machine. */

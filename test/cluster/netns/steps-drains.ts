@@ -9,9 +9,9 @@ import { movePods } from './evictions.ts';
 import { once } from './fresh-client.ts';
 import type { NetStep } from './net-steps.ts';
 import type { NetWorld } from './net-world.ts';
+import { poolOf } from './observations.ts';
 import { startBeside, tableOf } from './second-portico.ts';
 import { LEFT_PROMISE } from './steps-leaving.ts';
-import { poolOf } from './steps-rollouts.ts';
 
 const ZONE_LABEL = 'portico.example/zone';
 const SOURCES = Array.from({ length: 24 }, (_, index) => `127.0.1.${index + 1}`);

@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isIdempotent, isLocal } from './client-kinds.ts';
 import type { NetStep } from './net-steps.ts';
-import type { Mark, NetWorld } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
+import type { Mark } from './observations.ts';
 import { spread } from './promises.ts';
 import { openTunnels } from './tunnels.ts';
 

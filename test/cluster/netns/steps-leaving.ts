@@ -7,8 +7,8 @@ import { movePods } from './evictions.ts';
 import { Machine } from './machine.ts';
 import type { NetStep } from './net-steps.ts';
 import { LEAVE_LIMIT_MS, type NetWorld } from './net-world.ts';
+import { poolOf } from './observations.ts';
 import { spread } from './promises.ts';
-import { poolOf } from './steps-rollouts.ts';
 
 const ALL = ['unicorn', 'api', 'ssh'] as const;
 

@@ -3,7 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSlice } from '../events.ts';
 import type { NetStep } from './net-steps.ts';
-import type { NetWorld, ServiceKey } from './net-world.ts';
+import type { NetWorld } from './net-world.ts';
+import { poolOf } from './observations.ts';
 import { LEFT_PROMISE } from './steps-leaving.ts';
 
 /** Enough for kube-proxy, which syncs at most once a second, and for what the pod has in flight. */
@@ -87,8 +88,4 @@ async function moveCluster(world: NetWorld, from: string, to: string): Promise<v
   world.forget('unicorn', old);
   const gone = world.events.next(`${old.name} gone`, isSlice(world.services.unicorn, from, null));
   await Promise.all([gone, old.end()]);
-}
-
-export function poolOf(key: ServiceKey): string {
-  return { unicorn: 'unicorn', api: 'unicorn-api', ssh: 'git-ssh', late: 'review-lab' }[key];
 }

@@ -12,7 +12,7 @@ export interface Tunnel {
 }
 
 export interface Tunnels {
-  /** By machine. */
+  /** By machine; throws when a client has come to another one since its tunnel was opened. */
   homes(): Promise<ReadonlyMap<string, readonly Tunnel[]>>;
   /** Milliseconds from `sinceMs` to the end of each; throws when one is open after the limit. */
   endOf(tunnels: readonly Tunnel[], sinceMs: number, limitMs: number): Promise<readonly number[]>;
@@ -24,9 +24,10 @@ const TALK_EVERY_MS = 300;
 
 /** Opens them one after another, each from an address of its own, and reads sshd's greeting; every second one talks. */
 export async function openTunnels(edge: SshEdge, count: number): Promise<Tunnels> {
-  const opened: { readonly tunnel: Tunnel; readonly source: string }[] = [];
+  const opened: { readonly tunnel: Tunnel; readonly source: string; readonly home: string }[] = [];
   for (let index = 0; index < count; index++) {
     const source = `127.0.2.${index + 1}`;
+    const home = await homeOf(edge, source);
     const socket = net.connect({ host: edge.address, port: edge.port, localAddress: source });
     const tunnel: Tunnel = { socket, endedAtMs: null };
     const end = (): void => {
@@ -41,13 +42,15 @@ export async function openTunnels(edge: SshEdge, count: number): Promise<Tunnels
       const talk = setInterval(() => socket.write('a'), TALK_EVERY_MS);
       socket.once('close', () => clearInterval(talk));
     }
-    opened.push({ tunnel, source });
+    opened.push({ tunnel, source, home });
   }
   return {
     async homes() {
       const homes = new Map<string, Tunnel[]>();
-      for (const { tunnel, source } of opened) {
-        const home = await homeOf(edge, source);
+      for (const { tunnel, source, home } of opened) {
+        const now = await homeOf(edge, source);
+        if (now !== home)
+          throw new Error(`${source} was at ${home} and is at ${now}: the pool was not settled`);
         homes.set(home, [...(homes.get(home) ?? []), tunnel]);
       }
       return homes;
