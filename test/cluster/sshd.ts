@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -68,6 +68,20 @@ export async function createSshFixture(directory: string, programs: SshPrograms)
     hostKey: `${type} ${key}`,
     head,
   };
+}
+
+/** A key of one more client, by whose fingerprint sshd's log tells its sessions from those of others. */
+export async function addClientKey(
+  fixture: SshFixture,
+  name: string,
+): Promise<{ readonly file: string; readonly fingerprint: string }> {
+  const { directory, programs } = fixture;
+  const file = path.join(directory, name);
+  runPeer(programs['ssh-keygen'], ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file]);
+  const publicKey = (await readFile(`${file}.pub`, 'utf8')).trim();
+  await appendFile(path.join(directory, 'authorized_keys'), `restrict ${publicKey}\n`);
+  const [, fingerprint = ''] = runPeer(programs['ssh-keygen'], ['-lf', `${file}.pub`]).split(' ');
+  return { file, fingerprint };
 }
 
 /** The forced command: a greeting for a bare `ssh -T`, the repository for git at three paces, nothing else. */

@@ -22,6 +22,8 @@ export interface KubeletContext {
   readonly kubeconfig: string;
   readonly run: string;
   readonly ssh: SshFixture;
+  /** Balancers by the fingerprint of the key that their ssh clients have; all others come through Portico. */
+  readonly sshClients: Map<string, string>;
   readonly curl: string;
 }
 

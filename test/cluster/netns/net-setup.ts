@@ -5,17 +5,23 @@ import os from 'node:os';
 import path from 'node:path';
 import { requirePeers } from '../../support/peers.ts';
 import { curlClient, keepAliveClient, streamClient } from '../clients.ts';
-import { cloneClient, greetingClient, writeKnownHosts } from '../clients-ssh.ts';
+import { cloneClient, greetingClient, type SshEdge, writeKnownHosts } from '../clients-ssh.ts';
 import { webSocketClient } from '../clients-websocket.ts';
 import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from '../configuration.ts';
 import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
+import { addClientKey } from '../sshd.ts';
 import { freshConnectionClient } from './fresh-client.ts';
 import { ApiFront } from './front-control.ts';
 import { KUBE_PROXY_PORT, Machine } from './machine.ts';
 import type { NetWorld } from './net-world.ts';
-import { RunningPeers } from './peers.ts';
-import { ingressObject, NODE_PORT_ANNOTATION } from './peers-traefik.ts';
+import { PEERS, RunningPeers } from './peers.ts';
+import {
+  customResourceDefinitions,
+  ingressObject,
+  NODE_PORT_ANNOTATION,
+  sshRouteObject,
+} from './peers-traefik.ts';
 import { EDGE_PORTS, FRONT_PORT, HTTP_PORT, NODE_PORTS, SSH_PORT } from './ports.ts';
 import { makeToken } from './tokens.ts';
 
@@ -78,14 +84,49 @@ async function startPeers(world: NetWorld): Promise<void> {
   for (const { name, namespace } of [services.unicorn, plain]) {
     await kubectl.run(['annotate', 'service', name, '-n', namespace, NODE_PORT_ANNOTATION]);
   }
-  await kubectl.apply([ingressObject(services.unicorn, plain)]);
+  const plainSsh = { ...services.ssh, name: `${services.ssh.name}-plain` };
+  await kubectl.apply([
+    ...customResourceDefinitions(),
+    ingressObject(services.unicorn, plain),
+    serviceObject(plainSsh, {
+      port: SSH_PORT,
+      policy: 'Local',
+      app: services.ssh.name,
+      nodePort: NODE_PORTS.sshPlain,
+    }),
+  ]);
+  await kubectl.run(['wait', '--for=condition=Established', '--timeout=20s', 'crd', '--all']);
+  await kubectl.apply([sshRouteObject(plainSsh)]);
   world.peers = await RunningPeers.start({
     directory: run.directory,
     nodes: [...world.machines.values()].map((machine) => machine.place.address),
     ports: NODE_PORTS,
     host: GITHUB_HOST,
     kubeconfig: run.controlPlane.kubeconfig,
+    sshEdges: await Promise.all(
+      PEERS.map(async ({ name, sshPort }) => {
+        const { file, fingerprint } = await addClientKey(run.kubelet.ssh, `client-key-${sshPort}`);
+        run.kubelet.sshClients.set(fingerprint, name);
+        const fixture = { ...run.kubelet.ssh, clientKey: file };
+        const directory = path.join(run.directory, `clones-${sshPort}`);
+        return { ...sshEdgeOf(world), port: sshPort, fixture, directory };
+      }),
+    ),
   });
+}
+
+/** What ssh clients of Portico need to know. */
+function sshEdgeOf({ options }: NetWorld): SshEdge {
+  const { ssh, git } = requirePeers(['ssh', 'git']);
+  return {
+    address: '127.0.0.1',
+    port: EDGE_PORTS.ssh,
+    ssh,
+    git,
+    user: os.userInfo().username,
+    fixture: options.kubelet.ssh,
+    directory: path.join(options.directory, 'clones'),
+  };
 }
 
 async function startPortico(world: NetWorld): Promise<void> {
@@ -153,18 +194,10 @@ async function findAccount(world: NetWorld): Promise<void> {
 }
 
 async function startClients(world: NetWorld): Promise<void> {
-  const programs = requirePeers(['ssh', 'git', 'curl']);
+  const { curl } = requirePeers(['curl']);
   const { ledger } = world;
   const edge = { address: '127.0.0.1', port: EDGE_PORTS.web, host: GITHUB_HOST };
-  const sshEdge = {
-    address: '127.0.0.1',
-    port: EDGE_PORTS.ssh,
-    ssh: programs.ssh,
-    git: programs.git,
-    user: os.userInfo().username,
-    fixture: world.options.kubelet.ssh,
-    directory: path.join(world.options.directory, 'clones'),
-  };
+  const sshEdge = sshEdgeOf(world);
   world.edge = edge;
   world.sshEdge = sshEdge;
   await writeKnownHosts(sshEdge);
@@ -175,8 +208,8 @@ async function startClients(world: NetWorld): Promise<void> {
     keepAliveClient(ledger, 'keep-alive POST /api', edge, '/api/items', 'POST', 100),
     freshConnectionClient(ledger, 'new connection GET /', edge, '/', 20),
     freshConnectionClient(ledger, 'new connection GET /api', edge, '/api/items', 20),
-    curlClient(ledger, 'curl /', programs.curl, edge, '/', 300),
-    curlClient(ledger, 'curl /api', programs.curl, edge, '/api/items', 300),
+    curlClient(ledger, 'curl /', curl, edge, '/', 300),
+    curlClient(ledger, 'curl /api', curl, edge, '/api/items', 300),
     streamClient(ledger, 'slow stream /', edge, 4),
     webSocketClient(ledger, 'websocket /', edge, 200, CONVERSATION_MS),
     greetingClient(ledger, 'ssh session', sshEdge, 600),

@@ -234,9 +234,7 @@ export class NetWorld {
         connections: this.options.syns.between(address, portsOf(key), from, untilMs, mark).length,
       };
     };
-    // Peers are asked over HTTP alone.
-    this.#peersSaw =
-      key === 'ssh' || this.peers === null ? [] : PEERS.map(({ name, uid }) => wordsOf(seen(name, uid)));
+    this.#peersSaw = this.peers === null ? [] : PEERS.map(({ name, uid }) => wordsOf(seen(name, uid)));
     const own = seen('portico', 0);
     this.leavingMs.push(own.lastMs);
     const probes = Math.ceil(watchMs / 1000) + 1;

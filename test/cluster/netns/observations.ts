@@ -15,7 +15,8 @@ export interface Mark {
 
 /** The node ports by which a service is reached, whoever asks. */
 export function portsOf(key: 'unicorn' | 'api' | 'ssh'): readonly number[] {
-  return key === 'api' ? [NODE_PORTS.api, NODE_PORTS.apiPlain] : [NODE_PORTS[key]];
+  if (key === 'api') return [NODE_PORTS.api, NODE_PORTS.apiPlain];
+  return key === 'ssh' ? [NODE_PORTS.ssh, NODE_PORTS.sshPlain] : [NODE_PORTS.unicorn];
 }
 
 /** The pool of a service in Portico's configuration. */

@@ -8,6 +8,9 @@ export interface PeerPorts {
   readonly api: number;
   /** healthCheckNodePort of the service with policy Local. */
   readonly apiHealthCheck: number;
+  readonly ssh: number;
+  /** healthCheckNodePort of the service for ssh. */
+  readonly healthCheck: number;
 }
 
 /** A connect every second, and HAProxy's own defaults for what fails. */
@@ -19,6 +22,8 @@ ${servers(nodes, ports.api, 'check inter 1s')}
 backend unicorn
   balance roundrobin
 ${servers(nodes, ports.unicorn, 'check inter 1s')}
+${sshListener(peer)}
+${servers(nodes, ports.ssh, 'check inter 1s')}
 `;
 }
 
@@ -41,6 +46,10 @@ backend unicorn
   retry-on conn-failure empty-response response-timeout
   option httpchk GET /healthz
 ${servers(nodes, ports.unicorn, `${check} port ${KUBE_PROXY_PORT}`)}
+${sshListener(peer)}
+  timeout connect 300ms
+  option httpchk GET /healthz
+${servers(nodes, ports.ssh, `${check} port ${ports.healthCheck}`)}
 `;
 }
 
@@ -60,6 +69,13 @@ frontend web
   http-request set-header X-Balancer '${name}'
   use_backend api if { path_beg /api }
   default_backend unicorn`;
+}
+
+function sshListener({ sshPort }: Peer): string {
+  return `listen ssh
+  mode tcp
+  bind 127.0.0.1:${sshPort}
+  balance roundrobin`;
 }
 
 function servers(nodes: readonly string[], port: number, check: string): string {

@@ -4,7 +4,7 @@ import { chown, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServiceName } from '../objects.ts';
 import type { Peer } from './peers.ts';
-import { HTTP_PORT } from './ports.ts';
+import { HTTP_PORT, SSH_PORT } from './ports.ts';
 
 export interface Credentials {
   readonly server: string;
@@ -44,10 +44,64 @@ export function ingressObject(unicorn: ServiceName, api: ServiceName): object {
   };
 }
 
+/** Kinds that its provider for custom resources waits for, whether or not there is an object of them. */
+const KINDS = [
+  'IngressRoute',
+  'IngressRouteTCP',
+  'IngressRouteUDP',
+  'Middleware',
+  'MiddlewareTCP',
+  'ServersTransport',
+  'ServersTransportTCP',
+  'TLSOption',
+  'TLSStore',
+  'TraefikService',
+];
+const GROUP = 'traefik.io';
+const VERSION = 'v1alpha1';
+
+/** TCP through `nodePortLB` has no Ingress: its own kind of object says it, and the API server must know that kind. */
+export function customResourceDefinitions(): readonly object[] {
+  return KINDS.map((kind) => {
+    const singular = kind.toLowerCase();
+    const plural = `${singular}s`;
+    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+    return {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: `${plural}.${GROUP}` },
+      spec: {
+        group: GROUP,
+        scope: 'Namespaced',
+        names: { kind, listKind: `${kind}List`, plural, singular },
+        versions: [{ name: VERSION, served: true, storage: true, schema, subresources: { status: {} } }],
+      },
+    };
+  });
+}
+
+/** Everything that comes to the entry point for ssh goes to the nodes of the service. */
+export function sshRouteObject(ssh: ServiceName): object {
+  return {
+    apiVersion: `${GROUP}/${VERSION}`,
+    kind: 'IngressRouteTCP',
+    metadata: { name: 'peers-ssh', namespace: ssh.namespace },
+    spec: {
+      entryPoints: ['ssh'],
+      routes: [
+        {
+          match: 'HostSNI(`*`)',
+          services: [{ name: ssh.name, port: SSH_PORT.number, nodePortLB: true }],
+        },
+      ],
+    },
+  };
+}
+
 /** Writes what Traefik reads, and answers with its command line. */
 export async function traefikCommand(
   traefik: string,
-  { name, port, uid }: Peer,
+  { name, port, sshPort, uid }: Peer,
   directory: string,
   { server, authority, token }: Credentials,
 ): Promise<readonly string[]> {
@@ -64,8 +118,8 @@ export async function traefikCommand(
   const settings = {
     global: { checkNewVersion: false, sendAnonymousUsage: false },
     log: { level: 'WARN' },
-    entryPoints: { web: { address: `127.0.0.1:${port}` } },
-    providers: { kubernetesIngress: provider, file: { filename: files.dynamic } },
+    entryPoints: { web: { address: `127.0.0.1:${port}` }, ssh: { address: `127.0.0.1:${sshPort}` } },
+    providers: { kubernetesIngress: provider, kubernetesCRD: provider, file: { filename: files.dynamic } },
   };
   await writeFile(files.static, JSON.stringify(settings), { mode: 0o600 });
   await chown(files.static, uid, uid);

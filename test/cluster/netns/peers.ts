@@ -6,6 +6,7 @@ import { requirePeers } from '../../support/peers.ts';
 import { requireTraefik } from '../../support/traefik.ts';
 import { awaitReady, type Child, startChild } from '../child.ts';
 import { type Client, type Edge, keepAliveClient, streamClient } from '../clients.ts';
+import { cloneClient, greet, greetingClient, type SshEdge, writeKnownHosts } from '../clients-ssh.ts';
 import { webSocketClient } from '../clients-websocket.ts';
 import { freshConnectionClient, once } from './fresh-client.ts';
 import { haproxyByHand, haproxyStatic, type PeerPorts } from './peers-haproxy.ts';
@@ -18,12 +19,13 @@ export interface Peer {
   /** The user that it runs as, and the mark of its connections at the packet watcher. */
   readonly uid: number;
   readonly port: number;
+  readonly sshPort: number;
 }
 
 export const PEERS = [
-  { name: 'HAProxy by hand', uid: 61_901, port: 8090 },
-  { name: 'HAProxy static', uid: 61_902, port: 8091 },
-  { name: 'Traefik nodePortLB', uid: 61_903, port: 8092 },
+  { name: 'HAProxy by hand', uid: 61_901, port: 8090, sshPort: 8190 },
+  { name: 'HAProxy static', uid: 61_902, port: 8091, sshPort: 8191 },
+  { name: 'Traefik nodePortLB', uid: 61_903, port: 8092, sshPort: 8192 },
 ] as const satisfies readonly Peer[];
 
 export interface PeerWorld {
@@ -33,20 +35,26 @@ export interface PeerWorld {
   readonly host: string;
   /** Of the API server, with an administrator's credentials. */
   readonly kubeconfig: string;
+  /** Through which the clients of each peer ask for ssh, with a key of their own. */
+  readonly sshEdges: readonly SshEdge[];
 }
 
 /** Slower than Portico's own clients: there are three of them, and the machine is one. */
 const PAUSE_MS = 60;
+const SESSION_PAUSE_MS = 1500;
+const CLONE_PAUSE_MS = 1500;
+/** An address from which nothing else is asked. */
+const FIRST_SOURCE = '127.0.1.100';
 
 export class RunningPeers {
   readonly ledgers: readonly TimedLedger[] = PEERS.map(() => new TimedLedger());
   readonly #children: readonly Child[];
   readonly #clients: readonly Client[];
 
-  private constructor(children: readonly Child[], host: string) {
+  private constructor(children: readonly Child[], { host, sshEdges }: PeerWorld) {
     this.#children = children;
     this.#clients = PEERS.flatMap(({ port }, index) =>
-      clientsOf({ address: '127.0.0.1', port, host }, this.ledgers[index]!),
+      clientsOf({ address: '127.0.0.1', port, host }, sshEdges[index]!, this.ledgers[index]!),
     );
   }
 
@@ -78,12 +86,14 @@ export class RunningPeers {
       });
     });
     try {
-      for (const [index, child] of children.entries()) await awaitAnswers(child, PEERS[index]!, world.host);
+      for (const [index, child] of children.entries()) {
+        await awaitAnswers(child, PEERS[index]!, world.host, world.sshEdges[index]!);
+      }
     } catch (error) {
       await Promise.all(children.map((child) => child.stop('SIGKILL')));
       throw error;
     }
-    return new RunningPeers(children, world.host);
+    return new RunningPeers(children, world);
   }
 
   /** "3 failed of 812" for each, every kind of client counted. */
@@ -100,17 +110,19 @@ export class RunningPeers {
   }
 }
 
-/** Both routes are answered by a pod. */
-async function awaitAnswers(child: Child, { port }: Peer, host: string): Promise<void> {
+/** Both routes are answered by a pod, and so is ssh. */
+async function awaitAnswers(child: Child, { port }: Peer, host: string, ssh: SshEdge): Promise<void> {
+  await writeKnownHosts(ssh);
   await awaitReady(child, 20_000, async () => {
-    const answers = await Promise.all(
-      ['/', '/api/items'].map((at) => once({ address: '127.0.0.1', port, host }, at).catch(() => null)),
-    );
+    const answers = await Promise.all([
+      ...['/', '/api/items'].map((at) => once({ address: '127.0.0.1', port, host }, at).catch(() => null)),
+      greet(ssh, FIRST_SOURCE).catch(() => null),
+    ]);
     return answers.every((answer) => answer !== null);
   });
 }
 
-function clientsOf(edge: Edge, ledger: TimedLedger): readonly Client[] {
+function clientsOf(edge: Edge, ssh: SshEdge, ledger: TimedLedger): readonly Client[] {
   return [
     keepAliveClient(ledger, 'keep-alive GET /', edge, '/', 'GET', PAUSE_MS),
     keepAliveClient(ledger, 'keep-alive GET /api', edge, '/api/items', 'GET', PAUSE_MS),
@@ -120,6 +132,8 @@ function clientsOf(edge: Edge, ledger: TimedLedger): readonly Client[] {
     freshConnectionClient(ledger, 'new connection GET /api', edge, '/api/items', PAUSE_MS),
     streamClient(ledger, 'slow stream /', edge, 4),
     webSocketClient(ledger, 'websocket /', edge, 200, 6000),
+    greetingClient(ledger, 'ssh session', ssh, SESSION_PAUSE_MS),
+    cloneClient(ledger, 'slow git clone', ssh, 'slow.git', CLONE_PAUSE_MS),
   ];
 }
 

@@ -186,7 +186,8 @@ export class Pod {
     }
     const [client = '', from = ''] = / (\S+) port \d+/.exec(line) ?? [];
     if (line.startsWith('Accepted publickey')) {
-      this.#arrived(this.#connected.get(client.trim()) ?? performance.now(), from, 'ssh session');
+      const by = this.#context.sshClients.get(/ (SHA256:\S+)$/.exec(line.trim())?.[1] ?? '');
+      this.#arrived(this.#connected.get(client.trim()) ?? performance.now(), from, 'ssh session', by);
       this.#connected.delete(client.trim());
     } else if (/^(banner exchange|kex_exchange_identification|Connection closed)/.test(line)) {
       this.#context.arrivals.probes++;

@@ -3,9 +3,10 @@
 export const NODE_PORTS = {
   unicorn: 30_080,
   api: 30_081,
-  /** The same pods by a service of the type that Traefik's nodePortLB takes. */
+  /** The same pods by services of the type that Traefik's nodePortLB takes. */
   apiPlain: 30_082,
   ssh: 30_022,
+  sshPlain: 30_023,
   late: 30_090,
   other: 30_091,
   shares: 30_092,

@@ -61,9 +61,9 @@ ${versions}; ${availableParallelism()} cores for all of it; ${Math.round(seconds
       ? `
 - **HAProxy by hand** has kube-proxy's health and healthCheckNodePort as checks, 300 ms connects, 3 retries, redispatch.
   **HAProxy static** is a list of all node ports with a check each second. **Traefik** watches the same API server, with
-  \`nodePortLB\` as its documentation has it. Each runs as a user of its own and has clients of its own: GET and POST on
-  kept connections, GET on new ones, a slow stream, a WebSocket. They are not asked over ssh, so Portico's N is larger:
-  compare what failed.`
+  \`nodePortLB\` as its documentation has it: an Ingress, and an IngressRouteTCP for ssh. Each runs as a user of its own
+  and has clients of its own: GET and POST on kept connections, GET on new ones, a slow stream, a WebSocket, ssh sessions,
+  slow clones. They ask less often than Portico's, whose N is larger: compare what failed.`
       : ''
   }
 

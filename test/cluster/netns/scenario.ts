@@ -210,6 +210,7 @@ async function makeWorld(
     kubeconfig: controlPlane.kubeconfig,
     run,
     ssh: await createSshFixture(path.join(directory, 'ssh'), programs),
+    sshClients: new Map<string, string>(),
     curl: programs.curl,
   };
   return new NetWorld({
