@@ -40,13 +40,17 @@ interface Slot {
   cancel: (() => void) | null;
   writing: Promise<void> | null;
   lastWriteMs: number;
-  /** What the last write took: writes may take no more than a fifth of the time. */
-  costMs: number;
+  /** What the last write took, from its start to its end. */
+  tookMs: number;
   /** The last outcome was a failure: said once, not at each try. */
   failing: boolean;
 }
 
 const abandonedAfterMs = 3_600_000;
+/** From the start of a write to that of the next, in lengths of the write: for nineteen twentieths of the time there is none. */
+const LENGTHS_BETWEEN = 20;
+/** From the end of a write to the next, milliseconds: a disk that stalls for long must not put the next off for an hour. */
+const MOST_PAUSE_MS = 60_000;
 /** From a write that failed to the next. */
 const RETRY_MS = 10_000;
 
@@ -82,7 +86,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     if (directory === null) return;
     let slot = slots.get(cluster);
     if (slot === undefined) {
-      slot = { pending: null, cancel: null, writing: null, lastWriteMs: 0, costMs: 0, failing: false };
+      slot = { pending: null, cancel: null, writing: null, lastWriteMs: 0, tookMs: 0, failing: false };
       slots.set(cluster, slot);
     }
     slot.pending = inventory;
@@ -91,7 +95,11 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
 
   function schedule(into: string, cluster: string, slot: Slot): void {
     if (slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
-    const pauseMs = Math.max(slot.failing ? RETRY_MS : intervalMs, slot.costMs * 5);
+    const { tookMs } = slot;
+    const pauseMs = Math.max(
+      slot.failing ? RETRY_MS : intervalMs,
+      Math.min(tookMs * LENGTHS_BETWEEN, tookMs + MOST_PAUSE_MS),
+    );
     const sinceMs = clock.now() - slot.lastWriteMs;
     // A clock that was set back must not put the write off by the difference.
     const delayMs = sinceMs < 0 ? pauseMs : Math.max(0, pauseMs - sinceMs);
@@ -107,7 +115,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     slot.pending = null;
     slot.lastWriteMs = clock.now();
     slot.writing = write(into, cluster, slot, inventory).finally(() => {
-      slot.costMs = Math.max(0, clock.now() - slot.lastWriteMs);
+      slot.tookMs = Math.max(0, clock.now() - slot.lastWriteMs);
       slot.writing = null;
       schedule(into, cluster, slot);
     });

@@ -32,11 +32,10 @@ export type { TargetEngine, TargetEngineOptions };
 /** How long results of probes are gathered, milliseconds. */
 const GATHER_MS = 5;
 /**
- * After a pass there is none for so many times its length: thousands of nodes that change two hundred times a second
- * would take all of the controller's time otherwise, to make snapshots that no worker gets to see.
+ * After a pass there is none for as long as it took, and for no longer than this, milliseconds: thousands of nodes that
+ * change two hundred times a second would take all of the controller's time otherwise, to make snapshots that no worker
+ * gets to see.
  */
-const REST = 2;
-/** And for no longer than this, milliseconds. */
 const MOST_REST_MS = 100;
 
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
@@ -281,7 +280,7 @@ class Engine implements TargetEngine {
     const now = this.#now();
     this.#recompute(config, now);
     const endedMs = this.#options.monotonic();
-    this.#restsUntilMs = endedMs + Math.min(MOST_REST_MS, REST * (endedMs - now.monotonicMs));
+    this.#restsUntilMs = endedMs + Math.min(MOST_REST_MS, endedMs - now.monotonicMs);
   }
 
   #recompute(config: Config, now: Now): void {

@@ -157,6 +157,22 @@ test('writes are at least a second apart, and many changes cost one encoding', a
   assert.deepEqual(clock.waits, [], 'nothing is left to write');
 });
 
+test('a write that took long is followed by nineteen times as long without one, at most a minute', async (t) => {
+  const { store, clock } = rig(t);
+  for (const [tookMs, pauseMs] of [
+    [200, 3_800],
+    [10_000, 60_000],
+  ] as const) {
+    store.save('iad', () => {
+      clock.advance(tookMs);
+      return inventory;
+    });
+    await store.flush();
+    store.save('iad', () => inventory);
+    assert.deepEqual(clock.waits, [pauseMs]);
+  }
+});
+
 test('flush writes what is waiting and leaves no timer', async (t) => {
   const { store, clock, results } = rig(t);
   store.save('iad', () => inventory);
