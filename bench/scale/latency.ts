@@ -4,13 +4,22 @@
 import type { SentEvent } from './api.ts';
 import type { LogLine } from './portico-run.ts';
 
+export interface EventLatency {
+  /** When the event was sent, epoch milliseconds. */
+  readonly atMs: number;
+  readonly tookMs: number;
+}
+
 /**
- * One time for each event that the log names as the cause of a change. A snapshot that was made after that line answers
+ * One for each event that the log names as the cause of a change. A snapshot that was made after that line answers
  * it, and so does every later one.
  */
-export function eventLatencies(events: readonly SentEvent[], log: readonly LogLine[]): readonly number[] {
+export function eventLatencies(
+  events: readonly SentEvent[],
+  log: readonly LogLine[],
+): readonly EventLatency[] {
   const sent = new Map(events.map((event) => [`${event.cluster} ${event.by}`, event.atMs]));
-  const latencies: number[] = [];
+  const latencies: EventLatency[] = [];
   let seen: number[] = [];
   let waiting: { readonly version: number; readonly atMs: number }[] = [];
   for (const line of log) {
@@ -21,7 +30,8 @@ export function eventLatencies(events: readonly SentEvent[], log: readonly LogLi
     } else if (line.code === 'snapshot-applied') {
       const appliedAtMs = Date.parse(line.time);
       const done = line.version ?? 0;
-      for (const { version, atMs } of waiting) if (version <= done) latencies.push(appliedAtMs - atMs);
+      for (const { version, atMs } of waiting)
+        if (version <= done) latencies.push({ atMs, tookMs: appliedAtMs - atMs });
       waiting = waiting.filter(({ version }) => version > done);
     } else if (line.by !== undefined) {
       for (const by of line.by.split(' ')) {

@@ -21,11 +21,11 @@ import {
   type Place,
   trafficPools,
 } from './configuration.ts';
-import { eventLatencies, percentile } from './latency.ts';
+import { type EventLatency, eventLatencies, percentile } from './latency.ts';
 import type { LoadReport } from './load.ts';
 import { CLUSTERS, type Size } from './objects.ts';
 import { PorticoRun, type ProcessUse } from './portico-run.ts';
-import { chartFiles, markdown, type Result, summary } from './report.ts';
+import { COLD_SECONDS, chartFiles, markdown, type Result, summary } from './report.ts';
 
 const USAGE = `Usage: npm run bench:scale -- [OPTIONS]
 
@@ -208,15 +208,29 @@ async function measure(
   };
 }
 
+const timesOf = (list: readonly EventLatency[]): readonly number[] => list.map(({ tookMs }) => tookMs);
+
 function eventFigures(
   events: readonly SentEvent[],
   log: Awaited<ReturnType<PorticoRun['log']>>,
 ): Pick<
   Result,
-  'events' | 'timed' | 'snapshots' | 'eventP50Ms' | 'eventP99Ms' | 'applyP50Ms' | 'applyP99Ms' | 'applyMaxMs'
+  | 'events'
+  | 'timed'
+  | 'snapshots'
+  | 'eventP50Ms'
+  | 'eventP99Ms'
+  | 'eventEarlyP99Ms'
+  | 'eventLateP99Ms'
+  | 'applyP50Ms'
+  | 'applyP99Ms'
+  | 'applyMaxMs'
 > {
   const latencies = eventLatencies(events, log);
   const firstAtMs = events[0]?.atMs ?? 0;
+  const lateFromMs = firstAtMs + COLD_SECONDS * 1000;
+  const early = latencies.filter(({ atMs }) => atMs < lateFromMs);
+  const late = latencies.filter(({ atMs }) => atMs >= lateFromMs);
   const taken = log
     .filter(({ code, time }) => code === 'snapshot-taken' && Date.parse(time) >= firstAtMs)
     .map(({ tookMs }) => tookMs ?? 0);
@@ -225,8 +239,10 @@ function eventFigures(
     timed: latencies.length,
     snapshots: log.filter(({ code, time }) => code === 'snapshot-applied' && Date.parse(time) >= firstAtMs)
       .length,
-    eventP50Ms: percentile(latencies, 50),
-    eventP99Ms: percentile(latencies, 99),
+    eventP50Ms: percentile(timesOf(latencies), 50),
+    eventP99Ms: percentile(timesOf(latencies), 99),
+    eventEarlyP99Ms: percentile(timesOf(early), 99),
+    eventLateP99Ms: percentile(timesOf(late), 99),
     applyP50Ms: percentile(taken, 50),
     applyP99Ms: percentile(taken, 99),
     applyMaxMs: Math.max(...taken),

@@ -36,7 +36,10 @@ describe('event latencies', () => {
       made(8, 1031),
       applied(8, 1050),
     ];
-    assert.deepEqual(eventLatencies(events, log), [30, 40]);
+    assert.deepEqual(eventLatencies(events, log), [
+      { atMs: 1000, tookMs: 30 },
+      { atMs: 1010, tookMs: 40 },
+    ]);
   });
 
   it('a later snapshot stands for one that was never sent', () => {
@@ -47,7 +50,10 @@ describe('event latencies', () => {
       made(8, 1018),
       applied(8, 1040),
     ];
-    assert.deepEqual(eventLatencies(events, log), [40, 30]);
+    assert.deepEqual(eventLatencies(events, log), [
+      { atMs: 1000, tookMs: 40 },
+      { atMs: 1010, tookMs: 30 },
+    ]);
   });
 
   it('count an event once, and not at all without a snapshot', () => {
@@ -58,7 +64,7 @@ describe('event latencies', () => {
       applied(7, 1030),
       cause('node:4', 1035),
     ];
-    assert.deepEqual(eventLatencies(events, log), [30]);
+    assert.deepEqual(eventLatencies(events, log), [{ atMs: 1000, tookMs: 30 }]);
   });
 });
 
