@@ -30,6 +30,7 @@ import { Listeners } from './listeners.ts';
 import { Recorder } from './recorder.ts';
 import { emptyRuntime, type Runtime } from './runtime.ts';
 import { DoubtWatch } from './upstream/doubt-watch.ts';
+import { Http1Streams } from './upstream/http1-streams.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { SocketTable } from './upstream/socket-table.ts';
@@ -119,6 +120,7 @@ export class Worker {
         board: this.#board,
         wires,
         limits: RESPONSE_LIMITS,
+        streams: new Http1Streams(RESPONSE_LIMITS),
         http2,
         random,
         log,

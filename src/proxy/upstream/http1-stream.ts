@@ -1,4 +1,4 @@
-// The requests of one HTTP/1.1 connection to a target, one at a time: heads and bodies out, answers in.
+// One request at a time on the HTTP/1.1 connection that it is lent to: heads and bodies out, answers in.
 
 import { joinRun } from '../../http1/join-run.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
@@ -10,6 +10,7 @@ import { lastChunk } from '../../http1/write.ts';
 import { writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
 import type { WireSocket } from '../wire/wire.ts';
+import type { Http1Streams } from './http1-streams.ts';
 import { TARGET_LOST } from './target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 import type { StreamUser, UpstreamStream } from './upstream-stream.ts';
@@ -17,14 +18,18 @@ import type { StreamUser, UpstreamStream } from './upstream-stream.ts';
 const SWITCHING_PROTOCOLS = 101;
 
 export class Http1Stream implements UpstreamStream, UpstreamUser {
-  readonly #connection: UpstreamConnection;
+  /** Null while it is not lent; owned by `Http1Streams`. */
+  connection: UpstreamConnection | null = null;
+  /** Owned by `Http1Streams`. */
+  nextFree: Http1Stream | null = null;
+  readonly #streams: Http1Streams;
   readonly #parser: ResponseParser;
   #user: StreamUser | null = null;
   #chunked = false;
   #requestSent = false;
 
-  constructor(connection: UpstreamConnection, limits: HeadLimits) {
-    this.#connection = connection;
+  constructor(streams: Http1Streams, limits: HeadLimits) {
+    this.#streams = streams;
     this.#parser = new ResponseParser(limits);
   }
 
@@ -33,40 +38,40 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
   }
 
   get socket(): WireSocket {
-    return this.#connection.wire.socket;
+    return this.connection!.wire.socket;
   }
 
   get congested(): boolean {
-    return this.#connection.wire.congested;
+    return this.connection!.wire.congested;
   }
 
   sendHead(head: RequestHead, parts: RequestHeadParts): void {
     this.#parser.begin(head.method);
     this.#chunked = head.framing === Framing.Chunked;
     this.#requestSent = !head.hasContent;
-    this.#connection.wire.text(buildRequestHead(head, parts));
+    this.connection!.wire.text(buildRequestHead(head, parts));
   }
 
   sendBody(buffer: Buffer, start: number, end: number): void {
-    writeBody(this.#connection.wire, this.#chunked, buffer, start, end);
+    writeBody(this.connection!.wire, this.#chunked, buffer, start, end);
   }
 
   sendEnd(trailers: string): void {
     this.#requestSent = true;
-    if (this.#chunked) this.#connection.wire.text(lastChunk(trailers));
+    if (this.#chunked) this.connection!.wire.text(lastChunk(trailers));
   }
 
   pause(): void {
-    this.#connection.wire.pause();
+    this.connection!.wire.pause();
   }
 
   resume(): void {
-    this.#connection.wire.resume();
+    this.connection!.wire.resume();
   }
 
   close(): void {
     this.#user = null;
-    this.#connection.close();
+    this.connection!.close();
   }
 
   onUpstreamBytes(buffer: Buffer, length: number): void {
@@ -98,7 +103,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
           break;
         case Step.Head:
           if (parser.head.status === SWITCHING_PROTOCOLS) {
-            return user.onUpstreamSwitch(this.#connection, parser.head, buffer, position, length);
+            return user.onUpstreamSwitch(this.connection!, parser.head, buffer, position, length);
           }
           user.onUpstreamHead(parser.head);
           break;
@@ -129,9 +134,14 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
   /** The connection serves again only after an answer that ended where its framing says, to a request sent whole. */
   #end(trailers: string, surplus: boolean): void {
     const user = this.#user;
+    const connection = this.connection!;
     this.#user = null;
-    if (!surplus && this.#parser.head.keepAlive && this.#requestSent) this.#connection.release();
-    else this.#connection.close();
+    if (!surplus && this.#parser.head.keepAlive && this.#requestSent) connection.release();
+    else connection.close();
     user?.onUpstreamEnd(trailers);
+    // Not sooner: until its end is told a user may touch it, and would touch the request of another.
+    this.connection = null;
+    this.#parser.releaseHead();
+    this.#streams.giveBack(this);
   }
 }

@@ -72,8 +72,8 @@ export class Http2Connection
     } as const;
     this.codec = new ClientConnection<Http2Stream>(this, this, options, context.http2);
     target.shared.push(this);
-    const { wires, limits } = context;
-    this.#transport = new UpstreamConnection(pool, target, this, wires, limits, jitter, serverName);
+    const { wires, streams } = context;
+    this.#transport = new UpstreamConnection(pool, target, this, wires, streams, jitter, serverName);
   }
 
   get connected(): boolean {

@@ -13,6 +13,7 @@ import type { PoolMeters } from '../meters.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
+import type { Http1Streams } from './http1-streams.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { PoolLife, type PoolVersion } from './pool-life.ts';
 import type { PoolLoad } from './pool-load.ts';
@@ -25,6 +26,7 @@ export interface PoolContext {
   readonly board: MetricsBoard;
   readonly wires: WireContext;
   readonly limits: HeadLimits;
+  readonly streams: Http1Streams;
   readonly http2: Workspace;
   readonly random: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
@@ -165,7 +167,7 @@ export class Pool implements PoolVersion {
     reuse: Reuse,
     serverName: string,
   ): UpstreamConnection | undefined {
-    const { wires, limits, random } = this.#context;
+    const { wires, streams, random } = this.#context;
     const nowMs = wires.now();
     if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
       for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
@@ -177,7 +179,7 @@ export class Pool implements PoolVersion {
       }
     }
     if (!this.#mayStart(target, nowMs)) return undefined;
-    return new UpstreamConnection(this, target, user, wires, limits, random(), serverName);
+    return new UpstreamConnection(this, target, user, wires, streams, random(), serverName);
   }
 
   /**

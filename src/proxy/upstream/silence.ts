@@ -1,5 +1,6 @@
 // Finds connections whose path has died: the kernel holds bytes for them that the other side never acknowledged.
 
+import type { WireSocket } from '../wire/wire.ts';
 import { isUnheard, type SocketTable } from './socket-table.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -10,6 +11,13 @@ export type WatchedStream = Pick<UpstreamStream, 'socket'>;
 export interface SilenceUser {
   /** @param sentAtMs what it had asked with: something may have been sent, and answered, since */
   onUpstreamSilent(stream: WatchedStream, sentAtMs: number): void;
+}
+
+interface Asked {
+  /** Of that time: the stream may be lent to another connection since. */
+  readonly socket: WireSocket;
+  readonly user: SilenceUser;
+  readonly sentAtMs: number;
 }
 
 /** Between two looks at the table, in milliseconds; a machine with very many sockets looks less often (`SocketTable`). */
@@ -28,7 +36,7 @@ const LONG_UNHEARD_MS = 800;
 export class SilenceWatch {
   readonly #now: () => number;
   readonly #table: SocketTable;
-  readonly #asked = new Map<WatchedStream, { readonly user: SilenceUser; readonly sentAtMs: number }>();
+  readonly #asked = new Map<WatchedStream, Asked>();
   #looking = false;
   #nextLookAtMs = 0;
 
@@ -43,22 +51,22 @@ export class SilenceWatch {
    */
   ask(stream: WatchedStream, user: SilenceUser, sentAtMs: number): void {
     if (!this.#table.usable) return;
-    this.#asked.set(stream, { user, sentAtMs });
+    this.#asked.set(stream, { socket: stream.socket, user, sentAtMs });
     if (!this.#looking && this.#now() >= this.#nextLookAtMs) void this.#look();
   }
 
   async #look(): Promise<void> {
     this.#looking = true;
-    const asked: (readonly [WatchedStream, SilenceUser, sentAtMs: number, isLong: boolean])[] = [];
+    const asked: (readonly [WatchedStream, Asked, isLong: boolean])[] = [];
     const states = await this.#table.look(() => {
       const nowMs = this.#now();
-      for (const [stream, { user, sentAtMs }] of this.#asked)
-        asked.push([stream, user, sentAtMs, nowMs - sentAtMs >= LONG_UNHEARD_MS]);
+      for (const [stream, one] of this.#asked)
+        asked.push([stream, one, nowMs - one.sentAtMs >= LONG_UNHEARD_MS]);
       this.#asked.clear();
-      return asked.map(([{ socket }]) => socket);
+      return asked.map(([, { socket }]) => socket);
     });
-    for (const [stream, user, sentAtMs, isLong] of asked)
-      if (isUnheard(states.get(stream.socket), isLong)) user.onUpstreamSilent(stream, sentAtMs);
+    for (const [stream, { socket, user, sentAtMs }, isLong] of asked)
+      if (isUnheard(states.get(socket), isLong)) user.onUpstreamSilent(stream, sentAtMs);
     this.#nextLookAtMs = this.#now() + LOOK_EVERY_MS;
     this.#looking = false;
   }

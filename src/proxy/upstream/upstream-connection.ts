@@ -1,12 +1,11 @@
 // One connection to one target: connecting, in use by one request or tunnel, or idle until it is reused or ages out.
 
 import type { TLSSocket } from 'node:tls';
-import type { HeadLimits } from '../../http1/limits.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
 import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
 import { Wire, type WireContext, type WireOwner } from '../wire/wire.ts';
-import { Http1Stream } from './http1-stream.ts';
+import type { Http1Streams } from './http1-streams.ts';
 import type { Pool } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
 import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
@@ -49,8 +48,6 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   readonly tls: UpstreamTls | null;
   /** The name that the target was asked for; '' without TLS or without a name. */
   readonly serverName: string;
-  /** Made on first use: a tcp tunnel never needs it. */
-  #stream: Http1Stream | null = null;
   readonly speaks = 'http1';
   reused = false;
   reached = false;
@@ -66,14 +63,14 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   readonly #requestLimit: number;
   readonly #ageLimitMs: number;
   readonly #context: WireContext;
-  readonly #limits: HeadLimits;
+  readonly #streams: Http1Streams;
 
   constructor(
     pool: Pool,
     target: Target,
     dialler: DialUser<UpstreamConnection>,
     context: WireContext,
-    limits: HeadLimits,
+    streams: Http1Streams,
     jitter: number,
     serverName: string,
   ) {
@@ -81,7 +78,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     this.target = target;
     this.#dialler = dialler;
     this.#context = context;
-    this.#limits = limits;
+    this.#streams = streams;
     this.#openedAtMs = context.now();
     const { connections, timeouts } = pool.config;
     // Jitter keeps connections that were opened together from being closed together.
@@ -128,10 +125,10 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
 
   /** Takes a connected connection into use for one request. */
   open(user: StreamUser): UpstreamStream {
-    this.#stream ??= new Http1Stream(this, this.#limits);
-    this.#stream.begin(user);
-    this.#user = this.#stream;
-    return this.#stream;
+    const stream = this.#streams.lend(this);
+    stream.begin(user);
+    this.#user = stream;
+    return stream;
   }
 
   get connected(): boolean {

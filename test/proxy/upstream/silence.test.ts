@@ -70,6 +70,20 @@ describe('looking for dead paths', () => {
     await world.ask(600);
     assert.equal(world.reads, 2);
   });
+  it('looks at the connection that the stream had when it was asked for, not at the one that it is lent to since', async () => {
+    const elsewhere = { ...ENDS, localPort: 40_001 };
+    const world = new World();
+    const asked = world.ask(600);
+    Object.assign(world.stream, { socket: elsewhere });
+    await asked;
+    assert.deepEqual(world.told, [[world.stream, 600]], 'its user knows whether that still concerns it');
+    const other = new World();
+    Object.assign(other.stream, { socket: elsewhere });
+    const askedToo = other.ask(600);
+    Object.assign(other.stream, { socket: ENDS });
+    await askedToo;
+    assert.deepEqual(other.told, []);
+  });
   it('keeps quiet for good where there is no table', async () => {
     const world = new World();
     world.row = null;

@@ -6,12 +6,15 @@ import { Workspace } from '../../../src/http2/workspace.ts';
 import type { EjectionConfig } from '../../../src/model/config.ts';
 import type { Member } from '../../../src/model/picker.ts';
 import { Deadlines, TICK_MS } from '../../../src/proxy/deadlines.ts';
+import { Http1Streams } from '../../../src/proxy/upstream/http1-streams.ts';
 import { PoolLife, type PoolVersion, UNUSED } from '../../../src/proxy/upstream/pool-life.ts';
 import type { Target } from '../../../src/proxy/upstream/target.ts';
 import type { WireContext } from '../../../src/proxy/wire/wire.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
 import { fc } from '../../support/properties.ts';
 import { snapshotOf } from '../../support/snapshots.ts';
+
+const LIMITS = { headerBytes: 1, lineBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 };
 
 const DEFAULTS: EjectionConfig = {
   connectFailures: 3,
@@ -48,7 +51,8 @@ class World {
       // All that a pool without connections asks of it.
       wires: { now: () => this.nowMs } as unknown as WireContext,
       http2: new Workspace(),
-      limits: { headerBytes: 1, lineBytes: 1, headerCount: 1, chunkExtensionBytes: 1, trailerBytes: 1 },
+      limits: LIMITS,
+      streams: new Http1Streams(LIMITS),
       random: () => 0.5,
       log: { warn: log, info: log },
       onLocalLimit: () => {},
