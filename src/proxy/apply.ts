@@ -13,9 +13,9 @@ import { createRouter, type Router } from './router/router.ts';
 import { compileRules } from './router/rules.ts';
 import type { Runtime } from './runtime.ts';
 import { UpstreamTls } from './tls/upstream-tls.ts';
-import { membersOf } from './upstream/members.ts';
-import { type BuiltPool, Pool, type PoolContext } from './upstream/pool.ts';
-import type { PoolLife } from './upstream/pool-life.ts';
+import { type Before, membersOf } from './upstream/members.ts';
+import { Pool, type PoolContext } from './upstream/pool.ts';
+import type { BuiltPool, PoolLife } from './upstream/pool-life.ts';
 import { SetChanges, settleTargets } from './upstream/settle.ts';
 import type { Target } from './upstream/target.ts';
 
@@ -50,8 +50,8 @@ export class Applier {
   #places: ReadonlyMap<string, number> = new Map();
   /** Of pools that are not configured any more, with flows on their targets. */
   readonly #leaving = new Set<PoolLife>();
-  /** What was built last of each pool, with the version that it belongs to. */
-  readonly #built = new WeakMap<PoolLife, { readonly pool: Pool; readonly built: BuiltPool }>();
+  /** What was built last of each pool. */
+  readonly #built = new WeakMap<PoolLife, Before>();
 
   constructor(context: ApplyContext) {
     this.#context = context;
@@ -165,7 +165,7 @@ export class Applier {
     const members = membersOf(pool, before);
     const picker = createPoolPicker(members, pool.config, random, now, this.#tables, before?.built.picker);
     const built = { members, picker };
-    this.#built.set(pool.life, { pool, built });
+    this.#built.set(pool.life, { groups: pool.config.groups, sets: pool.sets, built });
     return built;
   };
 
@@ -177,6 +177,7 @@ export class Applier {
       if (known === undefined || known === pool) continue;
       pool.life.follow(pool);
       if (pool.life.targets.size > 0) settleTargets(known, pool, changes);
+      known.giveWay();
     }
     this.#pools = pools;
     if (pools.length !== before.length || pools.some(({ life }, place) => life !== before[place]!.life)) {

@@ -24,7 +24,6 @@ export class Exchange implements ForwardingOwner {
   readonly #session: ExchangeSession;
   readonly #context: ExchangeContext;
   readonly #forwarding: Forwarding;
-  #runtime: Runtime;
   #active = false;
   /** Counted among the requests in flight. */
   #admitted = false;
@@ -32,7 +31,6 @@ export class Exchange implements ForwardingOwner {
   constructor(session: ExchangeSession, context: ExchangeContext) {
     this.#session = session;
     this.#context = context;
-    this.#runtime = context.runtime();
     this.facts = new ExchangeFacts(session.client.address);
     this.#forwarding = new Forwarding(this, session, context, this.facts);
   }
@@ -69,11 +67,13 @@ export class Exchange implements ForwardingOwner {
       if (left === 0) return this.#answerAsLast();
     }
     view.set(head, path);
-    const router = this.#runtime.routers.get(this.#session.listenerName);
+    // Not kept: a client that waits with its connection open would hold all of that version.
+    const runtime = this.#context.runtime();
+    const router = runtime.routers.get(this.#session.listenerName);
     if (router === undefined || !router.match(view, match)) return this.#answer('no-route');
     view.captures = match.captures;
     view.captureNames = match.rule!.captureNames;
-    this.#act();
+    this.#act(runtime);
   }
 
   /** Takes the request in, or says which limit refuses it. */
@@ -85,7 +85,7 @@ export class Exchange implements ForwardingOwner {
     return refusal;
   }
 
-  #act(): void {
+  #act(runtime: Runtime): void {
     const { match } = this.facts;
     const { action } = match.rule!;
     if (action.kind === 'respond') return this.#complete(directAnswer(action, match.captures));
@@ -94,7 +94,7 @@ export class Exchange implements ForwardingOwner {
       return this.#complete(redirectAnswer(action, this.facts.view, origin, match));
     }
     const index = actionOf(action, match.captures, this.#context.random());
-    const pool = index === NO_POOL ? undefined : this.#runtime.pools[index];
+    const pool = index === NO_POOL ? undefined : runtime.pools[index];
     if (pool === undefined) {
       return this.#answer(action.kind === 'service' ? 'no-environment' : 'no-target');
     }
@@ -223,7 +223,6 @@ export class Exchange implements ForwardingOwner {
 
   #reset(head: RequestHead, startedAtMs: number): void {
     const { client } = this.#session;
-    this.#runtime = this.#context.runtime();
     this.#active = true;
     this.facts.reset(head, startedAtMs, this.#context.now());
     this.#forwarding.reset();

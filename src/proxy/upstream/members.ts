@@ -2,11 +2,13 @@
 
 import type { Member } from '../../model/picker.ts';
 import type { HostSet, HostSetMember, TargetGroup } from '../../model/snapshot.ts';
-import { type BuiltPool, identityOf, type Pool } from './pool.ts';
-import type { PoolLife } from './pool-life.ts';
+import { identityOf, type Pool } from './pool.ts';
+import type { BuiltPool, PoolLife } from './pool-life.ts';
 
-interface Before {
-  readonly pool: Pool;
+/** What was built last, and what from. */
+export interface Before {
+  readonly groups: readonly TargetGroup[];
+  readonly sets: readonly HostSet[];
   readonly built: BuiltPool;
 }
 
@@ -29,8 +31,8 @@ export function membersOf(pool: Pool, before: Before | null): readonly Member[] 
 
 /** Targets are keyed by identity where sets are made, so each stands once and has the same place in both lists. */
 function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): readonly Member[] {
-  const reusable = before !== null && isSameGroup(before.pool.config.groups, group);
-  const from: HostSet['members'] = reusable ? before.pool.sets[0]!.members : [];
+  const reusable = before !== null && isSameGroup(before.groups, group);
+  const from: HostSet['members'] = reusable ? before.sets[0]!.members : [];
   const known = reusable ? before.built.members : [];
   const members: Member[] = [];
   let at = 0;

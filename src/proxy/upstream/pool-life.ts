@@ -1,7 +1,7 @@
 // What outlives the versions of a pool in this worker: its targets, what is ejected, and the budgets.
 
-import type { Member, TargetLive } from '../../model/picker.ts';
-import type { SnapshotPool } from '../../model/snapshot.ts';
+import type { Member, Picker, TargetLive } from '../../model/picker.ts';
+import type { HostSet, SnapshotPool } from '../../model/snapshot.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { PoolMeters } from '../meters.ts';
 import { AnswerRecord, isWorseThanOthers } from './answer-record.ts';
@@ -24,9 +24,19 @@ export const UNUSED: TargetLive = Object.freeze({
   startedAtMs: 0,
 });
 
+/** What is derived from a version of a pool when it is first used. */
+export interface BuiltPool {
+  readonly members: readonly Member[];
+  readonly picker: Picker;
+}
+
 /** What a pool needs to know of a version of itself. */
 export interface PoolVersion {
   readonly config: SnapshotPool;
+  /** Of each group. */
+  readonly sets: readonly HostSet[];
+  /** Made when it is asked for. */
+  readonly built: BuiltPool;
   /** How many targets there are; one that two groups name may count twice. */
   readonly size: number;
   has(member: Member): boolean;
@@ -65,6 +75,11 @@ export class PoolLife implements EjectionLedger {
     return this.#meters;
   }
 
+  /** The one in force. */
+  get version(): PoolVersion {
+    return this.#version;
+  }
+
   /** The version that is in force from now on. Its changed members are told by `settle`. */
   follow(version: PoolVersion): void {
     const { ejection } = version.config;
@@ -82,7 +97,7 @@ export class PoolLife implements EjectionLedger {
     member.live = target;
     if (this.targets.has(identity)) return target;
     target.follow(member);
-    // An exchange goes on with the version that it began with, which may name what has left since.
+    // What a request has put aside, to try it last, may have left since.
     if (this.#version.has(member)) this.targets.set(identity, target);
     else this.#release(target);
     return target;

@@ -15,7 +15,7 @@ import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import { Http2Connection } from './http2-connection.ts';
-import { PoolLife, type PoolVersion } from './pool-life.ts';
+import { type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
 import type { PoolLoad } from './pool-load.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
@@ -55,12 +55,6 @@ function heardLately({ idle }: Target, nowMs: number): boolean {
 /** How often failing TLS of a pool is logged; all of it is counted. */
 const TLS_LOG_MS = 10_000;
 
-/** What is derived from a version of a pool when it is first used. */
-export interface BuiltPool {
-  readonly members: readonly Member[];
-  readonly picker: Picker;
-}
-
 /**
  * Members and picker are made with the first flow: a snapshot changes hundreds of pools at once where one node is in
  * all of them, and only those that take flows pay for it, one by one.
@@ -68,8 +62,8 @@ export interface BuiltPool {
 export class Pool implements PoolVersion {
   readonly config: SnapshotPool;
   readonly life: PoolLife;
-  /** Of each group. */
-  readonly sets: readonly HostSet[];
+  /** Of each group; null once another version is in force. */
+  #sets: readonly HostSet[] | null;
   /** Null speaks without TLS. */
   readonly tls: UpstreamTls | null;
   /** Null where starts are not bounded. */
@@ -90,7 +84,7 @@ export class Pool implements PoolVersion {
     deadlines: Deadlines,
   ) {
     this.config = config;
-    this.sets = sets;
+    this.#sets = sets;
     this.#build = build;
     this.tls = upstreamTls;
     this.#context = context;
@@ -99,12 +93,32 @@ export class Pool implements PoolVersion {
     this.starts = startsPerSecond === 0 ? null : new StartQueue(startWaitMs, deadlines, context.wires.now);
   }
 
+  /** Of each group. */
+  get sets(): readonly HostSet[] {
+    return this.#sets ?? this.life.version.sets;
+  }
+
   get members(): readonly Member[] {
-    return this.#ready().members;
+    return this.built.members;
   }
 
   get picker(): Picker {
-    return this.#ready().picker;
+    return this.built.picker;
+  }
+
+  get built(): BuiltPool {
+    if (this.#sets === null) return this.life.version.built;
+    this.#built ??= this.#build(this);
+    return this.#built;
+  }
+
+  /**
+   * Another version is in force. Idle connections, requests and tunnels name the one that they began with, for hours it may
+   * be: from here on this one has the targets of that in force, and holds none of its own.
+   */
+  giveWay(): void {
+    this.#sets = null;
+    this.#built = null;
   }
 
   get load(): PoolLoad {
@@ -116,21 +130,18 @@ export class Pool implements PoolVersion {
   }
 
   get size(): number {
+    if (this.#sets === null) return this.life.version.size;
     return this.sets.reduce((size, { members }) => size + members.length, 0);
   }
 
   /** A member of its own, or one of another version that names the same target. */
   has(member: Member): boolean {
+    if (this.#sets === null) return this.life.version.has(member);
     if (this.#built?.members.includes(member) === true) return true;
     const { identity } = member;
     return this.config.groups.some(({ port }, group) =>
       this.sets[group]!.members.some(({ host }) => identityOf(host.address, port) === identity),
     );
-  }
-
-  #ready(): BuiltPool {
-    this.#built ??= this.#build(this);
-    return this.#built;
   }
 
   /** The number that the picker takes for a flow; 0 for policies that do not hash. */

@@ -55,8 +55,6 @@ export class Target implements TargetLive, Deadline {
   readonly shared: Http2Connection[] = [];
   /** Until then it is spoken to in HTTP/1.1, where its pool asks for HTTP/2 by ALPN. */
   #http1UntilMs = 0;
-  /** Dials that nobody waits for any more: idle connections, once they are connected. */
-  readonly spare = new Set<UpstreamConnection>();
   /** Open ones: connecting, in use and idle. */
   readonly connections = new Set<UpstreamConnection>();
   /** A connect has succeeded in this worker. */
@@ -221,7 +219,7 @@ export class Target implements TargetLive, Deadline {
 
   closeIdle(): void {
     for (const connection of this.idle.splice(0)) connection.close();
-    for (const connection of this.spare) connection.close();
+    for (const connection of this.connections) if (connection.spare) connection.close();
     for (const connection of [...this.shared]) connection.leave();
   }
 

@@ -135,12 +135,16 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     return this.#phase === 'busy' || this.#phase === 'idle';
   }
 
+  /** A dial that nobody waits for any more: an idle connection, once it is connected. */
+  get spare(): boolean {
+    return this.#phase === 'connecting' && this.#dialler === null;
+  }
+
   /** Once connected it goes to the idle ones. */
   keepWhenConnected(): void {
     // It would be for one client, and no other may have it.
     if (this.pool.config.proxyProtocol !== null) return this.close();
     this.#dialler = null;
-    this.target.spare.add(this);
   }
 
   /** Gives its bytes to a tunnel, from the start or from a request that became one. */
@@ -277,7 +281,6 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const dialler = this.#dialler;
     this.#dialler = null;
     if (dialler === null) {
-      this.target.spare.delete(this);
       this.release();
       return;
     }
@@ -340,7 +343,6 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
       this.pool.meters.connections(0, -1);
     }
     this.#phase = 'closed';
-    this.target.spare.delete(this);
     this.target.connections.delete(this);
     this.#context.deadlines.clear(this);
     this.pool.load.open -= 1;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createPoolPicker } from '../../../src/balance/pool-picker.ts';
 import { Workspace } from '../../../src/http2/workspace.ts';
 import type { EjectionConfig } from '../../../src/model/config.ts';
 import type { Member } from '../../../src/model/picker.ts';
@@ -69,7 +70,16 @@ class World {
 
   #version(ejection: EjectionConfig, size: number): PoolVersion {
     const [config] = snapshotOf({ pools: [{ name: 'p', targets: [], ejection }] }).pools;
-    return { config: config!, size, has: () => true };
+    const built = {
+      members: [],
+      picker: createPoolPicker(
+        [],
+        config!,
+        () => 0.5,
+        () => this.nowMs,
+      ),
+    };
+    return { config: config!, sets: [], built, size, has: () => true };
   }
 
   advance(ms: number): void {

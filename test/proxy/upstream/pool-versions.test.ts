@@ -1,0 +1,64 @@
+// Versions of a pool that others have taken the place of: who still names one goes on, and nothing of it stays in memory.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, describe, it } from 'node:test';
+import { queryObjects } from 'node:v8';
+import { PriorityGroup } from '../../../src/balance/priority-group.ts';
+import type { Snapshot } from '../../../src/model/snapshot.ts';
+import { answering, eventually, type RawPeer, Stage } from '../../support/data-plane.ts';
+import { allToFirstPool, RETRY, snapshotOf } from '../../support/snapshots.ts';
+
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n';
+
+describe('versions of a pool', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  const version = (number: number, ...targets: string[]): Snapshot =>
+    snapshotOf({
+      version: number,
+      pools: [{ targets: targets.map((at) => ({ at, weight: number })) }],
+      routes: allToFirstPool(RETRY),
+    });
+
+  it('are not held by idle clients, idle connections and tunnels that began with them', async () => {
+    const versions = 12;
+    for (let number = 1; number <= versions; number += 1) {
+      const server = await stage.backend(number % 2 === 0 ? answering(OK) : answering(SWITCHED));
+      stage.plane.apply(version(number, server.at, await stage.refusing()));
+      const client = await stage.client();
+      client.send(
+        number % 2 === 0 ? GET : GET.replace('\r\n\r\n', '\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+      );
+      await client.expect('\r\n\r\n');
+    }
+    assert.ok(stage.clients.every(({ closed }) => !closed));
+    // That of the last version, which was used last.
+    assert.equal(queryObjects(PriorityGroup, { format: 'count' }), 1);
+  });
+
+  it('a request that began with one is retried at the targets of the one in force', async () => {
+    const asked: RawPeer[] = [];
+    const first = await stage.backend((peer) => void asked.push(peer));
+    const second = await stage.backend(answering(OK));
+    stage.plane.apply(version(1, first.at));
+    const client = await stage.client();
+    client.send(GET);
+    await eventually('the connection', () => asked.length === 1);
+    await asked[0]!.expect('\r\n\r\n');
+    asked[0]!.take();
+    asked[0]!.send(OK);
+    await client.expect('ok');
+    client.take();
+    client.send(GET);
+    await asked[0]!.expect('\r\n\r\n');
+    stage.plane.apply(version(2, second.at));
+    asked[0]!.socket.resetAndDestroy();
+    await client.expect('\r\n\r\n');
+    assert.match(client.received, /^HTTP\/1\.1 200 /);
+    assert.equal(second.connections, 1);
+  });
+});
