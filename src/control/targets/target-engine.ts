@@ -4,39 +4,21 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../../model/config.ts';
 import type { ClusterInventory, Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
-import type { ExplainedTarget, Reason } from '../../model/targets.ts';
+import type { ExplainedTarget } from '../../model/targets.ts';
 import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
 import { Expander, type Expansion, type PoolInstance } from '../compile/expand.ts';
 import { DEFAULT_SCHEDULER_LIMITS, ProbeScheduler } from '../health/scheduler.ts';
 import { ClusterView } from './cluster-view.ts';
-import { countTargets, type PoolCounts } from './counts.ts';
+import type { PoolCounts } from './counts.ts';
 import { type Drain, OperatorDrains } from './drains.ts';
 import type { TargetEngine, TargetEngineOptions } from './engine-contract.ts';
-import {
-  EXPLAIN_ALL,
-  type ExplainableSource,
-  type ExplainedNode,
-  type ExplainedService,
-  type ExplainFilter,
-  explainNodeView,
-  explainServiceSources,
-  explainTargets,
-} from './explain.ts';
-import { reason } from './reasons.ts';
-import type { SourceState } from './source-state.ts';
+import type { ExplainedNode, ExplainedService, ExplainFilter } from './explain.ts';
+import { PassSchedule } from './pass-schedule.ts';
+import { TargetAnswers } from './target-answers.ts';
 import { TargetBook } from './target-book.ts';
-import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now, type TargetTable } from './target-table.ts';
+import { DEFAULT_LIFECYCLE_TIMES, type LifecycleTimes, type Now } from './target-table.ts';
 
 export type { TargetEngine, TargetEngineOptions };
-
-/** How long results of probes are gathered, milliseconds. */
-const GATHER_MS = 5;
-/**
- * After a pass there is none for as long as it took, and for no longer than this, milliseconds: thousands of nodes that
- * change two hundred times a second would take all of the controller's time otherwise, to make snapshots that no worker
- * gets to see.
- */
-const MOST_REST_MS = 100;
 
 /** Composes derivation, life, probes and compilation. Level-triggered: every pass looks at all, and skips what did not change. */
 export function createTargetEngine(options: TargetEngineOptions): TargetEngine {
@@ -52,6 +34,8 @@ class Engine implements TargetEngine {
   readonly #expander = new Expander();
   readonly #clusters = new Map<string, ClusterView>();
   readonly #drains = new OperatorDrains();
+  readonly #schedule: PassSchedule;
+  readonly #answers: TargetAnswers;
   readonly #startedAtMs: number;
   #config: Config | null = null;
   #inventory: Inventory | null = null;
@@ -59,18 +43,13 @@ class Engine implements TargetEngine {
   #version: number;
   /** Of the oldest event since the last snapshot, epoch milliseconds. */
   #eventAtMs = 0;
-  #isScheduled = false;
-  /** Monotonic milliseconds. */
-  #restsUntilMs = Number.NEGATIVE_INFINITY;
-  #isGathering = false;
-  #cancelTimer: (() => void) | null = null;
-  #isClosed = false;
 
   constructor(options: TargetEngineOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_LIFECYCLE_TIMES, ...options.times };
     this.#version = options.firstVersion;
     this.#startedAtMs = options.monotonic();
+    this.#schedule = new PassSchedule(options, () => this.#pass());
     this.#scheduler = new ProbeScheduler({
       prober: options.prober,
       clock: options.clock,
@@ -80,7 +59,7 @@ class Engine implements TargetEngine {
       onResult: (spec, result) => options.onProbe?.(spec, result),
       onStatus: (_key, groups, flipped) => {
         this.#book.touch(groups, flipped, options.monotonic());
-        this.#gather();
+        this.#schedule.gather();
       },
     });
     this.#book = new TargetBook({
@@ -90,6 +69,7 @@ class Engine implements TargetEngine {
       onChange: options.onTargetChange,
       onSourceChange: options.onSourceChange ?? (() => {}),
     });
+    this.#answers = new TargetAnswers(this.#book, this.#clusters, options);
   }
 
   setConfig(config: Config): void {
@@ -110,7 +90,7 @@ class Engine implements TargetEngine {
       this.#clusters.set(cluster.name, view);
     }
     this.#book.touchAll();
-    this.#schedule();
+    this.#schedule.soon();
   }
 
   setInventory(inventory: Inventory, receivedAtMs: number): void {
@@ -129,11 +109,11 @@ class Engine implements TargetEngine {
     if (receivedAtMs !== 0) {
       this.#eventAtMs = this.#eventAtMs === 0 ? receivedAtMs : Math.min(this.#eventAtMs, receivedAtMs);
     }
-    this.#schedule();
+    this.#schedule.soon();
   }
 
   proven(identity: string): void {
-    if (this.#book.proven(identity)) this.#schedule();
+    if (this.#book.proven(identity)) this.#schedule.soon();
   }
 
   drain(cluster: string, node: string | null): void {
@@ -154,22 +134,6 @@ class Engine implements TargetEngine {
     return this.#drains.list();
   }
 
-  standing(cluster: string, node: string | null): 'active' | 'filling' | null {
-    const seen = new Set<TargetTable>();
-    let isFilling = false;
-    for (const source of this.#book.sources) {
-      const { table } = this.#book.tableOf(source);
-      if (seen.has(table)) continue;
-      seen.add(table);
-      for (const { candidate, state } of table.entries.list) {
-        if (candidate.cluster !== cluster || (node !== null && candidate.node !== node)) continue;
-        if (state === 'active') return 'active';
-        if (state === 'filling') isFilling = true;
-      }
-    }
-    return isFilling ? 'filling' : null;
-  }
-
   #endReplaced(cluster: string, nodes: ClusterInventory['nodes']): void {
     const ended = this.#drains.endReplaced(cluster, nodes);
     if (ended.length === 0) return;
@@ -183,34 +147,31 @@ class Engine implements TargetEngine {
       .get(cluster)
       ?.setDrains(this.#drains.nodesOf(cluster), this.#drains.hasAll(cluster), this.#now());
     if (this.#eventAtMs === 0) this.#eventAtMs = clock.now();
-    this.#schedule();
+    this.#schedule.soon();
+  }
+
+  standing(cluster: string, node: string | null): ReturnType<TargetEngine['standing']> {
+    return this.#answers.standing(cluster, node);
   }
 
   rows(filter: Partial<ExplainFilter> = {}): Iterable<ExplainedTarget> {
-    return explainTargets(this.#explainable(), { ...EXPLAIN_ALL, ...filter });
+    return this.#answers.rows(filter);
   }
 
   explained(filter: Partial<ExplainFilter> = {}): readonly ExplainedTarget[] {
-    return [...this.rows(filter)];
+    return [...this.#answers.rows(filter)];
   }
 
   explainNode(node: string): readonly ExplainedNode[] {
-    const rows = this.explained({ node });
-    const answers: ExplainedNode[] = [];
-    for (const [name, cluster] of this.#clusters) {
-      const view = cluster.nodes.byName.get(node);
-      const targets = rows.filter((row) => row.cluster === name);
-      if (view !== undefined || targets.length > 0) answers.push(explainNodeView(name, node, view, targets));
-    }
-    return answers;
+    return this.#answers.explainNode(node);
   }
 
   explainService(service: string): readonly ExplainedService[] {
-    return explainServiceSources(service, this.#explainable());
+    return this.#answers.explainService(service);
   }
 
   counts(): readonly PoolCounts[] {
-    return countTargets([...this.#explainable()]);
+    return this.#answers.counts();
   }
 
   snapshot(): Snapshot | null {
@@ -222,65 +183,20 @@ class Engine implements TargetEngine {
   }
 
   flush(): void {
-    if (!this.#isClosed) this.#pass();
+    this.#schedule.now();
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#cancelTimer?.();
+    this.#schedule.close();
     await this.#scheduler.close();
-  }
-
-  *#explainable(): Generator<ExplainableSource> {
-    for (const state of this.#book.sources) {
-      const explained = this.#book.explainable(state, this.#notesOf(state));
-      if (explained !== null) yield explained;
-    }
-  }
-
-  /** Staleness is told in the answers only: by itself it changes no target. */
-  #notesOf(state: SourceState): readonly Reason[] {
-    const inventory = this.#clusters.get(state.source.cluster ?? '')?.inventory;
-    if (inventory === undefined || inventory === null) return [];
-    const ageMs = this.#options.clock.now() - inventory.syncedAtMs;
-    const isStale = inventory.origin === 'disk' || ageMs > (this.#options.staleMs ?? 180_000);
-    return isStale ? [reason('inventory-stale', `${Math.max(0, Math.round(ageMs / 1000))} s old`)] : [];
   }
 
   #now(): Now {
     return { monotonicMs: this.#options.monotonic(), epochMs: this.#options.clock.now() };
   }
 
-  /** Results of probes come one by one, by the thousand: a pass answers those of a few milliseconds. */
-  #gather(): void {
-    if (this.#isGathering || this.#isClosed) return;
-    this.#isGathering = true;
-    this.#options.clock.after(GATHER_MS, () => {
-      this.#isGathering = false;
-      this.#schedule();
-    });
-  }
-
-  /** However many events come before it runs, one pass answers them. */
-  #schedule(): void {
-    if (this.#isScheduled || this.#isClosed) return;
-    this.#isScheduled = true;
-    const run = (): void => {
-      if (this.#isScheduled && !this.#isClosed) this.#pass();
-    };
-    const restMs = this.#restsUntilMs - this.#options.monotonic();
-    if (restMs < 1) this.#options.defer(run);
-    else this.#options.clock.after(Math.ceil(restMs), run);
-  }
-
   #pass(): void {
-    this.#isScheduled = false;
-    const config = this.#config;
-    if (config === null) return;
-    const now = this.#now();
-    this.#recompute(config, now);
-    const endedMs = this.#options.monotonic();
-    this.#restsUntilMs = endedMs + Math.min(MOST_REST_MS, endedMs - now.monotonicMs);
+    if (this.#config !== null) this.#recompute(this.#config, this.#now());
   }
 
   #recompute(config: Config, now: Now): void {
@@ -290,9 +206,9 @@ class Engine implements TargetEngine {
     const holdsNone = ({ name, dynamic }: PoolInstance): boolean => dynamic && !this.#book.holdsTargets(name);
     if (expansion.pools.some(holdsNone)) expansion = this.#expand(config, now);
     const waitMs = this.#waitMs(now);
-    this.#wakeAt(
+    this.#schedule.wakeAt(
       waitMs > 0 ? Math.min(dueAtMs ?? Number.POSITIVE_INFINITY, now.monotonicMs + waitMs) : dueAtMs,
-      now,
+      now.monotonicMs,
     );
     if (waitMs > 0) return;
     this.#publish(config, expansion);
@@ -331,18 +247,6 @@ class Engine implements TargetEngine {
       'starting without any knowledge of some clusters',
     );
     return 0;
-  }
-
-  #wakeAt(dueAtMs: number | null, now: Now): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    if (dueAtMs === null || dueAtMs === Number.POSITIVE_INFINITY) return;
-    // Timers of Node fire at once above 2^31 - 1 ms.
-    const delayMs = Math.min(Math.max(1, Math.ceil(dueAtMs - now.monotonicMs)), 2 ** 31 - 1);
-    this.#cancelTimer = this.#options.clock.after(delayMs, () => {
-      this.#cancelTimer = null;
-      this.#schedule();
-    });
   }
 
   #publish(config: Config, expansion: Expansion): void {
