@@ -65,19 +65,20 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   'src/demo/': ['ssh2'],
 };
 
-/** Where processes begin: the only files that read the process, its clock and its randomness. */
+/** Where processes begin: the only files that read the process. */
 const ROOTS = [
   'src/main.ts',
   'src/portico.js',
-  'src/supervisor/',
+  'src/supervisor/child.ts',
   'src/control/run-controller.ts',
   'src/proxy/run-worker.ts',
 ];
-const CLOCKS = [...ROOTS, 'src/control/discovery/clock.ts'];
+/** The only files that read its clock and its randomness. */
+const CLOCKS = [...ROOTS, 'src/supervisor/', 'src/control/discovery/clock.ts'];
 /** Files with timers of their own, each for a stated reason; all others are handed a clock. */
 const TIMERS: Readonly<Record<string, string>> = {
   'src/proxy/upstream/doubt-watch.ts': 'a look at the kernel once a second, which no request waits for',
-  'src/supervisor/': 'where a process begins',
+  'src/supervisor/supervisor.ts': 'delays of a process that lives in real time',
   'src/control/handover.ts': 'what the supervisor keeps, renewed once a second',
   'src/proxy/worker.ts': 'the report to the controller, a quarter of a second apart',
   'src/proxy/worker-drain.ts': 'looks at what is left while a worker leaves',
@@ -244,7 +245,7 @@ describe('sources', () => {
   });
 
   it('read the process only where one begins', () => {
-    const readers = FILES.filter((file) => /(?<![.\w#$'])process[.[?]/.test(codeOf(file)));
+    const readers = FILES.filter((file) => /(?<![-.\w#$'])process[.[?]/.test(codeOf(file)));
     assert.deepEqual(
       readers.filter((file) => !isAmong(file, ROOTS)),
       [],
