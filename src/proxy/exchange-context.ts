@@ -19,6 +19,7 @@ import type { TunnelLimits } from './tunnel.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import type { BufferPool } from './wire/buffer-pool.ts';
+import type { PassShare } from './wire/pass-share.ts';
 import type { Turn } from './wire/turn.ts';
 
 /**
@@ -91,6 +92,7 @@ export interface ExchangeContext {
   readonly random: () => number;
   readonly deadlines: Deadlines;
   readonly turn: Turn;
+  readonly share: PassShare;
   readonly date: HttpDate;
   readonly requestIds: RequestIds;
   readonly recorder: Recorder;

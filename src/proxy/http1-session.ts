@@ -29,6 +29,7 @@ import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
+import type { Waiter } from './wire/pass-share.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -42,11 +43,13 @@ const KEPT_READY_MS = 2000;
  * 10,000, and more of them are read while the worker has time for such things.
  */
 const PIECES_AT_ONCE = 512;
+/** Requests that were sent ahead and are read in one go, where each is answered at once: half a millisecond. */
+const REQUESTS_AT_ONCE = 64;
 
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 
-export class Http1Session implements WireOwner, ExchangeSession, Deadline {
+export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waiter {
   dueAtMs = NEVER;
   filedTick = -1;
   readonly client: ForwardedClient;
@@ -65,8 +68,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   #requests = 0;
   /** Requests of the bytes that came with one read: those that their sender did not wait with. */
   #pipelined = 0;
-  /** Has had its share of the worker's time: the rest of what it sent is read on with the next tick. */
+  /** Has had its share of the worker's time: the rest of what it sent is read on with the next tick, or in its turn. */
   #yielded = false;
+  /** Of the bytes that are being read some come after the message in progress. */
+  #hasMore = false;
   #startedAtMs = 0;
   /** When the wait for a request began. */
   #idleSinceMs: number;
@@ -227,8 +232,10 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
         this.#refuse(parser.failureCode, parser.failure);
         break;
       }
+      this.#hasMore = position < length;
       this.#onStep(step);
     }
+    this.#hasMore = false;
     if (run < runEnd) this.#passOn(buffer, run, runEnd);
     this.#consuming = false;
   }
@@ -242,10 +249,29 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
     this.#context.deadlines.set(this, this.#context.now());
   }
 
+  /** What many requests sent ahead still ask for is read on after those who wait meanwhile. */
+  #yieldAhead(): void {
+    this.#yielded = true;
+    this.#context.share.wait(this);
+  }
+
+  onTurn(): void {
+    if (this.#phase === 'closed' || this.#phase === 'tunnel') return;
+    const { turn } = this.#context;
+    turn.enter();
+    try {
+      this.#yielded = false;
+      this.continueReading();
+    } finally {
+      turn.leave();
+    }
+  }
+
   /** A request whose answer is in progress blocks the next one; a body waits for its connection. */
   #mustWait(): boolean {
+    if (this.#yielded) return true;
     if (this.#phase !== 'exchange') return false;
-    return this.#requestEnded || this.#yielded || !this.#exchange!.wantsBody;
+    return this.#requestEnded || !this.#exchange!.wantsBody;
   }
 
   /** @returns whether the message is still read */
@@ -263,6 +289,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       this.#requestEnded = false;
       this.#requests += 1;
       this.#pipelined += 1;
+      if (this.#pipelined % REQUESTS_AT_ONCE === 0 && !this.#yielded) this.#yieldAhead();
       this.#context.deadlines.set(this, NEVER);
       exchange.start(parser.head, this.#startedAtMs);
     } else {
@@ -337,14 +364,17 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       const held = this.#held;
       this.#held = null;
       this.#consume(held, held.length, true);
-      // Its end came while the target took no more: what is missing will never come.
-      if (this.#clientEnded && this.#held === null && this.#isInBody()) return this.onEnd();
+      // Its end came while bytes had to wait: what is missing will never come.
+      if (this.#clientEnded && this.#held === null && this.#isReading()) return this.onEnd();
     }
     if (this.#held === null && !this.#wire.closed) this.#wire.resume();
   }
 
-  #isInBody(): boolean {
-    return this.#phase === 'exchange' && !this.#requestEnded;
+  /** Waits for bytes, not for an answer. */
+  #isReading(): boolean {
+    return this.#phase === 'exchange'
+      ? !this.#requestEnded
+      : this.#phase === 'idle' || this.#phase === 'head';
   }
 
   // Exchange ---------------------------------------------------------------------------------------------------------
@@ -399,11 +429,16 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
       head.keepAlive &&
       // A body that is still on its way cannot be told from the next request.
       (this.#requestEnded || head.framing === Framing.None) &&
-      (!this.#clientEnded || this.#held !== null) &&
+      !this.#hasAllBeenRead() &&
       !this.#listener.draining &&
       this.#requests < this.limits.requestsPerConnection &&
       !this.#isTooFarAhead()
     );
+  }
+
+  /** The client has ended its side, and no other request of it is waiting. */
+  #hasAllBeenRead(): boolean {
+    return this.#clientEnded && this.#held === null && !this.#hasMore;
   }
 
   /** One request is in progress; the others were sent ahead of its answer. */
@@ -414,7 +449,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline {
   onExchangeDone(): void {
     this.#count();
     // The client may have ended its side after its answer had begun.
-    if (!this.#keepAlive || (this.#clientEnded && this.#held === null)) {
+    if (!this.#keepAlive || this.#hasAllBeenRead()) {
       if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
       this.#close();
       return;

@@ -35,6 +35,7 @@ import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { SocketTable } from './upstream/socket-table.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
+import { PassShare } from './wire/pass-share.ts';
 import type { TcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
@@ -105,6 +106,7 @@ export class Worker {
     const wires: WireContext = {
       lookup: names.lookup,
       turn,
+      share: new PassShare({ now, defer: setImmediate }),
       pool: new BufferPool(),
       deadlines: this.#deadlines,
       now: turn.now,
@@ -147,6 +149,7 @@ export class Worker {
         random,
         deadlines: this.#deadlines,
         turn,
+        share: wires.share,
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now, sockets),

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, describe, it } from 'node:test';
 import { eventually, type RawPeer, Stage, whenAsked } from '../support/data-plane.ts';
-import { snapshotOf } from '../support/snapshots.ts';
+import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -17,6 +17,11 @@ const TIMEOUTS = {
   tunnelLifetimeMs: 0,
   totalMs: 0,
 };
+const ROUTES_OF_A = [
+  route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] })], {
+    hosts: [{ kind: 'exact', text: 'a', host: 'a' }],
+  }),
+];
 /** Numbers of the kernel (proc(5), `include/net/tcp_states.h`). */
 const CLOSE_WAIT = '08';
 const KEEP_ALIVE_TIMER = '02';
@@ -53,6 +58,34 @@ describe('a client that has ended its side', () => {
     await stage.plane.skip(RESPONSE_HEADER_MS - 1000);
     target.send(OK);
     assert.match(await client.all(), /^HTTP\/1\.1 200 OK[\s\S]*ok$/);
+  });
+
+  it('gets the answers to all that it has sent ahead, also where they need no target', async () => {
+    const asked = Promise.withResolvers<RawPeer>();
+    const server = await stage.backend((peer) => whenAsked(peer, () => asked.resolve(peer)));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }], routes: ROUTES_OF_A }));
+    const client = await stage.client();
+    client.send(`${GET}${GET.replace('Host: a', 'Host: b').repeat(3)}`);
+    const target = await asked.promise;
+    client.socket.end();
+    await eventually('the end', () => timerOfEnded(stage.plane.port()) !== '');
+    target.send(OK);
+    const statuses = [...(await client.all()).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    assert.deepEqual(statuses, ['200', '404', '404', '404']);
+  });
+
+  it('is told that the last request is incomplete that it has sent ahead', async () => {
+    const asked = Promise.withResolvers<RawPeer>();
+    const server = await stage.backend((peer) => whenAsked(peer, () => asked.resolve(peer)));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }] }));
+    const client = await stage.client();
+    client.send(`${GET}GET / HTTP/1.1\r\nHo`);
+    const target = await asked.promise;
+    client.socket.end();
+    await eventually('the end', () => timerOfEnded(stage.plane.port()) !== '');
+    target.send(OK);
+    const statuses = [...(await client.all()).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    assert.deepEqual(statuses, ['200', '400']);
   });
 
   it('is closed after an answer that had begun before', async () => {

@@ -7,6 +7,7 @@ import type { Deadline, Deadlines } from '../deadlines.ts';
 import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import type { PassShare, Waiter } from './pass-share.ts';
 import { hasPeer } from './peer.ts';
 import type { SecureSocket } from './secure-socket.ts';
 import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
@@ -36,6 +37,7 @@ export interface WireContext {
   /** In the place of `dns.lookup`, for targets with a host name. */
   readonly lookup: net.LookupFunction;
   readonly turn: Turn;
+  readonly share: PassShare;
   readonly pool: BufferPool;
   readonly deadlines: Deadlines;
   readonly now: () => number;
@@ -50,6 +52,8 @@ const TEXT_LIMIT = 12 * 1024;
 /** Bodies at most this long ride along as text. */
 const BYTES_AS_TEXT = 4 * 1024;
 const HIGH_WATER_BYTES = 256 * 1024;
+/** A read of so many bytes is a large piece of work: all that one TLS record brings, a quarter of the read buffer. */
+const LARGE_READ_BYTES = 16 * 1024;
 /** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
 const LINGER_MS = 1000;
 /** A peer that takes nothing of our last bytes for this long is given up on. */
@@ -59,7 +63,7 @@ const LINGER_BYTES = 1024 * 1024;
 const ASK_AFTER_MS = 10_000;
 const QUESTIONS = 3;
 
-export class Wire implements SocketUser, Deadline {
+export class Wire implements SocketUser, Deadline, Waiter {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
   readonly socket: WireSocket;
@@ -80,6 +84,12 @@ export class Wire implements SocketUser, Deadline {
   /** The socket, where it is one of ours. */
   readonly #tcp: TcpSocket | null;
   #queued = false;
+  /** Its owner wants nothing more for now. */
+  #paused = false;
+  /** Has had its share of this pass, and waits for its turn. */
+  #resting = false;
+  /** Since it waited last. */
+  #largeReads = 0;
   #lingering = 0;
   /** While our last bytes leave: how many were left when that was last looked at, and when they were fewer than before. */
   #left = Number.POSITIVE_INFINITY;
@@ -222,6 +232,23 @@ export class Wire implements SocketUser, Deadline {
     } finally {
       turn.leave();
     }
+    if (length < LARGE_READ_BYTES) return;
+    this.#largeReads += 1;
+    if (!this.#context.share.mayGoOn(this.#largeReads)) this.#rest();
+  }
+
+  /** Reads on when its turn comes: whoever sends without a pause must not keep others waiting. */
+  #rest(): void {
+    if (this.#resting || this.closed) return;
+    this.#resting = true;
+    this.#largeReads = 0;
+    if (!this.#paused) this.socket.pause();
+    this.#context.share.wait(this);
+  }
+
+  onTurn(): void {
+    this.#resting = false;
+    if (!this.#paused && !this.closed) this.socket.resume();
   }
 
   /** Queues latin1 text (heads, chunk framing). */
@@ -280,11 +307,15 @@ export class Wire implements SocketUser, Deadline {
   }
 
   pause(): void {
-    if (!this.socket.isPaused()) this.socket.pause();
+    if (this.#paused) return;
+    this.#paused = true;
+    if (!this.#resting) this.socket.pause();
   }
 
   resume(): void {
-    if (this.socket.isPaused()) this.socket.resume();
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (!this.#resting) this.socket.resume();
   }
 
   /**

@@ -9,8 +9,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import tls, { type TLSSocket } from 'node:tls';
 import type { Secrets } from '../../../src/model/secrets.ts';
 import { type CertificatePair, certificateFor } from '../../support/certificates.ts';
-import { answering, eventually, RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
-import { listenerConfig, type PoolShape, snapshotOf } from '../../support/snapshots.ts';
+import {
+  answering,
+  eventually,
+  RawPeer,
+  type RawServer,
+  Stage,
+  whenAsked,
+} from '../../support/data-plane.ts';
+import { listenerConfig, type PoolShape, route, rule, snapshotOf } from '../../support/snapshots.ts';
 import { httpsListener, SECURE_SOCKETS, secretsOf } from '../../support/tls.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -104,6 +111,27 @@ for (const [kind, tcp] of SECURE_SOCKETS) {
       assert.equal(server.connections, 1);
       assert.match(seen, /X-Forwarded-Proto: https\r\n/);
       assert.equal(stage.plane.metric('portico_connections_total{listener="tls"'), 1);
+    });
+
+    it('answers all that a client has sent ahead of its end, also where that needs no target', async () => {
+      const asked = Promise.withResolvers<RawPeer>();
+      const server = await stage.backend((upstream) => whenAsked(upstream, () => asked.resolve(upstream)));
+      const routes = [
+        route([rule({ kind: 'pools', pools: [{ pool: 0, weight: 1 }] })], {
+          hosts: [{ kind: 'exact', text: 'a.example.com', host: 'a.example.com' }],
+        }),
+      ];
+      const pools = [{ targets: [server.at] }];
+      stage.plane.apply(snapshotOf({ listeners: [listener()], pools, routes }), secrets());
+      const { peer, socket } = await secureClient('a.example.com');
+      const ended = once(socket, 'finish');
+      socket.end(`${GET}${'GET / HTTP/1.1\r\nHost: b.example.com\r\n\r\n'.repeat(3)}`);
+      const target = await asked.promise;
+      await ended;
+      for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+      target.send(OK);
+      const statuses = [...(await peer.all()).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+      assert.deepEqual(statuses, ['200', '404', '404', '404']);
     });
 
     it('agrees on h2 by ALPN, and on http/1.1 with those that offer no more', async () => {

@@ -17,6 +17,7 @@ import { Target } from '../../../src/proxy/upstream/target.ts';
 import type { UpstreamConnection } from '../../../src/proxy/upstream/upstream-connection.ts';
 import type { StreamUser, UpstreamSide } from '../../../src/proxy/upstream/upstream-stream.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
@@ -111,6 +112,7 @@ describe('http/1.1 streams', () => {
       wires: {
         lookup,
         turn: new Turn(now),
+        share: new PassShare({ now, defer: setImmediate }),
         pool: new BufferPool(),
         deadlines,
         now,

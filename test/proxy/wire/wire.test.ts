@@ -9,6 +9,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import type { TcpHandle } from '../../../src/proxy/listener.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import { Wire, type WireContext, type WireOwner } from '../../../src/proxy/wire/wire.ts';
@@ -66,6 +67,7 @@ for (const [kind, tcp] of [
     const deadlines = new Deadlines(() => performance.now());
     const context: Writable<WireContext> = {
       turn: new Turn(() => performance.now()),
+      share: new PassShare({ now: () => performance.now(), defer: setImmediate }),
       pool: new BufferPool(),
       deadlines,
       now: () => performance.now(),
@@ -97,11 +99,13 @@ for (const [kind, tcp] of [
     }
 
     /** A wire that has connected, its owner, and the socket at the other end. */
-    async function connected(): Promise<{ wire: Wire; owner: Owner; peer: net.Socket }> {
+    async function connected(
+      within: WireContext = context,
+    ): Promise<{ wire: Wire; owner: Owner; peer: net.Socket }> {
       const { server, port } = await listen();
       const accepted = once(server, 'connection') as Promise<[net.Socket]>;
       const owner = new Owner();
-      const wire = Wire.connecting('127.0.0.1', port, owner, context);
+      const wire = Wire.connecting('127.0.0.1', port, owner, within);
       const [peer] = await accepted;
       peer.on('error', () => {});
       opened.push(wire, peer);
@@ -130,6 +134,47 @@ for (const [kind, tcp] of [
       wire.text('answer');
       const [bytes] = (await once(peer, 'data')) as [Buffer];
       assert.equal(String(bytes), 'answer');
+    });
+
+    it('reads on in its turn where much waits, and not before', async () => {
+      const passes: (() => void)[] = [];
+      let nowMs = 0;
+      // A millisecond for each large read: more than the share of a pass.
+      const share = new PassShare({ now: () => ++nowMs, defer: (task) => passes.push(task) });
+      const { wire, owner, peer } = await connected({ ...context, share });
+      peer.write(Buffer.alloc(1024 * 1024, 'x'));
+      await eventually('large reads', () => passes.length === 1 && owner.received > 65_536);
+      const read = owner.received;
+      wire.pause();
+      wire.resume();
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.equal(owner.received, read);
+      while (owner.received < 1024 * 1024) {
+        const before = owner.received;
+        passes.splice(0).forEach((pass) => {
+          pass();
+        });
+        await eventually('more', () => owner.received > before);
+      }
+      assert.ok(nowMs > 8, `${nowMs} large reads`);
+    });
+
+    it('stays paused by its owner when its turn comes', async () => {
+      const passes: (() => void)[] = [];
+      let nowMs = 0;
+      const share = new PassShare({ now: () => ++nowMs, defer: (task) => passes.push(task) });
+      const { wire, owner, peer } = await connected({ ...context, share });
+      peer.write(Buffer.alloc(1024 * 1024, 'x'));
+      await eventually('large reads', () => passes.length === 1 && owner.received > 65_536);
+      const read = owner.received;
+      wire.pause();
+      passes.splice(0)[0]!();
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.equal(owner.received, read);
+      wire.resume();
+      await eventually('more', () => owner.received > read);
     });
 
     it('writes text and bytes in the order they were queued', async () => {
