@@ -2,13 +2,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { requirePeers } from '../support/peers.ts';
 import type { StageFigures } from './figures.ts';
 import { descriptorLimit, MemorySampler } from './memory.ts';
-import type { BedTargets, FloodedProxy } from './proxies.ts';
+import type { FloodedProxy, StartProxy } from './proxies.ts';
 import type { Scenario, SlowMode } from './scenarios.ts';
 
 /** Requests a second of the well-behaved client. */
@@ -28,16 +29,25 @@ export interface Places {
   /** The well-behaved client and its target. */
   readonly others: readonly string[];
   readonly flood: readonly string[];
+  /** As many as what is flooded has processors. */
+  readonly workers: number;
 }
 
+const BEFORE = ['nice', '-n', '-20'];
 const BEHIND = ['nice', '-n', '19'];
-export const ANYWHERE: Places = { flooded: [], others: [], flood: BEHIND };
-/** As root, on two processors: neither the flood's work nor that of neighbours on the machine is what is measured. */
+export const ANYWHERE: Places = { flooded: [], others: [], flood: BEHIND, workers: 2 };
+/**
+ * As root, on two processors: neither the flood's work nor that of neighbours on the machine is what is measured. Not by
+ * real-time priority, which the kernel suspends for a twentieth of each second (sched(7)): that would be the 99th percentile.
+ */
 export const APART: Places = {
-  flooded: ['chrt', '-r', '1', 'taskset', '-c', '0'],
-  others: ['chrt', '-r', '1', 'taskset', '-c', '1'],
+  flooded: [...BEFORE, 'taskset', '-c', '0'],
+  others: [...BEFORE, 'taskset', '-c', '1'],
   flood: ['taskset', '-c', '1', ...BEHIND],
+  workers: 1,
 };
+/** Niceness holds among the processes of one session only, as long as sessions share the processors evenly (sched(7)). */
+const SESSION_GROUPS = '/proc/sys/kernel/sched_autogroup_enabled';
 
 export class Bed {
   readonly memory: MemorySampler;
@@ -59,10 +69,8 @@ export class Bed {
     this.memory = new MemorySampler(proxy.pid);
   }
 
-  static async start(
-    startProxy: (targets: BedTargets, prefix: readonly string[]) => Promise<FloodedProxy>,
-    places: Places,
-  ): Promise<Bed> {
+  static async start(startProxy: StartProxy, places: Places): Promise<Bed> {
+    if (places === APART) levelSessions();
     const targets = [
       runNode(places.others, 'backend.ts', []),
       // It belongs to the flood.
@@ -72,7 +80,7 @@ export class Bed {
       targets.map((target) => once(target.stdout!.setEncoding('utf8'), 'data') as Promise<[string]>),
     );
     const [others, flooded] = lines.map(([line]) => Number(line)) as [number, number];
-    const proxy = await startProxy({ others, flooded }, places.flooded);
+    const proxy = await startProxy({ others, flooded }, places.flooded, places.workers);
     const client = runNode(places.others, 'steady-client.ts', [String(proxy.port), String(RATE)]);
     return new Bed(proxy, places, targets, client);
   }
@@ -148,6 +156,14 @@ export class Bed {
     await Promise.all(exits);
     return left;
   }
+}
+
+/** Until this process ends. */
+function levelSessions(): void {
+  if (!existsSync(SESSION_GROUPS)) return;
+  const before = readFileSync(SESSION_GROUPS);
+  writeFileSync(SESSION_GROUPS, '0');
+  process.once('exit', () => writeFileSync(SESSION_GROUPS, before));
 }
 
 function runNode(place: readonly string[], file: string, parameters: readonly string[]): ChildProcess {

@@ -13,14 +13,24 @@ import { limitCounts } from './figures.ts';
 import { descriptorLimit } from './memory.ts';
 
 const MIB = 1024 * 1024;
-export const WORKERS = 2;
-/** `memory.perWorker` of the bed. */
-export const PER_WORKER_BYTES = 256 * MIB;
+/** `memory.perWorker` of all workers of the bed together. */
+const WORKERS_BYTES = 512 * MIB;
 /** What the supervisor and the controller may take: neither is reached by traffic. */
 export const OTHERS_BYTES = 320 * MIB;
 /** What a worker may be above its ceiling before it has looked and let go of something: looks are 250 ms apart. */
 export const OVERSHOOT_BYTES = 96 * MIB;
-export const CEILING_BYTES = WORKERS * (PER_WORKER_BYTES + OVERSHOOT_BYTES) + OTHERS_BYTES;
+
+export const perWorkerBytes = (workers: number): number => WORKERS_BYTES / workers;
+/** Of the whole tree. */
+export const ceilingBytes = (workers: number): number =>
+  WORKERS_BYTES + workers * OVERSHOOT_BYTES + OTHERS_BYTES;
+
+/** Starts what is flooded. @param prefix command before its own @param workers or threads, of HAProxy */
+export type StartProxy = (
+  targets: BedTargets,
+  prefix: readonly string[],
+  workers: number,
+) => Promise<FloodedProxy>;
 
 /** Ports of the targets: what a flood does to a target that is its own is no business of others. */
 export interface BedTargets {
@@ -40,10 +50,10 @@ export interface FloodedProxy {
 }
 
 /** Defaults but for what is stated: timeouts short enough to be seen, rates of one client, and the ceiling. */
-function bedConfiguration({ others, flooded }: BedTargets): object {
+function bedConfiguration({ others, flooded }: BedTargets, workers: number): object {
   return {
-    workers: WORKERS,
-    memory: { perWorker: PER_WORKER_BYTES },
+    workers,
+    memory: { perWorker: perWorkerBytes(workers) },
     listeners: [
       {
         name: 'web',
@@ -87,8 +97,8 @@ function bedConfiguration({ others, flooded }: BedTargets): object {
   };
 }
 
-export async function startPortico(targets: BedTargets, prefix: readonly string[]): Promise<FloodedProxy> {
-  const portico = await Portico.start(bedConfiguration(targets), undefined, { prefix });
+export const startPortico: StartProxy = async (targets, prefix, workers) => {
+  const portico = await Portico.start(bedConfiguration(targets, workers), undefined, { prefix }, workers);
   return {
     pid: portico.pid,
     port: portico.port(),
@@ -96,12 +106,17 @@ export async function startPortico(targets: BedTargets, prefix: readonly string[
     connections: () => portico.metric('portico_connections_active'),
     close: () => portico.close(),
   };
-}
+};
 
 /** It knows no least rates, no ceiling of memory and no limit of what is pipelined: there its timeouts stand. */
-const haproxyConfiguration = (port: number, stats: number, { others, flooded }: BedTargets): string => `global
+const haproxyConfiguration = (
+  port: number,
+  stats: number,
+  { others, flooded }: BedTargets,
+  threads: number,
+): string => `global
   maxconn ${Math.floor(descriptorLimit() / 2) - 200}
-  nbthread ${WORKERS}
+  nbthread ${threads}
 defaults
   mode http
   timeout connect 5s
@@ -132,12 +147,12 @@ listen stats
   http-request use-service prometheus-exporter if { path /metrics }
 `;
 
-export async function startHaproxy(targets: BedTargets, prefix: readonly string[]): Promise<FloodedProxy> {
+export const startHaproxy: StartProxy = async (targets, prefix, workers) => {
   const { haproxy } = requirePeers(['haproxy']);
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-floods-'));
   const file = path.join(directory, 'haproxy.cfg');
   const [port, stats] = [await freePort(), await freePort()];
-  await writeFile(file, haproxyConfiguration(port, stats, targets));
+  await writeFile(file, haproxyConfiguration(port, stats, targets, workers));
   const [command, ...parameters] = [...prefix, haproxy, '-db', '-f', file];
   const child: ChildProcess = spawn(command!, parameters, { stdio: ['ignore', 'ignore', 'inherit'] });
   await until('HAProxy', () => isOpen(port));
@@ -157,7 +172,7 @@ export async function startHaproxy(targets: BedTargets, prefix: readonly string[
       return [];
     },
   };
-}
+};
 
 function isOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {

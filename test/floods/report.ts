@@ -5,7 +5,7 @@ import process from 'node:process';
 import { RATE } from './bed.ts';
 import type { StageFigures } from './figures.ts';
 import type { ConnectionMemory } from './idle-memory.ts';
-import { CEILING_BYTES, OTHERS_BYTES, OVERSHOOT_BYTES, PER_WORKER_BYTES, WORKERS } from './proxies.ts';
+import { ceilingBytes, OTHERS_BYTES, OVERSHOOT_BYTES, perWorkerBytes } from './proxies.ts';
 import type { Scenario } from './scenarios.ts';
 
 export interface FloodResult {
@@ -74,13 +74,14 @@ export interface Page {
   readonly idle: readonly ConnectionMemory[];
   readonly seconds: number;
   readonly apart: boolean;
+  readonly workers: number;
 }
 
-export function page({ portico, haproxy, idle, seconds, apart }: Page): string {
+export function page({ portico, haproxy, idle, seconds, apart, workers }: Page): string {
   const { quiet, results } = portico;
   const within = results.filter(({ figures }) => figures.p99Ms <= 3 * quiet.p99Ms).length;
   const place = apart
-    ? 'With `--apart` what is flooded has the first processor and everything else the second, and neighbours on the machine run behind the bed (real-time priority for all but the flood).'
+    ? 'With `--apart` what is flooded has the first processor and everything else the second, and neighbours on the machine run behind the bed (niceness -20 for all but the flood).'
     : 'All of it shares the processors.';
   return `# Floods
 
@@ -89,7 +90,7 @@ integration. What the limits mean and why they are as they are: [limits.md](limi
 
 ## The bed
 
-One machine: Portico with ${WORKERS} workers, a target and a client for each side, one flood at a time, each in a process of its
+One machine: Portico with ${workers === 1 ? '1 worker' : `${workers} workers`}, a target and a client for each side, one flood at a time, each in a process of its
 own. ${place} The floods and their target run at the lowest priority. The well-behaved client sends ${RATE} requests a second over
 16 kept connections at fixed times to a target that the floods leave alone: what a flood within its limits does to a
 target of its own is for \`connections.perTarget\` and the rates of a client to bound. Its latency counts from the
@@ -98,8 +99,8 @@ defaults, but for timeouts short enough to be seen (\`header\` and \`idle\` 3 s,
 pool with few connections for the slow targets (\`test/floods/proxies.ts\`). Memory is resident memory, what processes
 share counted in each of them.
 
-Ceiling: \`memory.perWorker\` is ${mib(PER_WORKER_BYTES)}. A worker may be ${mib(OVERSHOOT_BYTES)} above it for the 250 ms between two looks, and
-supervisor and controller together may take ${mib(OTHERS_BYTES)}: **${mib(CEILING_BYTES)}** for the tree. A run fails when the tree is
+Ceiling: \`memory.perWorker\` is ${mib(perWorkerBytes(workers))}. A worker may be ${mib(OVERSHOOT_BYTES)} above it for the 250 ms between two looks, and
+supervisor and controller together may take ${mib(OTHERS_BYTES)}: **${mib(ceilingBytes(workers))}** for the tree. A run fails when the tree is
 above it, when more than a tenth of what the well-behaved client asks for is not answered, when no limit has counted a flood that one must
 have stopped, or when connections of a flood are open long after its end. Latencies are reported, not judged: the
 machine is shared.
@@ -124,7 +125,7 @@ ${results.map((result) => row(result, quiet)).join('\n')}
 
 ## HAProxy beside it
 
-HAProxy (Debian) with ${WORKERS} threads in the same bed, with the limits that come closest (\`haproxyConfiguration\`). It knows no
+HAProxy (Debian) with ${workers === 1 ? '1 thread' : `${workers} threads`} in the same bed, with the limits that come closest (\`haproxyConfiguration\`). It knows no
 least rates: who is slow, but not silent, stays. It has no second process, and no garbage.
 
 Quiet: p50 ${ms(haproxy.quiet.p50Ms)} ms, p99 ${ms(haproxy.quiet.p99Ms)} ms, max ${ms(haproxy.quiet.maxMs)} ms.

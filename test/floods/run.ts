@@ -9,7 +9,7 @@ import { requirePeers } from '../support/peers.ts';
 import { ANYWHERE, APART, Bed } from './bed.ts';
 import { countedSince } from './figures.ts';
 import { measureConnectionMemory } from './idle-memory.ts';
-import { CEILING_BYTES, startHaproxy, startPortico } from './proxies.ts';
+import { ceilingBytes, type StartProxy, startHaproxy, startPortico } from './proxies.ts';
 import { type FloodResult, HEADINGS, mib, page, type Run, row } from './report.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
@@ -55,6 +55,7 @@ const { values } = readOptions('floods', USAGE, {
 });
 const seconds = values.short ? SHORT_SECONDS : Number(values.seconds);
 if (!(seconds >= 1)) wrongUsage('floods', '--seconds must be 1 or more');
+const places = values.apart ? APART : ANYWHERE;
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 const idle = values.memory || values.write ? await measureConnectionMemory() : [];
@@ -69,14 +70,24 @@ const failures: string[] = [];
 const portico = values.haproxy && !values.write ? null : await flood(startPortico, judge);
 const haproxy = values.haproxy || values.write ? await flood(startHaproxy, null) : null;
 if (values.write)
-  await writeFile(PAGE, page({ portico: portico!, haproxy: haproxy!, idle, seconds, apart: values.apart }));
+  await writeFile(
+    PAGE,
+    page({
+      portico: portico!,
+      haproxy: haproxy!,
+      idle,
+      seconds,
+      apart: values.apart,
+      workers: places.workers,
+    }),
+  );
 for (const failure of failures) say(`FAILED: ${failure}`);
 process.exit(failures.length === 0 ? 0 : 1);
 
 type Judge = (scenario: Scenario, result: FloodResult) => void;
 
-async function flood(start: Parameters<typeof Bed.start>[0], judgeResult: Judge | null): Promise<Run> {
-  const bed = await Bed.start(start, values.apart ? APART : ANYWHERE);
+async function flood(start: StartProxy, judgeResult: Judge | null): Promise<Run> {
+  const bed = await Bed.start(start, places);
   try {
     await sleep(1000);
     await bed.figures();
@@ -132,7 +143,8 @@ function hasCounted({ counted: reasons }: Scenario, counted: FloodResult['counte
 /** What holds on any machine, however busy: latencies are for the page. */
 function judge(scenario: Scenario, { figures, treeBytes, counted, leftOpen }: FloodResult): void {
   const fail = (what: string): number => failures.push(`${scenario.title}: ${what}`);
-  if (treeBytes > CEILING_BYTES) fail(`the tree took ${mib(treeBytes)}, above ${mib(CEILING_BYTES)}`);
+  const ceiling = ceilingBytes(places.workers);
+  if (treeBytes > ceiling) fail(`the tree took ${mib(treeBytes)}, above ${mib(ceiling)}`);
   if (
     figures.errors.length > SERVED_DESPITE * (figures.requests + figures.errors.length) ||
     figures.requests === 0
