@@ -79,13 +79,15 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
   }
 
   /** Reads `buffer[start, end)`, all of it. `nowMs` is monotonic and measures rates of abuse. */
-  receive(buffer: Buffer, start: number, end: number, nowMs: number): void {
+  /** @returns up to where the bytes have been read: their end, unless `rest` was called meanwhile */
+  receive(buffer: Buffer, start: number, end: number, nowMs: number): number {
     if (this.nowMs < 0) this.budgets.begin(nowMs);
     this.nowMs = nowMs;
-    this.read(buffer, start, end);
+    const position = this.read(buffer, start, end);
     this.handOnData();
     if (this.#congestedAt >= 0 && this.writer.controlBytes - this.#congestedAt > MAX_UNREAD_BYTES)
       this.break('output-unread');
+    return position;
   }
 
   /** The reader for the head of this stream, begun. */

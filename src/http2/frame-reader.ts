@@ -28,6 +28,7 @@ export abstract class FrameReader {
   #padding = 0;
   /** When a frame began that is not complete, DATA apart; -1 when there is none. */
   #partialSinceMs = -1;
+  #rests = false;
 
   constructor(expectsPreface: boolean) {
     this.#at = expectsPreface ? At.Preface : At.Header;
@@ -73,9 +74,16 @@ export abstract class FrameReader {
     this.#partial.release();
   }
 
-  protected read(buffer: Buffer, start: number, end: number): void {
+  /** Leaves what follows the frame in progress for another call. */
+  rest(): void {
+    this.#rests = true;
+  }
+
+  /** @returns up to where the bytes have been read: their end, or where it was told to rest */
+  protected read(buffer: Buffer, start: number, end: number): number {
+    this.#rests = false;
     let p = start;
-    while (p < end) {
+    while (p < end && !this.#rests) {
       switch (this.#at) {
         case At.Header:
           p = this.#readHeader(buffer, p, end);
@@ -93,13 +101,14 @@ export abstract class FrameReader {
           p = this.#skipPadding(p, end);
           break;
         case At.Preface:
-          if (buffer[p++] !== PREFACE[this.#prefaceLength++]) return this.break('preface-invalid');
+          if (buffer[p++] !== PREFACE[this.#prefaceLength++]) return this.#fail('preface-invalid', end);
           if (this.#prefaceLength === PREFACE.length) this.#at = At.Header;
           break;
         case At.Failed:
-          return;
+          return end;
       }
     }
+    return p;
   }
 
   #readHeader(buffer: Buffer, start: number, end: number): number {

@@ -19,6 +19,7 @@ import type { ListenerMeters } from './meters.ts';
 import { NOTHING } from './recorder.ts';
 import type { ListenerSession } from './sessions.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { Waiter } from './wire/pass-share.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
 /** A client that does not read must not make us collect answers to what it asks. */
@@ -33,10 +34,12 @@ const PARTS_AT_ONCE = 512;
 const PIECES_A_PART = 16;
 /** Bytes of a read that pay for a part of it. */
 const BYTES_A_PART = 64;
+/** Requests that are read in one go, where each may be answered at once. */
+const REQUESTS_AT_ONCE = 64;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http2Session
-  implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline
+  implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline, Waiter
 {
   dueAtMs = NEVER;
   filedTick = -1;
@@ -65,6 +68,10 @@ export class Http2Session
   /** The client begins no new requests. */
   #clientLeaves = false;
   #paused = false;
+  /** Requests of the bytes that are being read, and those of these bytes that wait for their turn. */
+  #atOnce = 0;
+  #held: Buffer | null = null;
+  #clientEnded = false;
   #ended = false;
   #receivedCounted = 0;
   #sentCounted = 0;
@@ -145,20 +152,52 @@ export class Http2Session
   // The wire ---------------------------------------------------------------------------------------------------------
 
   onBytes(buffer: Buffer, length: number): void {
+    if (this.#held === null) this.#read(buffer, length);
+    // What TLS has decrypted comes also when nothing is read.
+    else this.#held = Buffer.concat([this.#held, buffer.subarray(0, length)]);
+  }
+
+  #read(buffer: Buffer, length: number): void {
     if (this.#ended) return;
+    this.#atOnce = 0;
     this.codec.congested = this.#wire.congested;
-    this.codec.receive(buffer, 0, length, this.#context.now());
+    const position = this.codec.receive(buffer, 0, length, this.#context.now());
+    if (position < length) this.#hold(buffer, position, length);
     const sinceMs = this.codec.established ? this.codec.incompleteSinceMs : this.#startedAtMs;
     if (sinceMs !== this.#incompleteSinceMs) {
       this.#incompleteSinceMs = sinceMs;
       this.#schedule();
     }
     if (this.#draining) this.#closeIfDone();
-    this.#payForParts(length);
+    this.#payForParts(position);
     if (this.#wire.congested && this.#wire.pendingBytes > UNREAD_BYTES) {
       this.#paused = true;
       this.#wire.pause();
     }
+  }
+
+  /** So many requests came at once that others have their turn first. */
+  #hold(buffer: Buffer, start: number, end: number): void {
+    this.#held = Buffer.from(buffer.subarray(start, end));
+    this.#wire.pause();
+    this.#context.share.wait(this);
+  }
+
+  onTurn(): void {
+    const held = this.#held;
+    // A client that does not read has no turn until it does.
+    if (held === null || this.#ended || this.#paused) return;
+    this.#held = null;
+    this.#within(() => {
+      this.#read(held, held.length);
+      if (this.#held !== null) return;
+      if (this.#clientEnded) this.onGoaway();
+      this.#readOn();
+    });
+  }
+
+  #readOn(): void {
+    if (!this.#paused && this.#piecesOwed === 0 && this.#held === null) this.#wire.resume();
   }
 
   #payForParts(length: number): void {
@@ -176,19 +215,21 @@ export class Http2Session
     this.#restDueAtMs = rests ? nowMs : NEVER;
     this.#schedule();
     if (rests) this.#wire.pause();
-    else if (!this.#paused) this.#wire.resume();
+    else this.#readOn();
   }
 
   /** A client that ends its side may still wait for what is on its way. */
   onEnd(): void {
-    this.onGoaway();
+    this.#clientEnded = true;
+    if (this.#held === null) this.onGoaway();
   }
 
   onDrain(): void {
     this.codec.congested = false;
     if (this.#paused) {
       this.#paused = false;
-      if (this.#piecesOwed === 0) this.#wire.resume();
+      if (this.#held === null) this.#readOn();
+      else this.#context.share.wait(this);
     }
     this.#streams.onDrain();
   }
@@ -222,6 +263,8 @@ export class Http2Session
 
   onRequest(): void {
     this.#requests += 1;
+    this.#atOnce += 1;
+    if (this.#atOnce === REQUESTS_AT_ONCE) this.codec.rest();
     if (this.#draining) return;
     this.#setQuietDue(NEVER);
     if (this.#listener.draining || this.#requests >= this.#listener.config.limits.requestsPerConnection)
