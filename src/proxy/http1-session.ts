@@ -4,7 +4,6 @@ import { joinRun } from '../http1/join-run.ts';
 import { RequestParser } from '../http1/request-parser.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
-import { lastChunk } from '../http1/write.ts';
 import { matchPreface } from '../http2/preface.ts';
 import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
@@ -14,15 +13,9 @@ import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
-import { writeBody } from './http/body.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
-import {
-  buildInterimHead,
-  buildResponseHead,
-  buildSwitchHead,
-  type DownstreamFraming,
-  downstreamFraming,
-} from './http/response-head.ts';
+import { buildSwitchHead } from './http/response-head.ts';
+import { Http1Answer } from './http1-answer.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import { securityLine } from './router/https.ts';
@@ -62,6 +55,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
   /** What a request needs. Made with its first byte, and let go of when the connection has been idle for a moment. */
   #parser: RequestParser | null = null;
   #exchange: Exchange | null = null;
+  #answer: Http1Answer | null = null;
   #phase: Phase = 'idle';
   /** Bytes that came while an exchange was in progress. */
   #held: Buffer | null = null;
@@ -76,9 +70,6 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
   /** When the wait for a request began. */
   #idleSinceMs: number;
   #requestEnded = true;
-  #framing: DownstreamFraming = 'none';
-  /** Whether the connection stays open after the answer in progress; what its head says. */
-  #keepAlive = false;
   #clientEnded = false;
   #consuming = false;
   /** Nothing was read yet, and what comes may be HTTP/2. */
@@ -318,6 +309,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
 
   #prepare(): RequestParser {
     this.#exchange ??= new Exchange(this, this.#context);
+    this.#answer ??= new Http1Answer(this.#wire, this.#context.date);
     this.#parser ??= new RequestParser(this.#listener.headLimits, this.#listener.config.underscores);
     return this.#parser;
   }
@@ -334,6 +326,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
     this.#parser = null;
     this.#exchange?.release();
     this.#exchange = null;
+    this.#answer = null;
   }
 
   #hold(buffer: Buffer, start: number, end: number, owned: boolean): void {
@@ -351,7 +344,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
   /** More than is held for anybody: what is in progress is answered, and the connection ends with that. */
   #dropPipelined(): void {
     this.#pipelined = Number.POSITIVE_INFINITY;
-    this.#keepAlive = false;
+    this.#answer!.keepAlive = false;
     this.#held = null;
     this.meters.ended('pipelined-bytes');
     this.#wire.pause();
@@ -379,48 +372,24 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
 
   // Exchange ---------------------------------------------------------------------------------------------------------
 
-  /** 1xx answers pass to clients that can read them (RFC 9110, section 15.2). */
   sendInterim(head: ResponseHead): void {
-    if (this.#parser!.head.minor === 1) this.#wire.text(buildInterimHead(head));
+    this.#answer!.interim(head, this.#parser!.head);
   }
 
   sendHead(head: ResponseHead, facts: ExchangeFacts): void {
-    const { minor } = this.#parser!.head;
-    this.#framing = downstreamFraming(head, minor);
-    this.#keepAlive = this.#framing !== 'until-close' && this.#mayKeepAlive();
-    this.#wire.text(
-      buildResponseHead(head, {
-        framing: this.#framing,
-        requestId: facts.requestId,
-        date: this.#context.date,
-        edits: facts.match.rule!.filters.response,
-        captures: facts.match.captures,
-        clientMinor: minor,
-        keepAlive: this.#keepAlive,
-      }),
-    );
+    this.#answer!.head(head, facts, this.#parser!.head, this.#mayKeepAlive());
   }
 
   sendBody(buffer: Buffer, start: number, end: number): void {
-    writeBody(this.#wire, this.#framing === 'chunked', buffer, start, end);
+    this.#answer!.body(buffer, start, end);
   }
 
   sendEnd(trailers: string): void {
-    if (this.#framing === 'chunked') this.#wire.text(lastChunk(trailers));
+    this.#answer!.end(trailers);
   }
 
-  sendAnswer(answer: Answer, facts: ExchangeFacts): void {
-    const { head } = this.#parser!;
-    this.#keepAlive = !answer.close && this.#mayKeepAlive();
-    this.#wire.text(
-      answerText(answer, {
-        date: this.#context.date.toString(),
-        requestId: facts.requestId,
-        keepAlive: this.#keepAlive,
-        clientMinor: head.minor,
-        isHead: head.method === 'HEAD',
-      }),
-    );
+  sendAnswer(answer: Answer, { requestId }: ExchangeFacts): void {
+    this.#answer!.own(answer, requestId, this.#parser!.head, this.#mayKeepAlive());
   }
 
   #mayKeepAlive(): boolean {
@@ -449,7 +418,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
   onExchangeDone(): void {
     this.#count();
     // The client may have ended its side after its answer had begun.
-    if (!this.#keepAlive || this.#hasAllBeenRead()) {
+    if (!this.#answer!.keepAlive || this.#hasAllBeenRead()) {
       if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
       this.#close();
       return;
