@@ -440,6 +440,29 @@ describe('PROXY headers', () => {
     assert.equal(reached.length, 3);
     for (const connection of reached) headerAt(connection);
   });
+
+  it('http: a pool that sends one from now on uses no connection that was made without', async () => {
+    const reached: RawPeer[] = [];
+    const server = await stage.backend((peer) => {
+      reached.push(peer);
+      answerAll(peer);
+    });
+    const reload = (version: number, proxyProtocol: ProxyProtocolOut | null): void =>
+      stage.plane.apply(snapshotOf({ version, pools: [{ targets: [server.at], proxyProtocol }] }));
+    reload(1, null);
+    const peer = await stage.client();
+    const ask = async (): Promise<void> => {
+      peer.send(GET);
+      await peer.expect('hello');
+      peer.take();
+    };
+    await ask();
+    reload(2, VERSION_2);
+    await ask();
+    assert.equal(reached.length, 2);
+    headerAt(reached[1]!);
+    await eventually('the end of the one made without', () => reached[0]!.ended || reached[0]!.closed);
+  });
 });
 
 const NO_TLS = {

@@ -182,7 +182,8 @@ export class Pool implements PoolVersion {
     const nowMs = wires.now();
     if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
       for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
-        if (idle.tls === this.tls && idle.isUsable(nowMs)) {
+        // Since a reload each connection may have to say whose it is: none that was made before has.
+        if (idle.tls === this.tls && this.config.proxyProtocol === null && idle.isUsable(nowMs)) {
           idle.use();
           return idle;
         }
