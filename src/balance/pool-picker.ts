@@ -42,7 +42,7 @@ export function createPoolPicker(
 
 class PoolPicker implements Picker {
   /** In order of priority. */
-  readonly #groups: readonly PriorityGroup[];
+  #groups: readonly PriorityGroup[];
   readonly #share: Float64Array;
   readonly #load: Float64Array;
   /** The stage that each group is in; null takes nothing. */
@@ -102,6 +102,13 @@ class PoolPicker implements Picker {
     const stage = this.#stages[group];
     const member = stage ? this.#groups[group]!.pick(stage, hash, tried) : undefined;
     return member ?? this.#pickElsewhere(hash, tried);
+  }
+
+  release(): void {
+    for (const group of this.#groups) group.release();
+    this.#groups = [];
+    this.#stages.length = 0;
+    this.#picksLeft = 0;
   }
 
   /** The same key comes to the same group as long as the shares stay, and only the keys in the difference move. */

@@ -8,9 +8,15 @@ import type { HashTable } from './hash-policy.ts';
 import type { HashTables } from './hash-tables.ts';
 import { byIdentity } from './table-input.ts';
 
-interface View {
+/** A class, since what is made of a literal may begin its life among old objects, and hold its lists when it is over. */
+class View {
   readonly candidates: Candidates;
   readonly algorithm: Algorithm;
+
+  constructor(candidates: Candidates, algorithm: Algorithm) {
+    this.candidates = candidates;
+    this.algorithm = algorithm;
+  }
 }
 
 export class PriorityGroup {
@@ -22,8 +28,8 @@ export class PriorityGroup {
   hasLastResort = false;
   /** Whether panic would find anyone. */
   readonly hasAny: boolean;
-  readonly #members: readonly Member[];
-  readonly #standings: readonly Standing[];
+  #members: readonly Member[];
+  #standings: readonly Standing[];
   readonly #options: PickerOptions;
   readonly #random: () => number;
   readonly #now: () => number;
@@ -67,6 +73,13 @@ export class PriorityGroup {
       );
     });
     return isSame ? this.table : null;
+  }
+
+  /** Lets go of the members: nothing is picked any more. */
+  release(): void {
+    this.#members = [];
+    this.#standings = [];
+    for (const stage of ['ready', 'last-resort', 'panic'] as const) this.#views[stage] = null;
   }
 
   count(): void {
@@ -113,7 +126,7 @@ export class PriorityGroup {
       ignoreEjection: stage === 'panic',
     });
     const algorithm = createAlgorithm(this.#options, candidates, this.table, this.#random, this.#now);
-    return { candidates, algorithm };
+    return new View(candidates, algorithm);
   }
 }
 

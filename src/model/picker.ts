@@ -53,4 +53,6 @@ export interface Picker {
   pick(hash: number, tried: readonly Member[]): Member | undefined;
   /** Hex checksum of the hash table, equal in every process with the same members; empty for policies without a table. */
   readonly checksum: string;
+  /** Another has taken its place: it lets go of its members, and picks nobody from now on. */
+  release(): void;
 }

@@ -165,6 +165,7 @@ export class Applier {
     const members = membersOf(pool, before);
     const picker = createPoolPicker(members, pool.config, random, now, this.#tables, before?.built.picker);
     const built = { members, picker };
+    if (before !== null) letGo(before);
     this.#built.set(pool.life, { groups: pool.config.groups, sets: pool.sets, built });
     return built;
   };
@@ -192,6 +193,16 @@ export class Applier {
     for (const { life } of pools) life.sweep();
     for (const life of this.#leaving) if (!life.sweep()) this.#leaving.delete(life);
   }
+}
+
+/**
+ * What is over is garbage, but V8 may have put such a small object among the old ones, and there it holds lists as long as
+ * the pool until those are collected: at some tens of versions a second a hundred MiB of them.
+ */
+function letGo(before: Before): void {
+  before.built.picker.release();
+  before.built.members = [];
+  before.sets = [];
 }
 
 /** A snapshot that came whole has nothing of the one before but what it says. */

@@ -42,6 +42,17 @@ for (const policy of POLICIES)
       assert.equal(createPicker([], options).pick(7, NOBODY), undefined);
     });
 
+    it('picks nobody once it is released, and leaves its list of members and its successor as they are', () => {
+      const members = createMembers(12);
+      const before = createPicker(members, options);
+      reached(before);
+      const after = createPoolPicker(members, options, seededRandom(1), () => 0, undefined, before);
+      before.release();
+      assert.equal(before.pick(7, NOBODY), undefined);
+      assert.equal(members.length, 12);
+      assert.deepEqual(reached(after), identities(members));
+    });
+
     it('always picks the only member', () => {
       const only = createMember(1);
       assert.deepEqual(reached(createPicker([only], options)), [only.identity]);

@@ -8,7 +8,7 @@ import type { BuiltPool, PoolLife } from './pool-life.ts';
 /** What was built last, and what from. */
 export interface Before {
   readonly groups: readonly TargetGroup[];
-  readonly sets: readonly HostSet[];
+  sets: readonly HostSet[];
   readonly built: BuiltPool;
 }
 
@@ -34,9 +34,20 @@ function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): 
   const reusable = before !== null && isSameGroup(before.groups, group);
   const from: HostSet['members'] = reusable ? before.sets[0]!.members : [];
   const known = reusable ? before.built.members : [];
+  const entries = pool.sets[0]!.members;
+  if (entries.length === from.length) {
+    // Most often some have changed and none has moved.
+    const members = known.slice();
+    let place = 0;
+    while (place < entries.length && isAtPlace(from[place]!, entries[place]!)) {
+      if (from[place] !== entries[place]) members[place] = memberOf(entries[place]!, group, pool.life);
+      place += 1;
+    }
+    if (place === entries.length) return members;
+  }
   const members: Member[] = [];
   let at = 0;
-  for (const entry of pool.sets[0]!.members) {
+  for (const entry of entries) {
     let place = at;
     const end = Math.min(from.length, at + NEAR);
     while (place < end && from[place] !== entry) place += 1;
@@ -49,6 +60,9 @@ function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): 
   }
   return members;
 }
+
+const isAtPlace = (before: HostSetMember, now: HostSetMember): boolean =>
+  before === now || before.host.address === now.host.address;
 
 /** How far a member that stays is looked for: so many may have left before it. */
 const NEAR = 8;

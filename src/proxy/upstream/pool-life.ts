@@ -26,7 +26,7 @@ export const UNUSED: TargetLive = Object.freeze({
 
 /** What is derived from a version of a pool when it is first used. */
 export interface BuiltPool {
-  readonly members: readonly Member[];
+  members: readonly Member[];
   readonly picker: Picker;
 }
 
