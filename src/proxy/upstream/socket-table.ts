@@ -17,10 +17,15 @@ type Family = 'ipv4' | 'ipv6';
 export type ReadSockets = (family: Family) => Promise<Buffer>;
 
 /**
- * Looking may take this share of the time, however many sockets the machine has: with 30,000 the
- * kernel's walk takes 80 ms of a thread and the search 10 ms of the event loop, so that a look comes every two seconds.
+ * Looking may take this share of the time in the long run, however many sockets the machine has: with 30,000 the kernel's
+ * walk takes 80 ms of a thread and the search 10 ms of the event loop, so that a look then comes every two seconds.
  */
 const SHARE_OF_TIME = 0.05;
+/**
+ * What of that share is kept for later, in milliseconds of looking: when a machine has died the first seconds decide how long
+ * requests wait on the paths to it, and nobody has looked for hours. With 12,000 sockets (30 ms) it is thirty looks.
+ */
+const SAVED_MS = 1000;
 /**
  * What a look is believed to have taken at most: a busy machine stretches the clock, not the work, and a worker that read
  * its few rows in 100 ms twice would not look for two seconds, in which requests wait on dead paths. The kernel walks its
@@ -40,7 +45,7 @@ export const readProcSockets: ReadSockets = async (family) =>
 
 /**
  * Node can read neither TCP_INFO nor inet_diag without native code, so the whole table has to be walked: once for all
- * who ask meanwhile, and not again before the twentyfold of what that took is over.
+ * who ask meanwhile, and in the long run not before the twentyfold of what that took is over.
  */
 export class SocketTable {
   readonly #now: () => number;
@@ -54,7 +59,9 @@ export class SocketTable {
   #lastCostMs = Number.POSITIVE_INFINITY;
   /** Read in this look. */
   #bytes = 0;
-  #restsUntilMs = 0;
+  /** What may be spent on looks, at that moment; below 0 the table rests. */
+  #allowanceMs = SAVED_MS;
+  #allowedAtMs: number;
   #usable = true;
 
   constructor(
@@ -67,6 +74,7 @@ export class SocketTable {
     this.#read = read;
     this.#rest = rest;
     this.#sliceBytes = sliceBytes;
+    this.#allowedAtMs = now();
   }
 
   /** False when there is no table here: nothing will ever be found. */
@@ -88,8 +96,8 @@ export class SocketTable {
 
   async #look(before: Promise<unknown>): Promise<ReadonlyMap<SocketEnds, SocketState>> {
     await before;
-    const restMs = this.#restsUntilMs - this.#now();
-    if (restMs > 0) await this.#rest(restMs);
+    const allowanceMs = this.#allow(0);
+    if (allowanceMs < 0) await this.#rest(-allowanceMs / SHARE_OF_TIME);
     const asked = this.#asked;
     this.#asked = [];
     this.#running = this.#next!;
@@ -105,9 +113,18 @@ export class SocketTable {
     const mostMs = WALK_MS + (this.#bytes / 2 ** 20) * MS_A_MEBIBYTE;
     const costMs = Math.min(mostMs, endedAtMs - startedAtMs);
     // A single look that took long because the machine was busy must not blind for a minute those who ask.
-    this.#restsUntilMs = endedAtMs + Math.min(costMs, this.#lastCostMs) * (1 / SHARE_OF_TIME - 1);
+    this.#allow(Math.min(costMs, this.#lastCostMs));
     this.#lastCostMs = costMs;
     return found;
+  }
+
+  /** What is left after `costMs` more were spent. */
+  #allow(costMs: number): number {
+    const nowMs = this.#now();
+    const earnedMs = (nowMs - this.#allowedAtMs) * SHARE_OF_TIME;
+    this.#allowedAtMs = nowMs;
+    this.#allowanceMs = Math.min(SAVED_MS, this.#allowanceMs + earnedMs) - costMs;
+    return this.#allowanceMs;
   }
 
   async #lookFor(family: Family, wanted: Wanted, found: Map<SocketEnds, SocketState>): Promise<void> {

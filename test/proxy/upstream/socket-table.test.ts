@@ -29,6 +29,15 @@ class Machine {
   readonly rests: number[] = [];
   readonly table = this.tableOf(262_144);
 
+  /** One that has just looked as often as it may at once. */
+  static async exhausted(): Promise<Machine> {
+    const machine = new Machine();
+    machine.rows = MANY;
+    while (machine.rests.length < 2) await machine.table.look(() => [ENDS]);
+    machine.rests.length = 0;
+    return machine;
+  }
+
   tableOf(sliceBytes: number): SocketTable {
     return new SocketTable(
       () => this.nowMs,
@@ -75,14 +84,21 @@ describe('looking sockets up', () => {
     await look;
     assert.equal(machine.reads[1], `ipv4 at ${askedAtMs}`);
   });
-  it('takes at most a twentieth of the time', async () => {
+  it('looks again and again when there is something to look for after a quiet time', async () => {
     const machine = new Machine();
     machine.rows = MANY;
-    await machine.table.look(() => [ENDS]);
-    assert.deepEqual(machine.rests, []);
+    for (let incidents = 0; incidents < 3; incidents += 1) {
+      for (let looks = 0; looks < 10; looks += 1) await machine.table.look(() => [ENDS]);
+      assert.deepEqual(machine.rests, []);
+      machine.nowMs += 60_000;
+    }
+  });
+  it('takes at most a twentieth of the time in the long run', async () => {
+    const machine = await Machine.exhausted();
+    const startedAtMs = machine.nowMs;
     for (let looks = 0; looks < 10; looks += 1) await machine.table.look(() => [ENDS]);
     assert.deepEqual(machine.rests, Array<number>(10).fill(1900));
-    assert.equal(machine.nowMs, 10 * 2000 + 100);
+    assert.equal(machine.nowMs - startedAtMs, 10 * 2000);
   });
   it('asked by two it does not read more often than by one', async () => {
     const machine = new Machine();
@@ -93,28 +109,24 @@ describe('looking sockets up', () => {
     assert.equal(machine.reads.length, 10);
   });
   it('does not go blind for a minute after one look that a busy machine made long', async () => {
-    const machine = new Machine();
-    machine.rows = MANY;
+    const machine = await Machine.exhausted();
     await machine.table.look(() => [ENDS]);
     machine.readMs = 3000;
     await machine.table.look(() => [ENDS]);
     machine.readMs = 100;
-    await machine.table.look(() => [ENDS]);
-    assert.deepEqual(machine.rests, [1900, 1900]);
+    for (let looks = 0; looks < 3; looks += 1) await machine.table.look(() => [ENDS]);
+    assert.deepEqual(machine.rests, [1900, 1900, 900, 1900]);
   });
   it('nor for longer than the work that its table makes, where every look takes long', async () => {
-    const machine = new Machine();
-    machine.readMs = 3000;
+    const machine = await Machine.exhausted();
+    machine.readMs = 1000;
     for (let looks = 0; looks < 4; looks += 1) await machine.table.look(() => [ENDS]);
-    assert.deepEqual(
-      machine.rests,
-      [380, 380, 380],
-      'a request that waits for a dead path hears of it within a second',
-    );
-    machine.rows = MANY;
-    for (let looks = 0; looks < 3; looks += 1) await machine.table.look(() => [ENDS]);
-    const lastMs = machine.rests.at(-1)!;
-    assert.ok(lastMs >= 1900 && lastMs <= 2100, `after many sockets ${lastMs} ms`);
+    const longestMs = Math.max(...machine.rests);
+    assert.ok(longestMs <= 2000, `rests for ${longestMs} ms`);
+    machine.rows = [ROW];
+    machine.rests.length = 0;
+    for (let looks = 0; looks < 4; looks += 1) await machine.table.look(() => [ENDS]);
+    assert.deepEqual(machine.rests.slice(1), [], 'a few rows have cost less than the look has taken');
   });
   it('lets other events have their turn between slices of a long table', async () => {
     const machine = new Machine();
