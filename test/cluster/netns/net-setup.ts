@@ -4,10 +4,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { requirePeers } from '../../support/peers.ts';
+import { until } from '../child.ts';
 import { curlClient, keepAliveClient, streamClient } from '../clients.ts';
 import { cloneClient, greetingClient, type SshEdge, writeKnownHosts } from '../clients-ssh.ts';
 import { webSocketClient } from '../clients-websocket.ts';
 import { GITHUB_HOST, porticoConfiguration, writePorticoKubeconfig } from '../configuration.ts';
+import type { Kubectl } from '../kubectl.ts';
 import { serviceObject } from '../objects.ts';
 import { Portico } from '../portico.ts';
 import { addClientKey } from '../sshd.ts';
@@ -18,6 +20,7 @@ import type { NetWorld } from './net-world.ts';
 import { PEERS, RunningPeers } from './peers.ts';
 import {
   customResourceDefinitions,
+  customResourcePaths,
   ingressObject,
   NODE_PORT_ANNOTATION,
   sshRouteObject,
@@ -95,7 +98,7 @@ async function startPeers(world: NetWorld): Promise<void> {
       nodePort: NODE_PORTS.sshPlain,
     }),
   ]);
-  await kubectl.run(['wait', '--for=condition=Established', '--timeout=20s', 'crd', '--all']);
+  await resourcesServed(kubectl);
   await kubectl.apply([sshRouteObject(plainSsh)]);
   world.peers = await RunningPeers.start({
     directory: run.directory,
@@ -113,6 +116,18 @@ async function startPeers(world: NetWorld): Promise<void> {
       }),
     ),
   });
+}
+
+/** A kind is `Established` before it is served; Traefik would ask too soon, and again only after up to half a minute. */
+async function resourcesServed(kubectl: Kubectl): Promise<void> {
+  for (const path of customResourcePaths()) {
+    await until(`${path} is served`, 20_000, () =>
+      kubectl.run(['get', '--raw', path], { quiet: true }).then(
+        () => true,
+        () => undefined,
+      ),
+    );
+  }
 }
 
 /** What ssh clients of Portico need to know. */

@@ -80,6 +80,11 @@ export function customResourceDefinitions(): readonly object[] {
   });
 }
 
+/** Where the API server serves them once it does. */
+export function customResourcePaths(): readonly string[] {
+  return KINDS.map((kind) => `/apis/${GROUP}/${VERSION}/${kind.toLowerCase()}s`);
+}
+
 /** Everything that comes to the entry point for ssh goes to the nodes of the service. */
 export function sshRouteObject(ssh: ServiceName): object {
   return {

@@ -113,7 +113,7 @@ export class RunningPeers {
 /** Both routes are answered by a pod, and so is ssh. */
 async function awaitAnswers(child: Child, { port }: Peer, host: string, ssh: SshEdge): Promise<void> {
   await writeKnownHosts(ssh);
-  await awaitReady(child, 20_000, async () => {
+  await awaitReady(child, 40_000, async () => {
     const answers = await Promise.all([
       ...['/', '/api/items'].map((at) => once({ address: '127.0.0.1', port, host }, at).catch(() => null)),
       greet(ssh, FIRST_SOURCE).catch(() => null),
