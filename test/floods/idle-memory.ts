@@ -86,6 +86,6 @@ function holdingBackend(): net.Server {
 
 function start(file: string, parameters: readonly string[]): ChildProcess {
   return fork(path.join(import.meta.dirname, file), parameters, {
-    execArgv: ['--expose-gc', '--max-semi-space-size=16'],
+    execArgv: ['--expose-gc', '--max-semi-space-size=8'],
   });
 }
