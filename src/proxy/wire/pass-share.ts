@@ -19,7 +19,7 @@ export interface PassShareOptions {
  */
 const SHARE_MS = 1;
 /** Of those that wait so many go on in a pass, however long each takes, and however short. */
-const LEAST = 2;
+const LEAST = 1;
 const MOST = 64;
 /** Pieces that one may do in its turn, as long as there is time: to stop and start a socket costs two system calls. */
 const PIECES_IN_TURN = 4;
@@ -73,18 +73,22 @@ export class PassShare {
   /** The pass is over: as many go on in the next one as have a chance to be done in its share. */
   readonly #onPass = (): void => {
     this.#scheduled = false;
+    const nowMs = this.#options.now();
     if (this.#pieces > 1) {
-      const eachMs = (this.#options.now() - this.#startedAtMs) / (this.#pieces - 1);
+      const eachMs = (nowMs - this.#startedAtMs) / (this.#pieces - 1);
       const turns = Math.floor(SHARE_MS / (eachMs * PIECES_IN_TURN));
       this.#allowance = Math.min(MOST, Math.max(LEAST, turns));
     }
     this.#pieces = 0;
     this.#startedAtMs = -1;
     const until = Math.min(this.#waiting.length, this.#next + this.#allowance);
+    const endsAtMs = nowMs + SHARE_MS;
     while (this.#next < until) {
       const waiter = this.#waiting[this.#next]!;
       this.#next += 1;
+      // Some go on at once, and not when there is something to read.
       waiter.onTurn();
+      if (this.#options.now() >= endsAtMs) break;
     }
     if (this.#next === this.#waiting.length) {
       this.#waiting.length = 0;

@@ -89,14 +89,27 @@ describe('the share of a pass', () => {
     assert.equal(loop.scheduled, 1);
   });
 
-  it('lets at least two go on, however long each takes', () => {
+  it('lets at least one go on, however long each takes', () => {
     const loop = new Loop();
     for (const name of ['a', 'b', 'c']) loop.share.wait(loop.waiter(name));
     loop.pieces(2, 50);
     loop.pass();
+    assert.deepEqual(loop.told, ['a']);
+    loop.pass();
     assert.deepEqual(loop.told, ['a', 'b']);
+  });
+
+  it('ends when its millisecond is over with those that do their work at once', () => {
+    const loop = new Loop();
+    const work = (): void => {
+      loop.nowMs += 0.4;
+    };
+    for (const name of ['a', 'b', 'c', 'd', 'e']) loop.share.wait(loop.waiter(name, work));
     loop.pass();
     assert.deepEqual(loop.told, ['a', 'b', 'c']);
+    loop.pass();
+    assert.deepEqual(loop.told, ['a', 'b', 'c', 'd', 'e']);
+    assert.equal(loop.scheduled, 0);
   });
 
   it('serves everyone once before anyone twice', () => {
