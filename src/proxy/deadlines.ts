@@ -1,5 +1,7 @@
 // A coarse timer shared by all connections of a worker: one interval instead of a timer for each request.
 
+import type { PassShare, Waiter } from './wire/pass-share.ts';
+
 /** Anything that must act when its time has come. Times are on the worker's monotonic clock, milliseconds. */
 export interface Deadline {
   /** When `onDeadline` is due; Infinity is never. Changed only through `Deadlines.set`. */
@@ -11,19 +13,27 @@ export interface Deadline {
 
 /** How late a deadline may fire. Timeouts of a proxy are seconds; a tenth of one is noise to them. */
 export const TICK_MS = 50;
+/** Thousands that end together, as connections do that were opened together, take so long of a pass and then their turn. */
+const RUN_MS = 1;
 
 /**
  * Moving a deadline to a later time only changes a number: the deadline stays filed under its old tick and is
  * filed anew when that tick comes. So the hot path, which only ever pushes deadlines out, pays two stores.
  */
-export class Deadlines {
+export class Deadlines implements Waiter {
   readonly #byTick = new Map<number, Set<Deadline>>();
   readonly #now: () => number;
+  readonly #share: Pick<PassShare, 'wait'> | null;
   #lastTick: number;
+  /** Of a tick that has come, those that are still to be looked at. */
+  #due: Set<Deadline> | null = null;
+  #waits = false;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(now: () => number) {
+  /** @param share null runs everything that is due in one go */
+  constructor(now: () => number, share: Pick<PassShare, 'wait'> | null = null) {
     this.#now = now;
+    this.#share = share;
     this.#lastTick = Math.floor(now() / TICK_MS);
   }
 
@@ -36,6 +46,7 @@ export class Deadlines {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#byTick.clear();
+    this.#due = null;
   }
 
   set(deadline: Deadline, dueAtMs: number): void {
@@ -55,25 +66,45 @@ export class Deadlines {
     if (deadline.filedTick !== -1) this.#unfile(deadline);
   }
 
-  /** Runs everything that is due; called by the interval, and by tests. */
+  /** Runs what is due; called by the interval, and by tests. */
   run(): void {
+    if (!this.#waits) this.onTurn();
+  }
+
+  onTurn(): void {
     const nowMs = this.#now();
     const untilTick = Math.floor(nowMs / TICK_MS);
-    while (this.#lastTick < untilTick) {
+    this.#waits = false;
+    for (;;) {
+      if (this.#due !== null && !this.#runDue(this.#due, nowMs)) {
+        this.#waits = true;
+        this.#share!.wait(this);
+        return;
+      }
+      this.#due = null;
+      if (this.#lastTick >= untilTick) return;
       this.#lastTick += 1;
       const filed = this.#byTick.get(this.#lastTick);
       if (filed === undefined) continue;
       this.#byTick.delete(this.#lastTick);
-      for (const deadline of filed) {
-        deadline.filedTick = -1;
-        if (deadline.dueAtMs <= nowMs) {
-          deadline.dueAtMs = Number.POSITIVE_INFINITY;
-          deadline.onDeadline(nowMs);
-        } else if (deadline.dueAtMs !== Number.POSITIVE_INFINITY) {
-          this.set(deadline, deadline.dueAtMs);
-        }
-      }
+      this.#due = filed;
     }
+  }
+
+  /** @returns false when some are left because they take too long */
+  #runDue(due: Set<Deadline>, nowMs: number): boolean {
+    for (const deadline of due) {
+      due.delete(deadline);
+      deadline.filedTick = -1;
+      if (deadline.dueAtMs > nowMs) {
+        if (deadline.dueAtMs !== Number.POSITIVE_INFINITY) this.set(deadline, deadline.dueAtMs);
+        continue;
+      }
+      deadline.dueAtMs = Number.POSITIVE_INFINITY;
+      deadline.onDeadline(nowMs);
+      if (this.#share !== null && due.size > 0 && this.#now() - nowMs >= RUN_MS) return false;
+    }
+    return true;
   }
 
   #file(deadline: Deadline, tick: number): void {

@@ -94,7 +94,8 @@ export class Worker {
   constructor(environment: WorkerEnvironment) {
     const { now, wallClock, random, log } = environment;
     this.#environment = environment;
-    this.#deadlines = new Deadlines(now);
+    const share = new PassShare({ now, defer: setImmediate });
+    this.#deadlines = new Deadlines(now, share);
     this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now);
     const turn = new Turn(now);
     const names = new Names({
@@ -106,7 +107,7 @@ export class Worker {
     const wires: WireContext = {
       lookup: names.lookup,
       turn,
-      share: new PassShare({ now, defer: setImmediate }),
+      share,
       pool: new BufferPool(),
       deadlines: this.#deadlines,
       now: turn.now,
@@ -149,7 +150,7 @@ export class Worker {
         random,
         deadlines: this.#deadlines,
         turn,
-        share: wires.share,
+        share,
         date: new HttpDate(wallClock),
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now, sockets),

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Deadline, Deadlines, TICK_MS } from '../../src/proxy/deadlines.ts';
+import type { Waiter } from '../../src/proxy/wire/pass-share.ts';
 import { fc } from '../support/properties.ts';
 
 /** A clock, its deadlines, and what fired when. */
@@ -53,6 +54,34 @@ describe('deadlines', () => {
         }
       }),
     );
+  });
+
+  it('lets others go on between those that are due together, and loses none', () => {
+    const world = new World();
+    const turns: Waiter[] = [];
+    const deadlines = new Deadlines(() => world.nowMs, { wait: (waiter) => turns.push(waiter) });
+    const slow = (): void => {
+      world.nowMs += 0.4;
+    };
+    const made = Array.from({ length: 10 }, (_, index) => world.make(String(index), slow));
+    for (const deadline of made) deadlines.set(deadline, 1001);
+    world.nowMs = 1100;
+    deadlines.run();
+    assert.equal(world.fired.length, 3);
+    deadlines.clear(made[3]!);
+    deadlines.set(made[4]!, 5000);
+    deadlines.clear(made[5]!);
+    deadlines.set(made[5]!, 2000);
+    deadlines.run();
+    assert.equal(world.fired.length, 3, 'it waits for its turn');
+    for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) turn.onTurn();
+    assert.deepEqual(world.names, ['0', '1', '2', '6', '7', '8', '9']);
+    world.nowMs = 2100;
+    deadlines.run();
+    assert.deepEqual(world.names.slice(7), ['5']);
+    world.nowMs = 5100;
+    deadlines.run();
+    assert.deepEqual(world.names.slice(8), ['4']);
   });
 
   it('follows the last of any sequence of sets and clears', () => {
