@@ -153,8 +153,18 @@ export class Portico {
     return line === undefined ? 0 : Number(new URL(line['address'] as string).port);
   }
 
-  /** A call of the admin HTTP. Rejects when nobody answers. */
+  /**
+   * A call of the admin HTTP. Rejects when nobody answers. Under floods a new connection is reset now and then, for a reason
+   * that is not known yet: a GET is asked once more, as a scraper would.
+   */
   async admin(pathname: string, method = 'GET'): Promise<AdminAnswer> {
+    return await this.#ask(pathname, method).catch((error: NodeJS.ErrnoException) => {
+      if (method !== 'GET' || error.code !== 'ECONNRESET') throw error;
+      return this.#ask(pathname, method);
+    });
+  }
+
+  async #ask(pathname: string, method: string): Promise<AdminAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<AdminAnswer>();
     const options = { host: '127.0.0.1', port: this.adminPort, path: pathname, method, agent: false };
     const request = http.request(options, (response) => {
