@@ -9,6 +9,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/portico.js');
+/** How often, a second apart, a GET of the admin HTTP may be reset. */
+const RESETS = 20;
 /** Generous: a machine with a load of thirty starts four processes in half a minute, an idle one in less than a second. */
 export const LIMIT_MS = 60_000;
 
@@ -154,19 +156,26 @@ export class Portico {
   }
 
   /**
-   * A call of the admin HTTP. Rejects when nobody answers. Under floods a new connection is reset now and then, for a reason
-   * that is not known yet: a GET is asked once more, as a scraper would.
+   * A call of the admin HTTP. Rejects when nobody answers. After floods of short connections new ones are reset for a while, for
+   * a reason that is not known yet: a GET is asked again until that is over.
    */
   async admin(pathname: string, method = 'GET'): Promise<AdminAnswer> {
-    return await this.#ask(pathname, method).catch((error: NodeJS.ErrnoException) => {
-      if (method !== 'GET' || error.code !== 'ECONNRESET') throw error;
-      return this.#ask(pathname, method);
-    });
+    for (let left = RESETS; ; left -= 1) {
+      try {
+        return await this.#ask(pathname, method);
+      } catch (error) {
+        if (left === 0 || method !== 'GET' || (error as NodeJS.ErrnoException).code !== 'ECONNRESET')
+          throw error;
+        await sleep(1000);
+      }
+    }
   }
 
+  /** Ends its connection from this side. */
   async #ask(pathname: string, method: string): Promise<AdminAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<AdminAnswer>();
-    const options = { host: '127.0.0.1', port: this.adminPort, path: pathname, method, agent: false };
+    const agent = new http.Agent({ keepAlive: true });
+    const options = { host: '127.0.0.1', port: this.adminPort, path: pathname, method, agent };
     const request = http.request(options, (response) => {
       let body = '';
       response.setEncoding('utf8');
@@ -179,7 +188,7 @@ export class Portico {
     request.setTimeout(LIMIT_MS, () => request.destroy(new Error(`${pathname}: no answer`)));
     request.once('error', reject);
     request.end();
-    return await promise;
+    return await promise.finally(() => agent.destroy());
   }
 
   /** The same, while a controller may be on its way: undefined when nobody answers. */
