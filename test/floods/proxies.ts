@@ -50,7 +50,7 @@ export interface FloodedProxy {
 }
 
 /** Defaults but for what is stated: timeouts short enough to be seen, rates of one client, and the ceiling. */
-function bedConfiguration({ others, flooded }: BedTargets, workers: number): object {
+function bedConfiguration({ others, flooded }: BedTargets, workers: number, admin: string): object {
   return {
     workers,
     memory: { perWorker: perWorkerBytes(workers) },
@@ -92,19 +92,26 @@ function bedConfiguration({ others, flooded }: BedTargets, workers: number): obj
         ],
       },
     ],
-    admin: { bind: '127.0.0.1:0' },
+    admin: { bind: `unix:${admin}` },
     log: { access: { path: 'off' } },
   };
 }
 
 export const startPortico: StartProxy = async (targets, prefix, workers) => {
-  const portico = await Portico.start(bedConfiguration(targets, workers), undefined, { prefix }, workers);
+  // A UNIX socket: where floods leave tens of thousands of ports in TIME_WAIT, connections of a tool that asks over TCP suffer too.
+  const directory = await mkdtemp(path.join(tmpdir(), 'portico-floods-'));
+  const configuration = bedConfiguration(targets, workers, path.join(directory, 'admin.sock'));
+  const portico = await Portico.start(configuration, undefined, { prefix }, workers);
   return {
     pid: portico.pid,
     port: portico.port(),
     counts: async () => limitCounts((await portico.admin('/metrics')).body),
     connections: () => portico.metric('portico_connections_active'),
-    close: () => portico.close(),
+    close: async () => {
+      const left = await portico.close();
+      await rm(directory, { recursive: true, force: true });
+      return left;
+    },
   };
 };
 

@@ -9,8 +9,6 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/portico.js');
-/** How often, a second apart, a GET of the admin HTTP may be reset. */
-const RESETS = 20;
 /** Generous: a machine with a load of thirty starts four processes in half a minute, an idle one in less than a second. */
 export const LIMIT_MS = 60_000;
 
@@ -149,34 +147,25 @@ export class Portico {
     return line['port'] as number;
   }
 
-  /** Admin address, of the newest controller. */
+  /** Port of the newest controller's admin HTTP; 0 before there is one. */
   get adminPort(): number {
+    return this.#adminAddress === '' ? 0 : Number(new URL(this.#adminAddress).port);
+  }
+
+  /** Of the newest controller; empty before there is one. */
+  get #adminAddress(): string {
     const line = this.log.findLast(({ message }) => message === 'admin HTTP listens');
-    return line === undefined ? 0 : Number(new URL(line['address'] as string).port);
+    return line === undefined ? '' : (line['address'] as string);
   }
 
-  /**
-   * A call of the admin HTTP. Rejects when nobody answers. After floods of short connections new ones are reset for a while, for
-   * a reason that is not known yet: a GET is asked again until that is over.
-   */
+  /** A call of the admin HTTP, on a connection of its own. Rejects when nobody answers. */
   async admin(pathname: string, method = 'GET'): Promise<AdminAnswer> {
-    for (let left = RESETS; ; left -= 1) {
-      try {
-        return await this.#ask(pathname, method);
-      } catch (error) {
-        if (left === 0 || method !== 'GET' || (error as NodeJS.ErrnoException).code !== 'ECONNRESET')
-          throw error;
-        await sleep(1000);
-      }
-    }
-  }
-
-  /** Ends its connection from this side. */
-  async #ask(pathname: string, method: string): Promise<AdminAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<AdminAnswer>();
-    const agent = new http.Agent({ keepAlive: true });
-    const options = { host: '127.0.0.1', port: this.adminPort, path: pathname, method, agent };
-    const request = http.request(options, (response) => {
+    const address = this.#adminAddress;
+    const place = address.startsWith('unix:')
+      ? { socketPath: address.slice('unix:'.length) }
+      : { host: '127.0.0.1', port: this.adminPort };
+    const request = http.request({ ...place, path: pathname, method, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -188,13 +177,15 @@ export class Portico {
     request.setTimeout(LIMIT_MS, () => request.destroy(new Error(`${pathname}: no answer`)));
     request.once('error', reject);
     request.end();
-    return await promise.finally(() => agent.destroy());
+    return await promise;
   }
 
   /** The same, while a controller may be on its way: undefined when nobody answers. */
   tryAdmin(pathname: string): Promise<AdminAnswer | undefined> {
     // A controller that is gone or not there yet is what the caller waits out.
-    return this.adminPort === 0 ? Promise.resolve(undefined) : this.admin(pathname).catch(() => undefined);
+    return this.#adminAddress === ''
+      ? Promise.resolve(undefined)
+      : this.admin(pathname).catch(() => undefined);
   }
 
   /** Worker processes by name, with the snapshot that each has in force. */
