@@ -15,7 +15,8 @@ export interface CandidateOptions {
 }
 
 /**
- * `refresh` costs one pass over the members and is called now and then, not for each pick; `usable` is exact at each
+ * All members of a group, with a mark for those that take new flows: one that begins or ends to, or is replaced, costs no new
+ * list. `refresh` costs one pass over the members and is called now and then, not for each pick; `usable` is exact at each
  * pick for a member that was ejected since. One whose ejection has ended takes part again after the next refresh.
  */
 export class Candidates {
@@ -30,15 +31,21 @@ export class Candidates {
   inFlight = 0;
   /** Grows with each refresh: what is derived from the weights knows when to follow. */
   version = 0;
+  /** By index, 1 for members that take new flows in this stage. */
   readonly #taking: Uint8Array;
   readonly #options: CandidateOptions;
 
-  /** @param taking by index, 1 for members that take new flows in this stage */
+  /** @param members their owner may replace single ones */
   constructor(members: readonly Member[], taking: Uint8Array, options: CandidateOptions) {
     this.members = members;
     this.weights = new Float64Array(members.length);
     this.#taking = taking;
     this.#options = options;
+  }
+
+  /** Counts from the next `refresh` on. */
+  take(index: number, takes: boolean): void {
+    this.#taking[index] = takes ? 1 : 0;
   }
 
   refresh(nowMs: number): void {

@@ -104,6 +104,15 @@ class PoolPicker implements Picker {
     return member ?? this.#pickElsewhere(hash, tried);
   }
 
+  /** What stands between the weights and the next pick is brought up to date by that pick. */
+  replace(before: Member, after: Member): boolean {
+    if (before.priority !== after.priority) return false;
+    const group = this.#groups.find(({ priority }) => priority === before.priority);
+    if (group?.replace(before, after) !== true) return false;
+    this.#picksLeft = 0;
+    return true;
+  }
+
   release(): void {
     for (const group of this.#groups) group.release();
     this.#groups = [];

@@ -8,6 +8,8 @@ import type { HashTable } from './hash-policy.ts';
 import type { HashTables } from './hash-tables.ts';
 import { byIdentity } from './table-input.ts';
 
+const STAGES = ['ready', 'last-resort', 'panic'] as const satisfies readonly Stage[];
+
 /** A class, since what is made of a literal may begin its life among old objects, and hold its lists when it is over. */
 class View {
   readonly candidates: Candidates;
@@ -26,10 +28,11 @@ export class PriorityGroup {
   availableShare = 0;
   /** As of the last `count`: whether a last-resort member could take a flow. */
   hasLastResort = false;
-  /** Whether panic would find anyone. */
-  readonly hasAny: boolean;
-  #members: readonly Member[];
-  #standings: readonly Standing[];
+  /** Sorted by identity. */
+  #members: Member[];
+  #standings: Standing[];
+  /** How many panic would find. */
+  #able: number;
   readonly #options: PickerOptions;
   readonly #random: () => number;
   readonly #now: () => number;
@@ -46,13 +49,13 @@ export class PriorityGroup {
     before: PriorityGroup | null,
   ) {
     this.priority = priority;
-    const listed = members.every(inTable) ? members : members.filter(inTable);
-    this.#members = isSorted(listed) ? listed : listed.toSorted(byIdentity);
+    this.#members = members.filter(inTable);
+    if (!isSorted(this.#members)) this.#members.sort(byIdentity);
     this.#standings = this.#members.map((member) => standingOf(member, options.unknown));
     this.#options = options;
     this.#random = random;
     this.#now = now;
-    this.hasAny = this.#standings.some((standing) => standing !== 'never');
+    this.#able = this.#standings.reduce((able, standing) => able + (isAble(standing) ? 1 : 0), 0);
     this.table =
       before?.tableFor(options, this.#members) ?? createTable(options.policy, this.#members, tables);
   }
@@ -75,11 +78,46 @@ export class PriorityGroup {
     return isSame ? this.table : null;
   }
 
+  /** Whether panic would find anyone. */
+  get hasAny(): boolean {
+    return this.#able > 0;
+  }
+
+  /** See `Picker`. Tables are keyed by identity, address and weight, and lists are in the order of identities. */
+  replace(before: Member, after: Member): boolean {
+    const isAtPlace =
+      before.identity === after.identity &&
+      before.address === after.address &&
+      before.weight === after.weight;
+    if (!isAtPlace || inTable(before) !== inTable(after)) return false;
+    if (!inTable(before)) return true;
+    const place = this.#placeOf(before);
+    if (place < 0) return false;
+    const standing = standingOf(after, this.#options.unknown);
+    this.#able += Number(isAble(standing)) - Number(isAble(this.#standings[place]!));
+    this.#members[place] = after;
+    this.#standings[place] = standing;
+    for (const stage of STAGES) this.#views[stage]?.candidates.take(place, inStage(standing, stage));
+    return true;
+  }
+
+  /** -1 when it is none of its own. */
+  #placeOf(member: Member): number {
+    let low = 0;
+    let high = this.#members.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#members[middle]!.identity < member.identity) low = middle + 1;
+      else high = middle;
+    }
+    return this.#members[low] === member ? low : -1;
+  }
+
   /** Lets go of the members: nothing is picked any more. */
   release(): void {
     this.#members = [];
     this.#standings = [];
-    for (const stage of ['ready', 'last-resort', 'panic'] as const) this.#views[stage] = null;
+    for (const stage of STAGES) this.#views[stage] = null;
   }
 
   count(): void {
@@ -116,12 +154,8 @@ export class PriorityGroup {
   }
 
   #createView(stage: Stage): View {
-    const takes = this.#standings.map((standing) => inStage(standing, stage));
-    // A table's indices are those of all members; the other policies don't need to step over the rest.
-    const members = this.table === null ? this.#members.filter((_, index) => takes[index]) : this.#members;
-    const taking =
-      this.table === null ? new Uint8Array(members.length).fill(1) : Uint8Array.from(takes, Number);
-    const candidates = new Candidates(members, taking, {
+    const taking = Uint8Array.from(this.#standings, (standing) => Number(inStage(standing, stage)));
+    const candidates = new Candidates(this.#members, taking, {
       slowStartMs: this.#options.slowStartMs,
       ignoreEjection: stage === 'panic',
     });
@@ -129,6 +163,8 @@ export class PriorityGroup {
     return new View(candidates, algorithm);
   }
 }
+
+const isAble = (standing: Standing): boolean => inStage(standing, 'panic');
 
 /** By `byIdentity`, whose rest only parts members that are listed twice. */
 function isSorted(members: readonly Member[]): boolean {

@@ -53,6 +53,11 @@ export interface Picker {
   pick(hash: number, tried: readonly Member[]): Member | undefined;
   /** Hex checksum of the hash table, equal in every process with the same members; empty for policies without a table. */
   readonly checksum: string;
+  /**
+   * Puts what the next snapshot says of a target in the place of what this one said.
+   * @returns false when that takes a picker made anew: it is to be given up then, whatever has been replaced before
+   */
+  replace(before: Member, after: Member): boolean;
   /** Another has taken its place: it lets go of its members, and picks nobody from now on. */
   release(): void;
 }

@@ -13,7 +13,7 @@ import { createRouter, type Router } from './router/router.ts';
 import { compileRules } from './router/rules.ts';
 import type { Runtime } from './runtime.ts';
 import { UpstreamTls } from './tls/upstream-tls.ts';
-import { type Before, membersOf } from './upstream/members.ts';
+import { type Before, membersOf, replaceMembers } from './upstream/members.ts';
 import { Pool, type PoolContext } from './upstream/pool.ts';
 import type { BuiltPool, PoolLife } from './upstream/pool-life.ts';
 import { SetChanges, settleTargets } from './upstream/settle.ts';
@@ -162,11 +162,15 @@ export class Applier {
   readonly #build = (pool: Pool): BuiltPool => {
     const { random, now } = this.#context;
     const before = this.#built.get(pool.life) ?? null;
+    if (before !== null && replaceMembers(pool, before)) {
+      before.sets = pool.sets;
+      return before.built;
+    }
     const members = membersOf(pool, before);
     const picker = createPoolPicker(members, pool.config, random, now, this.#tables, before?.built.picker);
     const built = { members, picker };
     if (before !== null) letGo(before);
-    this.#built.set(pool.life, { groups: pool.config.groups, sets: pool.sets, built });
+    this.#built.set(pool.life, { config: pool.config, sets: pool.sets, built });
     return built;
   };
 

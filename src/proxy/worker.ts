@@ -124,6 +124,7 @@ export class Worker {
         wires,
         limits: RESPONSE_LIMITS,
         streams: new Http1Streams(RESPONSE_LIMITS),
+        load: { idle: 0 },
         http2,
         random,
         log,

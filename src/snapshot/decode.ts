@@ -79,6 +79,13 @@ function edited(
   unpack: (packed: PackedMember) => HostSetMember,
 ): readonly HostSetMember[] {
   const from = base?.members ?? [];
+  // Most often some have changed and none has come or left: a list that has its length from the start.
+  if (edits.every(([, removed, added]) => removed === added.length)) {
+    const members = from.slice();
+    for (const [start, , added] of edits)
+      for (const [place, packed] of added.entries()) members[start + place] = unpack(packed);
+    return members;
+  }
   const members: HostSetMember[] = [];
   let at = 0;
   for (const [start, removed, added] of edits) {

@@ -79,7 +79,8 @@ function frameDifference(before: Snapshot, after: Snapshot): DifferenceText['fra
 function poolChanges(before: readonly SnapshotPool[], after: readonly SnapshotPool[]): readonly PoolChange[] {
   const changes: PoolChange[] = [];
   let byName: Map<string, number> | null = null;
-  for (const [index, pool] of after.entries()) {
+  for (let index = 0; index < after.length; index += 1) {
+    const pool = after[index]!;
     let base = index;
     if (before[index]?.name !== pool.name) {
       byName ??= new Map(before.map(({ name }, position) => [name, position]));
@@ -95,7 +96,9 @@ function poolChanges(before: readonly SnapshotPool[], after: readonly SnapshotPo
 }
 
 function setChanges(before: Snapshot, after: Snapshot, hosts: HostPacker): readonly SetChange[] {
-  const changed = after.hostSets.flatMap((set, index) => (before.hostSets[index] === set ? [] : [index]));
+  const changed: number[] = [];
+  for (let index = 0; index < after.hostSets.length; index += 1)
+    if (before.hostSets[index] !== after.hostSets[index]) changed.push(index);
   if (changed.length === 0) return [];
   const positions = new Map(before.hostSets.map((set, index) => [set, index]));
   const bases = likelyBases(before, after, changed);
@@ -116,11 +119,17 @@ function likelyBases(
 ): ReadonlyMap<number, number> {
   const wanted = new Set(changed);
   const bases = new Map<number, number>();
-  const known = new Map(before.pools.map((pool) => [pool.name, pool]));
-  for (const { name, groups } of after.pools) {
-    if (wanted.size === 0) break;
-    for (const [place, { hostSet }] of groups.entries()) {
-      const base = known.get(name)?.groups[place]?.hostSet;
+  let byName: Map<string, SnapshotPool> | null = null;
+  for (let index = 0; index < after.pools.length && wanted.size > 0; index += 1) {
+    const { name, groups } = after.pools[index]!;
+    let known = before.pools[index];
+    if (known?.name !== name) {
+      byName ??= new Map(before.pools.map((pool) => [pool.name, pool]));
+      known = byName.get(name);
+    }
+    for (let place = 0; place < groups.length; place += 1) {
+      const { hostSet } = groups[place]!;
+      const base = known?.groups[place]?.hostSet;
       if (base !== undefined && wanted.delete(hostSet)) bases.set(hostSet, base);
     }
   }

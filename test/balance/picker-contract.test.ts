@@ -53,6 +53,52 @@ for (const policy of POLICIES)
       assert.deepEqual(reached(after), identities(members));
     });
 
+    it('reaches after any run of replacements whom a picker made anew reaches, and has its checksum', () => {
+      const facts = fc.record({
+        place: fc.nat(6),
+        state: fc.constantFrom('active', 'filling', 'draining'),
+        health: fc.constantFrom(...HEALTH_STATES),
+        lastResort: fc.boolean(),
+        picks: fc.nat(3),
+      });
+      const run = fc.tuple(fc.constantFrom(0, 0.5), fc.array(facts, { minLength: 1, maxLength: 12 }));
+      fc.assert(
+        fc.property(run, ([panicThreshold, changes]) => {
+          const members = createMembers(7).map((member, index) => ({ ...member, priority: index % 2 }));
+          const own = { ...options, panicThreshold };
+          const picker = createPicker(members, own);
+          for (const { place, picks, ...now } of changes) {
+            for (let pick = 0; pick < picks; pick++) picker.pick(pick * 0x2000_0000, NOBODY);
+            const after = { ...members[place]!, ...now };
+            assert.ok(picker.replace(members[place]!, after));
+            members[place] = after;
+          }
+          assert.deepEqual(reached(picker), reached(createPicker(members, own)));
+          assert.equal(picker.checksum, createPicker(members, own).checksum);
+        }),
+      );
+    });
+
+    for (const [what, changes] of [
+      ['another weight', { weight: 2 }],
+      ['no weight', { weight: 0 }],
+      ['another priority', { priority: 1 }],
+      ['another identity', { identity: '10.0.0.9:1', port: 1 }],
+      ['a place among the excluded', { state: 'excluded' }],
+    ] as const)
+      it(`has to be made anew for a member that gets ${what}`, () => {
+        const members = createMembers(3);
+        assert.equal(
+          createPicker(members, options).replace(members[1]!, { ...members[1]!, ...changes }),
+          false,
+        );
+      });
+
+    it('replaces nobody that it does not have', () => {
+      const stranger = createMember(9);
+      assert.equal(createPicker(createMembers(3), options).replace(stranger, { ...stranger }), false);
+    });
+
     it('always picks the only member', () => {
       const only = createMember(1);
       assert.deepEqual(reached(createPicker([only], options)), [only.identity]);

@@ -155,14 +155,15 @@ export class RawServer {
     });
   }
 
-  async listen(): Promise<this> {
-    this.server.listen(0, '127.0.0.1');
+  async listen(host = '127.0.0.1', port = 0): Promise<this> {
+    this.server.listen(port, host);
     await once(this.server, 'listening');
     return this;
   }
 
   get at(): string {
-    return `127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
+    const { address, port } = this.server.address() as net.AddressInfo;
+    return `${address}:${port}`;
   }
 
   async close(): Promise<void> {

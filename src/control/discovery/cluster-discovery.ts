@@ -297,5 +297,7 @@ function listOf<Fact extends AnyFact>(
 }
 
 function allFacts<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly Fact[] {
+  const [only] = reflectors;
+  if (only !== undefined && reflectors.length === 1) return [...only.facts()];
   return reflectors.flatMap((reflector) => [...reflector.facts()]);
 }

@@ -166,13 +166,15 @@ export class ClusterView {
     this.#views = views;
     const before = this.#nodes;
     const joined = joinNodes(name, selection.families, views, before);
+    const { list } = joined;
     const isSame =
       before.families === selection.families &&
-      before.list.length === joined.list.length &&
-      before.list.every((view, index) => view === joined.list[index]);
+      before.list.length === list.length &&
+      before.list.every((view, index) => view === list[index]);
     if (isSame) return;
     this.#nodes = joined;
-    for (const [index, view] of joined.list.entries()) {
+    for (let index = 0; index < list.length; index++) {
+      const view = list[index]!;
       if (before.list[index] === view) continue;
       const known = this.#changed.get(view.node.name);
       if (known?.view === view) continue;
@@ -259,7 +261,8 @@ function replacements(
 ): ReadonlyMap<EndpointSliceFact, EndpointSliceFact> | null {
   if (before.length !== after.length) return null;
   const replaced = new Map<EndpointSliceFact, EndpointSliceFact>();
-  for (const [index, slice] of after.entries()) {
+  for (let index = 0; index < after.length; index++) {
+    const slice = after[index]!;
     const known = before[index]!;
     if (known === slice) continue;
     if (known.namespace !== slice.namespace || known.service !== slice.service) return null;

@@ -1,19 +1,46 @@
 // From the host sets of a pool to its members; those that did not change are the objects of the version before.
 
 import type { Member } from '../../model/picker.ts';
-import type { HostSet, HostSetMember, TargetGroup } from '../../model/snapshot.ts';
+import type { HostSet, HostSetMember, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
 import { identityOf, type Pool } from './pool.ts';
 import type { BuiltPool, PoolLife } from './pool-life.ts';
 
 /** What was built last, and what from. */
 export interface Before {
-  readonly groups: readonly TargetGroup[];
+  readonly config: SnapshotPool;
   sets: readonly HostSet[];
   readonly built: BuiltPool;
 }
 
+/**
+ * Puts the members that changed in their places, in the lists of the version before, where none came, left or moved: of
+ * thousands one has changed, and lists as long as the pool would be garbage with each event.
+ * @returns false when members and picker have to be made anew
+ */
+export function replaceMembers(pool: Pool, { config, sets, built }: Before): boolean {
+  const [group] = pool.config.groups;
+  if (group === undefined || pool.config.groups.length > 1 || !isSameGroup(config.groups, group))
+    return false;
+  if (config.settings !== pool.config.settings) return false;
+  const from = sets[0]!.members;
+  const entries = pool.sets[0]!.members;
+  if (entries.length !== from.length) return false;
+  const places: number[] = [];
+  for (let place = 0; place < entries.length; place += 1) {
+    if (from[place] === entries[place]) continue;
+    if (from[place]!.host.address !== entries[place]!.host.address) return false;
+    places.push(place);
+  }
+  for (const place of places) {
+    const member = memberOf(entries[place]!, group, pool.life);
+    if (!built.picker.replace(built.members[place]!, member)) return false;
+    built.members[place] = member;
+  }
+  return true;
+}
+
 /** One member for each address and port; a target that two groups name counts once, where it is used first. */
-export function membersOf(pool: Pool, before: Before | null): readonly Member[] {
+export function membersOf(pool: Pool, before: Before | null): Member[] {
   const { groups } = pool.config;
   const [group] = groups;
   if (group !== undefined && groups.length === 1) return membersOfGroup(pool, group, before);
@@ -30,21 +57,11 @@ export function membersOf(pool: Pool, before: Before | null): readonly Member[] 
 }
 
 /** Targets are keyed by identity where sets are made, so each stands once and has the same place in both lists. */
-function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): readonly Member[] {
-  const reusable = before !== null && isSameGroup(before.groups, group);
+function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): Member[] {
+  const reusable = before !== null && isSameGroup(before.config.groups, group);
   const from: HostSet['members'] = reusable ? before.sets[0]!.members : [];
   const known = reusable ? before.built.members : [];
   const entries = pool.sets[0]!.members;
-  if (entries.length === from.length) {
-    // Most often some have changed and none has moved.
-    const members = known.slice();
-    let place = 0;
-    while (place < entries.length && isAtPlace(from[place]!, entries[place]!)) {
-      if (from[place] !== entries[place]) members[place] = memberOf(entries[place]!, group, pool.life);
-      place += 1;
-    }
-    if (place === entries.length) return members;
-  }
   const members: Member[] = [];
   let at = 0;
   for (const entry of entries) {
@@ -60,9 +77,6 @@ function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): 
   }
   return members;
 }
-
-const isAtPlace = (before: HostSetMember, now: HostSetMember): boolean =>
-  before === now || before.host.address === now.host.address;
 
 /** How far a member that stays is looked for: so many may have left before it. */
 const NEAR = 8;

@@ -26,7 +26,7 @@ export const UNUSED: TargetLive = Object.freeze({
 
 /** What is derived from a version of a pool when it is first used. */
 export interface BuiltPool {
-  members: readonly Member[];
+  members: Member[];
   readonly picker: Picker;
 }
 
@@ -47,7 +47,7 @@ export class PoolLife implements EjectionLedger {
   /** Those that were used, by identity. */
   readonly targets = new Map<string, Target>();
   /** Connections and who waits for one. */
-  readonly load = new PoolLoad();
+  readonly load: PoolLoad;
   readonly dials = new DialBudget();
   /** Those that the pool does not have any more, as long as there are flows on them. */
   readonly #leaving = new Set<Target>();
@@ -65,6 +65,7 @@ export class PoolLife implements EjectionLedger {
   constructor(version: PoolVersion, context: PoolContext, deadlines: Deadlines) {
     this.name = version.config.name;
     this.#version = version;
+    this.load = new PoolLoad(context.load);
     this.#context = context;
     this.#deadlines = deadlines;
   }

@@ -10,16 +10,54 @@ export interface Waiter {
   onRoom(): boolean;
 }
 
+/** What a worker holds for all of its pools. */
+export interface WorkerLoad {
+  /** Connections that nobody uses. */
+  idle: number;
+}
+
+/** So many a worker holds for as long as they may idle. */
+const IDLE_AT_LENGTH = 256;
+/** No connection idles for less, in milliseconds: who is asked every second is not dialled every second. */
+const LEAST_IDLE_MS = 1000;
+
 export class PoolLoad {
   /** Connections to all targets: connecting, in use and idle. */
   open = 0;
-  /** Those of them that nobody uses. */
-  idle = 0;
+  #idle = 0;
+  readonly #worker: WorkerLoad;
   waiting = 0;
   #first: Waiter | null = null;
   #last: Waiter | null = null;
   #telling = false;
   #changed = false;
+
+  constructor(worker: WorkerLoad) {
+    this.#worker = worker;
+  }
+
+  /** Those of the open ones that nobody uses. */
+  get idle(): number {
+    return this.#idle;
+  }
+
+  /**
+   * A connection has become idle.
+   * @returns how long it may be, in milliseconds: `limitMs`, and less in proportion to how many the worker holds. Thousands of
+   * targets that are asked now and then would leave thousands of connections, most of which are never used again.
+   */
+  beginIdle(limitMs: number): number {
+    this.#idle += 1;
+    this.#worker.idle += 1;
+    const share = IDLE_AT_LENGTH / this.#worker.idle;
+    return share >= 1 ? limitMs : Math.max(Math.min(limitMs, LEAST_IDLE_MS), limitMs * share);
+  }
+
+  /** It is used again, or closed. */
+  endIdle(): void {
+    this.#idle -= 1;
+    this.#worker.idle -= 1;
+  }
 
   /** Queues behind all others. */
   join(waiter: Waiter): void {

@@ -16,7 +16,7 @@ import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
-import type { PoolLoad } from './pool-load.ts';
+import type { PoolLoad, WorkerLoad } from './pool-load.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -27,6 +27,7 @@ export interface PoolContext {
   readonly wires: WireContext;
   readonly limits: HeadLimits;
   readonly streams: Http1Streams;
+  readonly load: WorkerLoad;
   readonly http2: Workspace;
   readonly random: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };

@@ -156,7 +156,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
   use(): void {
     this.#phase = 'busy';
     this.reused = true;
-    this.pool.load.idle -= 1;
+    this.pool.load.endIdle();
     this.pool.meters.connections(1, -1);
     this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
   }
@@ -188,10 +188,9 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     }
     this.#phase = 'idle';
     this.idleSinceMs = nowMs;
-    this.pool.load.idle += 1;
     this.pool.meters.connections(-1, 1);
     this.wire.resume();
-    this.#context.deadlines.set(this, nowMs + connections.idleMs);
+    this.#context.deadlines.set(this, nowMs + this.pool.load.beginIdle(connections.idleMs));
     target.idle.push(this);
     this.pool.load.tell();
   }
@@ -339,7 +338,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     if (this.#phase === 'closed') return;
     if (this.#phase === 'busy') this.pool.meters.connections(-1, 0);
     else if (this.#phase === 'idle') {
-      this.pool.load.idle -= 1;
+      this.pool.load.endIdle();
       this.pool.meters.connections(0, -1);
     }
     this.#phase = 'closed';

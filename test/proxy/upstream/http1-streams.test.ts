@@ -121,6 +121,7 @@ describe('http/1.1 streams', () => {
       },
       limits: LIMITS,
       streams,
+      load: { idle: 0 },
       http2: new Workspace(),
       random: () => 0.5,
       log: { warn: () => {}, info: () => {} },

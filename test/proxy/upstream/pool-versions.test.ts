@@ -1,11 +1,13 @@
 // Versions of a pool that others have taken the place of: who still names one goes on, and nothing of it stays in memory.
 
 import assert from 'node:assert/strict';
+import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { queryObjects } from 'node:v8';
 import { PriorityGroup } from '../../../src/balance/priority-group.ts';
-import type { Snapshot } from '../../../src/model/snapshot.ts';
-import { answering, eventually, type RawPeer, Stage } from '../../support/data-plane.ts';
+import type { HostSetMember, Snapshot } from '../../../src/model/snapshot.ts';
+import type { HealthState } from '../../../src/model/targets.ts';
+import { answering, eventually, type RawPeer, RawServer, Stage } from '../../support/data-plane.ts';
 import { allToFirstPool, RETRY, snapshotOf } from '../../support/snapshots.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -60,5 +62,47 @@ describe('versions of a pool', () => {
     await client.expect('\r\n\r\n');
     assert.match(client.received, /^HTTP\/1\.1 200 /);
     assert.equal(second.connections, 1);
+  });
+
+  it('go on with one picker where targets changed and none came or left: turns go on, but not to one that fell ill', async () => {
+    const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
+    const namedBySelf = (peer: RawPeer): void =>
+      answering(`HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n${peer.socket.localAddress}`)(peer);
+    let port = 0;
+    for (const host of hosts) {
+      const server = await new RawServer(namedBySelf).listen(host, port);
+      stage.servers.push(server);
+      ({ port } = server.server.address() as AddressInfo);
+    }
+    const base = snapshotOf({ pools: [{ targets: [`${hosts[0]}:${port}`] }], routes: allToFirstPool(RETRY) });
+    const withLast = (number: number, health: HealthState): Snapshot => {
+      const members = hosts.map(
+        (address): HostSetMember => ({
+          host: { address, cluster: 'iad', node: address },
+          weight: 1,
+          state: 'active',
+          health: address === hosts[2] ? health : 'healthy',
+          lastResort: false,
+        }),
+      );
+      return { ...base, version: number, hostSets: [{ key: `${health} ${number}`, members }] };
+    };
+    stage.plane.apply(withLast(1, 'unhealthy'));
+    const client = await stage.client();
+    const served: string[] = [];
+    for (let number = 2; number <= 31; number += 1) {
+      client.send(GET);
+      await client.expect('127.0.0.');
+      await client.until(() => /127\.0\.0\.\d/.test(client.received));
+      served.push(client.take().slice(-9));
+      stage.plane.apply(withLast(number, number % 3 === 0 ? 'healthy' : 'unhealthy'));
+    }
+    const turns = served.filter((host) => host !== hosts[2]);
+    assert.ok(
+      turns.every((host, turn) => turn === 0 || host !== turns[turn - 1]),
+      served.join(' '),
+    );
+    for (const [turn, host] of served.entries()) if (host === hosts[2]) assert.equal((turn + 1) % 3, 0);
+    assert.ok(turns.length < served.length);
   });
 });

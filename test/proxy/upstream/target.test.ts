@@ -54,6 +54,7 @@ class World {
       http2: new Workspace(),
       limits: LIMITS,
       streams: new Http1Streams(LIMITS),
+      load: { idle: 0 },
       random: () => 0.5,
       log: { warn: log, info: log },
       onLocalLimit: () => {},
