@@ -226,6 +226,9 @@ export class Target implements TargetLive, Deadline {
   doubt(doubted: boolean): void {
     if (this.doubted === doubted) return;
     this.doubted = doubted;
+    // It gets little or nothing to do, and each second somebody would have to ask after those that nobody uses. Those of one that
+    // has left are closed already, or wait to be reset.
+    if (doubted && !this.retired) for (const connection of this.idle.splice(0)) connection.close();
     for (const connection of this.connections) connection.keepAlive(doubted);
   }
 
