@@ -56,8 +56,8 @@ export interface CompileMemo {
 
 interface CompiledPool {
   readonly config: PoolConfig;
-  readonly sources: readonly SourceTargets[];
-  readonly sets: readonly PlacedSet[];
+  sources: readonly SourceTargets[];
+  sets: readonly PlacedSet[];
   readonly pool: SnapshotPool;
 }
 
@@ -171,7 +171,8 @@ function compilePool(
   // What is in the sets is not told by the pool: a change of one node makes no pool another.
   const isSame = known?.config === config && isSameShape(known.pool, { groups, lost });
   if (isSame) {
-    memo.pools.set(name, { config, sources, sets, pool: known.pool });
+    known.sources = sources;
+    known.sets = sets;
     return known.pool;
   }
   const { text, ...settings } = settingsOf(config, memo.settings);
@@ -187,7 +188,7 @@ function isSameSources(
   builder: HostSetBuilder,
 ): boolean {
   if (before.length !== sources.length) return false;
-  for (let index = 0; index < sources.length; index++) {
+  for (let index = 0; before !== sources && index < sources.length; index++) {
     const known = before[index]!;
     if (known === sources[index]) continue;
     const { table, port, priority, weight } = sources[index]!;

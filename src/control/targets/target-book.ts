@@ -2,7 +2,7 @@
 
 import type { KubeProxyConfig } from '../../model/config.ts';
 import type { Reason } from '../../model/targets.ts';
-import type { SourceTargets } from '../compile/compile.ts';
+import type { PoolTargets, SourceTargets } from '../compile/compile.ts';
 import type { PoolInstance } from '../compile/expand.ts';
 import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -35,6 +35,8 @@ export class TargetBook {
   readonly #probes = new ProbeMemo();
   readonly #sources = new Map<string, SourceState>();
   readonly #byPool = new Map<string, readonly SourceState[]>();
+  /** As last compiled, by pool. */
+  readonly #targets = new Map<string, PoolTargets>();
   readonly #shared: SharedTables;
   #clusters: ReadonlyMap<string, ClusterView> = new Map();
   #pools: readonly PoolInstance[] = [];
@@ -61,20 +63,29 @@ export class TargetBook {
     return { table: state.table ?? EMPTY_TABLE, port: state.derived?.port ?? 0 };
   }
 
-  /** Of all sources of a pool, the same objects while they are the same tables. */
-  targetsOf(pool: string): readonly SourceTargets[] {
-    return this.sourcesOf(pool).map((state) => {
-      const { table, port } = this.tableOf(state);
-      const { priority, weight } = state.source;
-      const known = state.compiled;
-      const isSame =
-        known?.table === table &&
-        known.port === port &&
-        known.priority === priority &&
-        known.weight === weight;
-      if (!isSame) state.compiled = { table, port, priority, weight };
-      return state.compiled!;
-    });
+  /** The same object while all sources of the pool have the same tables. */
+  targetsOf({ name, config }: PoolInstance): PoolTargets {
+    const states = this.sourcesOf(name);
+    const known = this.#targets.get(name);
+    const isSame =
+      known?.config === config &&
+      known.sources.length === states.length &&
+      states.every((state, index) => this.#sourceTargetsOf(state) === known.sources[index]);
+    if (isSame) return known;
+    const made = { name, config, sources: states.map((state) => this.#sourceTargetsOf(state)) };
+    this.#targets.set(name, made);
+    return made;
+  }
+
+  /** The same object while it is the same table. */
+  #sourceTargetsOf(state: SourceState): SourceTargets {
+    const { table, port } = this.tableOf(state);
+    const { priority, weight } = state.source;
+    const known = state.compiled;
+    const isSame =
+      known?.table === table && known.port === port && known.priority === priority && known.weight === weight;
+    if (!isSame) state.compiled = { table, port, priority, weight };
+    return state.compiled!;
   }
 
   /** Takes the pools there are now; a source that stays keeps its targets. */
@@ -84,6 +95,7 @@ export class TargetBook {
     this.#pools = pools;
     const gone = new Map(this.#sources);
     this.#byPool.clear();
+    this.#targets.clear();
     for (const { name, config, sources } of pools) {
       const states: SourceState[] = [];
       const seen = new Map<string, number>();

@@ -5,7 +5,7 @@ import type { Config } from '../../model/config.ts';
 import type { ClusterInventory, Inventory } from '../../model/inventory.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ExplainedTarget } from '../../model/targets.ts';
-import { compile, createCompileMemo, type PoolTargets } from '../compile/compile.ts';
+import { compile, createCompileMemo } from '../compile/compile.ts';
 import { Expander, type Expansion, type PoolInstance } from '../compile/expand.ts';
 import { DEFAULT_SCHEDULER_LIMITS, ProbeScheduler } from '../health/scheduler.ts';
 import { ClusterView } from './cluster-view.ts';
@@ -250,11 +250,7 @@ class Engine implements TargetEngine {
   }
 
   #publish(config: Config, expansion: Expansion): void {
-    const pools: PoolTargets[] = expansion.pools.map(({ name, config: pool }) => ({
-      name,
-      config: pool,
-      sources: this.#book.targetsOf(name),
-    }));
+    const pools = expansion.pools.map((pool) => this.#book.targetsOf(pool));
     const { services } = expansion;
     const snapshot = compile(
       { config, pools, services, version: this.#version, eventAtMs: this.#eventAtMs },
