@@ -91,7 +91,7 @@ function changedSet({ entries: { list, places } }: TargetTable, memo: PlacedMemo
     const entry = list[place]!;
     if (entry === known.list[place]) continue;
     const before = placed[place]!;
-    const now = placedOf(entry, memo);
+    const now = placedOf(entry, memo, before);
     if (entry.port !== known.set.port || now.order !== before.order) return null;
     for (let lane = 0; lane < LANES; lane++) sum[lane]! += now.hash[lane]! - before.hash[lane]!;
     placed[place] = now;
@@ -107,11 +107,16 @@ function setOf(port: number, sum: Uint32Array, members: readonly HostSetMember[]
   return { port, hostSet: { key, members }, numbered: { builder: null, index: 0 } };
 }
 
-function placedOf(entry: TargetEntry, memo: PlacedMemo): Placed {
+/** @param before the one that stood in this place: what has changed of a target may be nothing that a worker is told */
+function placedOf(entry: TargetEntry, memo: PlacedMemo, before: Placed | null = null): Placed {
   const known = memo.entries.get(entry);
   if (known !== undefined) return known;
   const { candidate, weight, state, health, lastResort } = entry;
   const { address, cluster, node } = candidate;
+  if (before !== null && isMember(before.member, entry)) {
+    memo.entries.set(entry, before);
+    return before;
+  }
   const order = `${address.includes(':') ? `[${address}]` : address}: ${JSON.stringify([cluster, node])}`;
   const host = { address, cluster, node };
   const text = `${order} ${weight} ${state} ${health} ${lastResort}`;
@@ -121,6 +126,22 @@ function placedOf(entry: TargetEntry, memo: PlacedMemo): Placed {
   const placed: Placed = { order, member: { host, weight, state, health, lastResort }, hash };
   memo.entries.set(entry, placed);
   return placed;
+}
+
+function isMember(
+  member: HostSetMember,
+  { candidate, weight, state, health, lastResort }: TargetEntry,
+): boolean {
+  const { address, cluster, node } = member.host;
+  return (
+    address === candidate.address &&
+    cluster === candidate.cluster &&
+    node === candidate.node &&
+    member.weight === weight &&
+    member.state === state &&
+    member.health === health &&
+    member.lastResort === lastResort
+  );
 }
 
 /** 256 bits. */

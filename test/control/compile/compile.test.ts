@@ -188,6 +188,33 @@ describe('compile', () => {
     ]);
     assert.equal(snapshotOf(pools).hostSets[0]?.members.length, 1);
   });
+
+  test('keeps the members of targets of which workers are told nothing new, also when other members change', () => {
+    const memo = createCompileMemo();
+    const list = ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map(
+      (address): Placed => ({ address, port: 0, weight: 1, health: 'unknown' }),
+    );
+    const first = tableOf(list);
+    const settings = configOf(['web']);
+    const compiled = (entries: TargetEntries, version: number): Snapshot => {
+      const sources = [{ table: { ...first, entries }, port: 30080, priority: 0, weight: 1 }];
+      const pools = [{ name: 'web', config: settings.pools[0]!, sources }];
+      return compile({ config: settings, pools, services: NO_SERVICES, version, eventAtMs: 0 }, memo);
+    };
+    const before = compiled(first.entries, 1);
+    const renewed = first.entries.with(
+      first.entries.list.map((entry) => ({ ...entry, changedBy: 'node:7' })),
+    );
+    assert.equal(compiled(renewed, 2).checksum, before.checksum);
+    const [one, ...others] = renewed.list;
+    const after = compiled(renewed.with([{ ...one!, health: 'unhealthy' }, ...others]), 3);
+    const [was, is] = [before, after].map(({ hostSets }) => hostSets[0]!.members);
+    assert.equal(is![0]!.health, 'unhealthy');
+    assert.deepEqual(
+      is!.map((member, place) => member === was![place]),
+      [false, true, true],
+    );
+  });
 });
 
 describe('rules that name services by template', () => {
