@@ -4,7 +4,7 @@ import { checkPolicy } from '../balance/check-policy.ts';
 import { HashTables } from '../balance/hash-tables.ts';
 import { createPoolPicker } from '../balance/pool-picker.ts';
 import { NO_SECRETS, type Secrets } from '../model/secrets.ts';
-import type { Snapshot, SnapshotPool } from '../model/snapshot.ts';
+import type { HostSet, Snapshot, SnapshotPool } from '../model/snapshot.ts';
 import { isSameShape } from '../snapshot/pool-shape.ts';
 import type { Deadlines } from './deadlines.ts';
 import { TrustedProxies } from './http/forwarded.ts';
@@ -31,6 +31,12 @@ interface Frame {
   readonly snapshot: Snapshot;
   readonly routers: ReadonlyMap<string, Router>;
   readonly trustedProxies: TrustedProxies;
+}
+
+/** A pool of which nothing has changed but what is in its sets. */
+interface Renewal {
+  readonly pool: Pool;
+  readonly sets: readonly HostSet[];
 }
 
 /** What a pool's targets are asked to speak over TLS (RFC 7301). */
@@ -64,12 +70,13 @@ export class Applier {
    */
   apply(snapshot: Snapshot, secrets: Secrets): Runtime {
     const frame = this.#frameOf(snapshot);
+    const renewals: Renewal[] = [];
     const pools = snapshot.pools.map((config, place) =>
-      this.#poolOf(config, this.#before(config.name, place), snapshot, secrets),
+      this.#poolOf(config, this.#before(config.name, place), snapshot, secrets, renewals),
     );
     this.#secrets = secrets;
     this.#frame = frame;
-    this.#commit(pools);
+    this.#commit(pools, renewals);
     const { routers, trustedProxies } = frame;
     return { snapshot, routers, pools, poolPlaces: this.#places, trustedProxies };
   }
@@ -131,15 +138,20 @@ export class Applier {
     return { snapshot, routers, trustedProxies: new TrustedProxies(snapshot.trustedProxies) };
   }
 
-  #poolOf(config: SnapshotPool, before: Pool | undefined, snapshot: Snapshot, secrets: Secrets): Pool {
+  /** The pool before where only what is in its sets has changed: it goes among the renewals then. */
+  #poolOf(
+    config: SnapshotPool,
+    before: Pool | undefined,
+    snapshot: Snapshot,
+    secrets: Secrets,
+    renewals: Renewal[],
+  ): Pool {
     const upstreamTls = this.#upstreamTlsOf(config, before, secrets);
-    if (before !== undefined && before.tls === upstreamTls && isSamePool(before, config, snapshot))
+    if (before !== undefined && before.tls === upstreamTls && isSamePool(before.config, config)) {
+      if (!hasSameSets(before, snapshot)) renewals.push({ pool: before, sets: setsOf(config, snapshot) });
       return before;
-    const sets = config.groups.map(({ hostSet }) => {
-      const set = snapshot.hostSets[hostSet];
-      if (set === undefined) throw new RangeError(`pool ${config.name} has no host set ${hostSet}`);
-      return set;
-    });
+    }
+    const sets = setsOf(config, snapshot);
     if (before?.config.settings !== config.settings) checkPolicy(config.policy);
     const { pools, deadlines } = this.#context;
     return new Pool(config, sets, before?.life ?? null, this.#build, upstreamTls, pools, deadlines);
@@ -174,9 +186,14 @@ export class Applier {
     return built;
   };
 
-  #commit(pools: readonly Pool[]): void {
+  #commit(pools: readonly Pool[], renewals: readonly Renewal[]): void {
     const before = this.#pools;
     const changes = new SetChanges();
+    for (const { pool, sets } of renewals) {
+      const former = { config: pool.config, sets: pool.sets };
+      pool.renew(sets);
+      if (pool.life.targets.size > 0) settleTargets(former, pool, changes);
+    }
     for (const [place, pool] of pools.entries()) {
       const known = this.#before(pool.name, place);
       if (known === undefined || known === pool) continue;
@@ -210,12 +227,23 @@ function letGo(before: Before): void {
 }
 
 /** A snapshot that came whole has nothing of the one before but what it says. */
-function isSamePool({ config: before, sets }: Pool, config: SnapshotPool, { hostSets }: Snapshot): boolean {
-  if (before !== config && (before.settings !== config.settings || !isSameShape(before, config)))
-    return false;
-  for (const [index, { hostSet }] of config.groups.entries()) {
-    const set = hostSets[hostSet];
+function isSamePool(before: SnapshotPool, config: SnapshotPool): boolean {
+  return before === config || (before.settings === config.settings && isSameShape(before, config));
+}
+
+function hasSameSets({ config: { groups }, sets }: Pool, { hostSets }: Snapshot): boolean {
+  for (let index = 0; index < groups.length; index += 1) {
+    const set = hostSets[groups[index]!.hostSet];
     if (set !== sets[index] && set?.key !== sets[index]?.key) return false;
   }
   return true;
+}
+
+/** @throws RangeError when the snapshot does not have one of them */
+function setsOf({ name, groups }: SnapshotPool, { hostSets }: Snapshot): readonly HostSet[] {
+  return groups.map(({ hostSet }) => {
+    const set = hostSets[hostSet];
+    if (set === undefined) throw new RangeError(`pool ${name} has no host set ${hostSet}`);
+    return set;
+  });
 }

@@ -1,4 +1,4 @@
-// A pool as one snapshot version sees it: members, picker and bounds, over targets that outlive the version.
+// A pool as one or more snapshot versions see it: members, picker and bounds, over targets that outlive the version.
 
 import { createFlowHasher } from '../../balance/siphash.ts';
 import type { HeadLimits } from '../../http1/limits.ts';
@@ -111,6 +111,12 @@ export class Pool implements PoolVersion {
     if (this.#sets === null) return this.life.version.built;
     this.#built ??= this.#build(this);
     return this.#built;
+  }
+
+  /** The next snapshot changes nothing of it but what is in its sets, as with most events. */
+  renew(sets: readonly HostSet[]): void {
+    this.#sets = sets;
+    this.#built = null;
   }
 
   /**

@@ -68,7 +68,7 @@ function compareAnyOrder(before: HostSet, after: HostSet): readonly MemberChange
   return changes;
 }
 
-export function settleTargets(before: Pool, after: Pool, changes: SetChanges): void {
+export function settleTargets(before: Pick<Pool, 'config' | 'sets'>, after: Pool, changes: SetChanges): void {
   const { life } = after;
   const [group] = after.config.groups;
   const [former] = before.config.groups;
