@@ -49,9 +49,12 @@ export class Applier {
   /** Hash tables outlive snapshots: a change of health moves no row. */
   readonly #tables = new HashTables();
   /** Of the runtime in force. */
+  #snapshot: Snapshot | null = null;
   #secrets: Secrets = NO_SECRETS;
   #frame: Frame | null = null;
   #pools: readonly Pool[] = [];
+  /** Places of the pools that have a set among theirs, by the set's; null until a snapshot has the pools of the one before. */
+  #users: readonly (readonly number[])[] | null = null;
   /** Name -> place in `#pools`. */
   #places: ReadonlyMap<string, number> = new Map();
   /** Of pools that are not configured any more, with flows on their targets. */
@@ -70,15 +73,34 @@ export class Applier {
    */
   apply(snapshot: Snapshot, secrets: Secrets): Runtime {
     const frame = this.#frameOf(snapshot);
-    const renewals: Renewal[] = [];
-    const pools = snapshot.pools.map((config, place) =>
-      this.#poolOf(config, this.#before(config.name, place), snapshot, secrets, renewals),
-    );
+    const isOfSamePools = this.#snapshot?.pools === snapshot.pools && this.#secrets === secrets;
+    const renewals = isOfSamePools ? this.#renewalsOf(snapshot, this.#snapshot!.hostSets) : [];
+    const pools = isOfSamePools
+      ? this.#pools
+      : snapshot.pools.map((config, place) =>
+          this.#poolOf(config, this.#before(config.name, place), snapshot, secrets, renewals),
+        );
+    if (!isOfSamePools) this.#users = null;
+    this.#snapshot = snapshot;
     this.#secrets = secrets;
     this.#frame = frame;
     this.#commit(pools, renewals);
     const { routers, trustedProxies } = frame;
     return { snapshot, routers, pools, poolPlaces: this.#places, trustedProxies };
+  }
+
+  /** Most events change a few sets, and no pool as such: of hundreds only those that have one of them are looked at. */
+  #renewalsOf(snapshot: Snapshot, before: readonly HostSet[]): Renewal[] {
+    this.#users ??= usersOf(snapshot.pools);
+    const renewed = new Set<Pool>();
+    for (let index = 0; index < snapshot.hostSets.length; index += 1) {
+      if (snapshot.hostSets[index] === before[index]) continue;
+      for (const place of this.#users[index] ?? []) renewed.add(this.#pools[place]!);
+    }
+    const renewals: Renewal[] = [];
+    for (const pool of renewed)
+      if (!hasSameSets(pool, snapshot)) renewals.push({ pool, sets: setsOf(pool.config, snapshot) });
+    return renewals;
   }
 
   /** Pools most often stand where they stood. */
@@ -194,6 +216,13 @@ export class Applier {
       pool.renew(sets);
       if (pool.life.targets.size > 0) settleTargets(former, pool, changes);
     }
+    if (pools !== before) this.#replace(pools, changes);
+    for (const { life } of pools) life.sweep();
+    for (const life of this.#leaving) if (!life.sweep()) this.#leaving.delete(life);
+  }
+
+  #replace(pools: readonly Pool[], changes: SetChanges): void {
+    const before = this.#pools;
     for (const [place, pool] of pools.entries()) {
       const known = this.#before(pool.name, place);
       if (known === undefined || known === pool) continue;
@@ -211,8 +240,6 @@ export class Applier {
         this.#leaving.add(life);
       }
     }
-    for (const { life } of pools) life.sweep();
-    for (const life of this.#leaving) if (!life.sweep()) this.#leaving.delete(life);
   }
 }
 
@@ -237,6 +264,16 @@ function hasSameSets({ config: { groups }, sets }: Pool, { hostSets }: Snapshot)
     if (set !== sets[index] && set?.key !== sets[index]?.key) return false;
   }
   return true;
+}
+
+function usersOf(pools: readonly SnapshotPool[]): readonly (readonly number[])[] {
+  const users: number[][] = [];
+  for (const [place, { groups }] of pools.entries())
+    for (const { hostSet } of groups) {
+      users[hostSet] ??= [];
+      users[hostSet].push(place);
+    }
+  return users;
 }
 
 /** @throws RangeError when the snapshot does not have one of them */
