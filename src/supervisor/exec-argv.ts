@@ -44,9 +44,9 @@ export const WORKER_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_MMA
 
 /**
  * A controller's heap may grow by a third between two collections, not to a multiple: what it holds of large clusters
- * lives long. What each event makes of thousands of nodes lives until the next few: in a young space of 32 MiB it dies
+ * lives long. What each event makes of thousands of nodes lives until the next few: in a young space of 24 MiB it dies
  * there, and the whole heap is not marked every other second, which held up events for 150 ms (docs/scale.md).
  */
-const CONTROLLER_MEMORY = ['--heap-growing-percent=30', '--max-semi-space-size=32'] as const;
+const CONTROLLER_MEMORY = ['--heap-growing-percent=30', '--max-semi-space-size=24'] as const;
 
 export const CONTROLLER_EXEC_ARGV: readonly string[] = [...CONTROLLER_MEMORY, ...HARDENED];

@@ -199,7 +199,7 @@ const connections = z.strictObject({
   idle: duration({ min: 100 })
     .prefault('55s')
     .describe(
-      'An idle connection is closed after this, and sooner in a worker that holds more than 256; keep it below the keep-alive timeout of the targets.',
+      'An idle connection is closed after this, and sooner in a worker that holds more than 128; keep it below the keep-alive timeout of the targets.',
     ),
   requests: integer(0, 1_000_000_000)
     .default(100)

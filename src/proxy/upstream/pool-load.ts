@@ -17,7 +17,7 @@ export interface WorkerLoad {
 }
 
 /** So many a worker holds for as long as they may idle. */
-const IDLE_AT_LENGTH = 256;
+const IDLE_AT_LENGTH = 128;
 /** No connection idles for less, in milliseconds: who is asked every second is not dialled every second. */
 const LEAST_IDLE_MS = 1000;
 

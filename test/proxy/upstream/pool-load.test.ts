@@ -9,11 +9,11 @@ const LIMIT_MS = 55_000;
 describe('idle connections of a worker', () => {
   for (const [held, limitMs, expected] of [
     [1, LIMIT_MS, LIMIT_MS],
-    [256, LIMIT_MS, LIMIT_MS],
-    [512, LIMIT_MS, LIMIT_MS / 2],
-    [2560, LIMIT_MS, LIMIT_MS / 10],
-    [25_600, LIMIT_MS, 1000],
-    [25_600, 300, 300],
+    [128, LIMIT_MS, LIMIT_MS],
+    [256, LIMIT_MS, LIMIT_MS / 2],
+    [1280, LIMIT_MS, LIMIT_MS / 10],
+    [12_800, LIMIT_MS, 1000],
+    [12_800, 300, 300],
   ] as const)
     it(`idle for ${expected} ms of ${limitMs} where there are ${held}`, () => {
       const load = new PoolLoad({ idle: held - 1 });
