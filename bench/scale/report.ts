@@ -155,8 +155,9 @@ const METHOD = `## What is measured, and how
 
 A snapshot travels as the difference from the one before, and whatever did not change is the same object on both sides
 ([decision 10](decisions/0010-publication-as-difference.md)); a node that changes makes one set of targets another, whatever
-the number of pools over it ([decision 20](decisions/0020-pools-name-their-sets.md)). A worker pays for a pool when the pool
-takes its next flow, so memory and CPU follow the pools in use. Events that come within 20 ms share a snapshot, and only one
+the number of pools over it ([decision 20](decisions/0020-pools-name-their-sets.md)). Pools and pickers go on where none of
+their targets came or left ([decision 24](decisions/0024-pools-and-pickers-go-on.md)), and a worker pays for a pool when the
+pool takes its next flow, so memory and CPU follow the pools in use. Events that come within 20 ms share a snapshot, and only one
 is under way at a time. After a pass the controller rests for as long as the pass took, at most 100 ms, so that
 watches and probes have their turn: what came meanwhile is answered by the next one, and a single event does not wait.
 
