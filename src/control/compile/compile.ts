@@ -187,17 +187,22 @@ function isSameSources(
   sources: readonly SourceTargets[],
   builder: HostSetBuilder,
 ): boolean {
+  if (before !== sources && !isSameTables(before, sources)) return false;
+  for (let index = 0; index < sets.length; index++) {
+    if (builder.add(sets[index]!) !== pool.groups[index]!.hostSet) return false;
+  }
+  return true;
+}
+
+function isSameTables(before: readonly SourceTargets[], sources: readonly SourceTargets[]): boolean {
   if (before.length !== sources.length) return false;
-  for (let index = 0; before !== sources && index < sources.length; index++) {
+  for (let index = 0; index < sources.length; index++) {
     const known = before[index]!;
     if (known === sources[index]) continue;
     const { table, port, priority, weight } = sources[index]!;
     const isSame =
       known.table === table && known.port === port && known.priority === priority && known.weight === weight;
     if (!isSame) return false;
-  }
-  for (let index = 0; index < sets.length; index++) {
-    if (builder.add(sets[index]!) !== pool.groups[index]!.hostSet) return false;
   }
   return true;
 }
