@@ -5,7 +5,6 @@ import { RequestParser } from '../http1/request-parser.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing, Step } from '../http1/step.ts';
 import { matchPreface } from '../http2/preface.ts';
-import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
 import { FAILURES, type FailureCode } from '../model/failures.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
@@ -15,9 +14,9 @@ import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import { buildSwitchHead } from './http/response-head.ts';
+import { HttpSession } from './http-session.ts';
 import { Http1Answer } from './http1-answer.ts';
 import type { Listener } from './listener.ts';
-import type { ListenerMeters } from './meters.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
@@ -42,15 +41,11 @@ const REQUESTS_AT_ONCE = 64;
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 
-export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waiter {
+export class Http1Session extends HttpSession implements WireOwner, ExchangeSession, Deadline, Waiter {
   dueAtMs = NEVER;
   filedTick = -1;
-  readonly client: ForwardedClient;
-  readonly tls: TlsFacts | null;
-  readonly load: ClientLoad;
   readonly webSocketKey = '';
   readonly #wire: Wire;
-  readonly #listener: Listener;
   readonly #context: ExchangeContext;
   /** What a request needs. Made with its first byte, and let go of when the connection has been idle for a moment. */
   #parser: RequestParser | null = null;
@@ -86,11 +81,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
     tls: TlsFacts | null,
     context: ExchangeContext,
   ) {
-    this.#listener = listener;
+    super(listener, client, load, tls);
     this.#context = context;
-    this.client = client;
-    this.tls = tls;
-    this.load = load;
     this.#wire = makeWire(this);
     client.wire = this.#wire;
     this.#idleSinceMs = context.now();
@@ -98,40 +90,8 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
     this.#setDeadline(listener.config.timeouts.headerMs);
   }
 
-  get scheme(): 'http' | 'https' {
-    return this.tls === null ? 'http' : 'https';
-  }
-
-  get listenerName(): string {
-    return this.#listener.config.name;
-  }
-
-  get listenerPort(): number {
-    return this.#listener.port;
-  }
-
-  get paths(): PathPolicy {
-    return this.#listener.config.paths;
-  }
-
-  get limits(): ListenerLimits {
-    return this.#listener.config.limits;
-  }
-
-  get hsts(): string | null {
-    return this.#listener.config.hsts;
-  }
-
-  get timeouts(): ListenerTimeouts {
-    return this.#listener.config.timeouts;
-  }
-
   get takenBytes(): number {
     return this.#wire.takenBytes;
-  }
-
-  get meters(): ListenerMeters {
-    return this.#listener.meters;
   }
 
   get protocol(): string {
@@ -176,7 +136,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
     if (match === 'yes') {
       this.#phase = 'closed';
       this.#context.deadlines.clear(this);
-      this.#listener.becomeHttp2(this, this.#wire, bytes);
+      this.listener.becomeHttp2(this, this.#wire, bytes);
     } else {
       this.#consume(bytes, bytes.length, held !== null);
     }
@@ -297,7 +257,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
 
   /** The time counts from the first byte: a client that sends a byte now and then gains nothing by it. */
   #awaitHead(): void {
-    this.#context.deadlines.set(this, this.#startedAtMs + this.#listener.config.timeouts.headerMs);
+    this.#context.deadlines.set(this, this.#startedAtMs + this.listener.config.timeouts.headerMs);
   }
 
   #becomeIdle(): void {
@@ -310,7 +270,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
   #prepare(): RequestParser {
     this.#exchange ??= new Exchange(this, this.#context);
     this.#answer ??= new Http1Answer(this.#wire, this.#context.date);
-    this.#parser ??= new RequestParser(this.#listener.headLimits, this.#listener.config.underscores);
+    this.#parser ??= new RequestParser(this.listener.headLimits, this.listener.config.underscores);
     return this.#parser;
   }
 
@@ -399,7 +359,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
       // A body that is still on its way cannot be told from the next request.
       (this.#requestEnded || head.framing === Framing.None) &&
       !this.#hasAllBeenRead() &&
-      !this.#listener.draining &&
+      !this.listener.draining &&
       this.#requests < this.limits.requestsPerConnection &&
       !this.#isTooFarAhead()
     );
@@ -490,7 +450,7 @@ export class Http1Session implements WireOwner, ExchangeSession, Deadline, Waite
     if (this.#phase === 'exchange') this.#exchange!.abort('client-aborted');
     this.#ended();
     this.#count();
-    this.#listener.onSessionEnd(this, this.load);
+    this.listener.onSessionEnd(this, this.load);
   }
 
   onDeadline(nowMs: number): void {

@@ -4,18 +4,17 @@ import { ErrorCode } from '../http2/error-code.ts';
 import type { ConnectionFailure } from '../http2/failures.ts';
 import type { OutputSink } from '../http2/output.ts';
 import { ServerConnection } from '../http2/server-connection.ts';
-import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
 import type { FailureCode } from '../model/failures.ts';
 import { flagOf } from '../telemetry/flags.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
+import { HttpSession } from './http-session.ts';
 import type { Http2Client } from './http2-client.ts';
 import type { Http2Request, RequestStream } from './http2-request.ts';
 import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
 import type { Listener } from './listener.ts';
-import type { ListenerMeters } from './meters.ts';
 import { NOTHING } from './recorder.ts';
 import type { ListenerSession } from './sessions.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
@@ -39,16 +38,13 @@ const REQUESTS_AT_ONCE = 64;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http2Session
+  extends HttpSession
   implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline, Waiter
 {
   dueAtMs = NEVER;
   filedTick = -1;
-  readonly client: ForwardedClient;
-  readonly load: ClientLoad;
-  readonly tls: TlsFacts | null;
   readonly codec: ServerConnection<Http2Request>;
   readonly #wire: Wire;
-  readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #streams: Http2Streams;
   #requests = 0;
@@ -84,12 +80,9 @@ export class Http2Session
     tls: TlsFacts | null,
     context: ExchangeContext,
   ) {
+    super(listener, client, load, tls);
     const { http2, underscores } = listener.config;
-    this.#listener = listener;
     this.#context = context;
-    this.client = client;
-    this.load = load;
-    this.tls = tls;
     this.#streams = new Http2Streams(this, this, context);
     const options = {
       head: listener.headLimits,
@@ -106,38 +99,6 @@ export class Http2Session
     this.#startedAtMs = context.now();
     this.#incompleteSinceMs = this.#startedAtMs;
     this.onLastRequestClosed();
-  }
-
-  get scheme(): 'http' | 'https' {
-    return this.tls === null ? 'http' : 'https';
-  }
-
-  get listenerName(): string {
-    return this.#listener.config.name;
-  }
-
-  get listenerPort(): number {
-    return this.#listener.port;
-  }
-
-  get meters(): ListenerMeters {
-    return this.#listener.meters;
-  }
-
-  get paths(): PathPolicy {
-    return this.#listener.config.paths;
-  }
-
-  get limits(): ListenerLimits {
-    return this.#listener.config.limits;
-  }
-
-  get hsts(): string | null {
-    return this.#listener.config.hsts;
-  }
-
-  get timeouts(): ListenerTimeouts {
-    return this.#listener.config.timeouts;
   }
 
   /** What waits for a window is no more than one read for each stream; what waits for the socket is all of theirs. */
@@ -239,7 +200,7 @@ export class Http2Session
     this.#streams.abandon();
     this.#end();
     this.#count();
-    this.#listener.onSessionEnd(this, this.load);
+    this.listener.onSessionEnd(this, this.load);
   }
 
   take(): Buffer {
@@ -267,7 +228,7 @@ export class Http2Session
     if (this.#atOnce === REQUESTS_AT_ONCE) this.codec.rest();
     if (this.#draining) return;
     this.#setQuietDue(NEVER);
-    if (this.#listener.draining || this.#requests >= this.#listener.config.limits.requestsPerConnection)
+    if (this.listener.draining || this.#requests >= this.listener.config.limits.requestsPerConnection)
       this.#leave();
   }
 
@@ -282,12 +243,12 @@ export class Http2Session
   onLastRequestClosed(): void {
     if (this.#ended || this.#draining || this.#clientLeaves) return this.#closeIfDone();
     this.#idleSinceMs = this.#context.now();
-    this.#setQuietDue(this.#idleSinceMs + this.#listener.config.timeouts.idleMs);
+    this.#setQuietDue(this.#idleSinceMs + this.listener.config.timeouts.idleMs);
   }
 
   /** The client broke the protocol or floods us: counted, logged, and ended with what its GOAWAY says. */
   onFailure(failure: ConnectionFailure): void {
-    const { config, meters } = this.#listener;
+    const { config, meters } = this.listener;
     meters.http2Failed(failure);
     this.#context.recorder.connection({
       ...NOTHING,

@@ -149,7 +149,7 @@ export const isService =
 export const isSlice =
   (service: ServiceName, node: string, condition: 'ready' | 'terminating' | null) =>
   (event: WatchedEvent): boolean => {
-    const { metadata, endpoints = [] } = event.object;
+    const { metadata } = event.object;
     if (
       event.kind !== 'EndpointSlice' ||
       metadata.namespace !== service.namespace ||
@@ -157,7 +157,8 @@ export const isSlice =
     ) {
       return false;
     }
-    const here = endpoints.filter((endpoint) => endpoint.nodeName === node);
+    // A slice without any says null.
+    const here = (event.object.endpoints ?? []).filter((endpoint) => endpoint.nodeName === node);
     return condition === null
       ? here.length === 0
       : here.some((endpoint) => endpoint.conditions[condition] === true);
