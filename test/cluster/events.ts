@@ -33,14 +33,16 @@ export interface WatchedObject {
   readonly status?: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
   };
-  readonly endpoints?: readonly {
-    readonly nodeName?: string;
-    readonly conditions: {
-      readonly ready?: boolean;
-      readonly serving?: boolean;
-      readonly terminating?: boolean;
-    };
-  }[];
+  readonly endpoints?:
+    | readonly {
+        readonly nodeName?: string;
+        readonly conditions: {
+          readonly ready?: boolean;
+          readonly serving?: boolean;
+          readonly terminating?: boolean;
+        };
+      }[]
+    | null;
 }
 
 export interface WatchedEvent {
