@@ -17,6 +17,7 @@ import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { BurstShare } from './wire/burst-share.ts';
 import type { SocketHandle } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
@@ -37,6 +38,8 @@ export interface ListenerContext {
   /** A listener of this worker: for connections that one hands to another. */
   readonly listenerNamed: (name: string) => Listener | undefined;
   readonly descriptors: Descriptors;
+  /** Of connections that begin, at all listeners. */
+  readonly arrivals: BurstShare;
   readonly log: Pick<Logger, 'warn' | 'debug'>;
 }
 
@@ -117,8 +120,7 @@ export class Listener implements EntranceOwner {
     const peer: { address?: string } = {};
     client.getpeername(peer);
     const address = unmapped(peer.address ?? '');
-    const rules = this.#config.proxyProtocol;
-    const isSender = rules !== null && this.#senders.has(address);
+    const isSender = this.#config.proxyProtocol !== null && this.#senders.has(address);
     const load = this.#admit(address, isSender);
     if (load === undefined) {
       client.close();
@@ -127,8 +129,19 @@ export class Listener implements EntranceOwner {
     this.#context.descriptors.opened();
     this.meters.opened();
     client.setNoDelay(true);
-    if (load === null) this.#entrance.readHeader(client, rules!, address);
-    else this.#entrance.enter(client, { address, load }, null, null);
+    const { arrivals } = this.#context;
+    if (arrivals.mayGoOn()) return this.#begin(client, address, load);
+    arrivals.wait({ onTurn: () => this.#begin(client, address, load) });
+  }
+
+  /** @param load null for a connection of a sender of PROXY headers */
+  #begin(client: SocketHandle, address: string, load: ClientLoad | null): void {
+    if (load !== null) return this.#entrance.enter(client, { address, load }, null, null);
+    const rules = this.#config.proxyProtocol;
+    if (rules !== null) return this.#entrance.readHeader(client, rules, address);
+    // A reload came between: nobody is asked for headers any more.
+    client.close();
+    this.#entrance.refuse(null, 'proxy-untrusted');
   }
 
   /** Undefined, and counted by the limit, for a connection that is not taken; null where its client is not known yet. */
@@ -277,6 +290,7 @@ export class Listener implements EntranceOwner {
     this.#handle.onconnection = null;
     this.#handle.close();
     this.#context.descriptors.listening(-1);
+    this.#context.arrivals.flush();
     this.drain(Number.POSITIVE_INFINITY);
   }
 

@@ -6,6 +6,11 @@ import { CODE_CLASSES, codeClassIndex } from '../telemetry/labels.ts';
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { RequestSeries } from '../telemetry/request-series.ts';
 
+type ReasonCounter =
+  | 'portico_connections_ended_total'
+  | 'portico_connections_refused_total'
+  | 'portico_failures_total';
+
 /** What one listener counts. */
 export class ListenerMeters {
   readonly #board: MetricsBoard;
@@ -17,6 +22,9 @@ export class ListenerMeters {
   readonly #requests: number;
   readonly #routes = new Map<string, RequestSeries>();
   readonly #protocols = new Map<string, number>();
+  readonly #failures = new Map<string, number>();
+  readonly #ends = new Map<string, number>();
+  readonly #refusals = new Map<string, number>();
 
   constructor(board: MetricsBoard, listener: string, protocol: string) {
     this.#board = board;
@@ -69,11 +77,11 @@ export class ListenerMeters {
 
   /** A limit ended a connection that was open. */
   ended(reason: string): void {
-    this.#add(this.#board.counter('portico_connections_ended_total', { listener: this.#listener, reason }));
+    this.#count('portico_connections_ended_total', this.#ends, reason);
   }
 
   refused(reason: string): void {
-    this.#add(this.#board.counter('portico_connections_refused_total', { listener: this.#listener, reason }));
+    this.#count('portico_connections_refused_total', this.#refusals, reason);
   }
 
   handshaken(version: string, resumed: boolean): void {
@@ -82,7 +90,7 @@ export class ListenerMeters {
   }
 
   failed(reason: FailureCode): void {
-    this.#add(this.#board.counter('portico_failures_total', { listener: this.#listener, reason }));
+    this.#count('portico_failures_total', this.#failures, reason);
   }
 
   tcpEnded(result: string): void {
@@ -97,6 +105,16 @@ export class ListenerMeters {
       this.#routes.set(name, series);
     }
     return series;
+  }
+
+  /** @param slots that were bound before, by reason: floods end at limits thousands of times a second */
+  #count(name: ReasonCounter, slots: Map<string, number>, reason: string): void {
+    let slot = slots.get(reason);
+    if (slot === undefined) {
+      slot = this.#board.counter(name, { listener: this.#listener, reason });
+      slots.set(reason, slot);
+    }
+    this.#add(slot);
   }
 
   #add(slot: number): void {

@@ -35,6 +35,7 @@ import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { SocketTable } from './upstream/socket-table.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
+import { BurstShare } from './wire/burst-share.ts';
 import { PassShare } from './wire/pass-share.ts';
 import type { TcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
@@ -96,7 +97,8 @@ export class Worker {
     this.#environment = environment;
     const share = new PassShare({ now, defer: setImmediate });
     this.#deadlines = new Deadlines(now, share);
-    this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now);
+    const buffers = new BufferPool();
+    this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now, buffers);
     const turn = new Turn(now);
     const names = new Names({
       resolve: environment.resolveName,
@@ -108,7 +110,7 @@ export class Worker {
       lookup: names.lookup,
       turn,
       share,
-      pool: new BufferPool(),
+      pool: buffers,
       deadlines: this.#deadlines,
       now: turn.now,
       tcp: environment.tcp,
@@ -142,6 +144,7 @@ export class Worker {
     this.#listeners = new Listeners(this.#board, wallClock, {
       wires,
       descriptors: new Descriptors({ limit: environment.descriptorLimit, log }),
+      arrivals: new BurstShare(setImmediate),
       log,
       pressure: this.#memory,
       exchanges: {
@@ -156,7 +159,7 @@ export class Worker {
         requestIds: new RequestIds(wallClock, random),
         silence: new SilenceWatch(now, sockets),
         pieces: new PieceBudget(),
-        buffers: wires.pool,
+        buffers,
         http2,
         recorder,
       },

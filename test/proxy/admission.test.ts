@@ -216,6 +216,33 @@ describe('memory watch', () => {
     assert.equal(at(999), false);
   });
 
+  it('collects garbage that V8 does not know of, where it is much, and not at each look', () => {
+    const abandoned = { abandonedBytes: 0 };
+    let nowMs = 0;
+    let collections = 0;
+    const watch = new MemoryWatch(
+      () => 100,
+      () => {
+        collections += 1;
+      },
+      () => nowMs,
+      abandoned,
+    );
+    const look = (megabytes: number): number => {
+      abandoned.abandonedBytes += megabytes * 1024 * 1024;
+      nowMs += 250;
+      watch.look();
+      return collections;
+    };
+    assert.equal(look(60), 0);
+    assert.equal(look(10), 1);
+    assert.equal(look(60), 1, 'what was collected is forgotten');
+    assert.equal(look(60), 1, 'a moment after the last');
+    nowMs += 2000;
+    assert.equal(look(0), 2);
+    assert.equal(watch.over, false);
+  });
+
   it('never is over without a ceiling', () => {
     const watch = new MemoryWatch(
       () => Number.MAX_SAFE_INTEGER,

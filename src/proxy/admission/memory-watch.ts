@@ -6,6 +6,13 @@ const RELIEF_SHARE = 0.95;
 const CRITICAL_SHARE = 1.125;
 /** A collection of garbage stops the worker for some tens of milliseconds: not more often than this. */
 const COLLECT_EVERY_MS = 2000;
+/** Nor for less garbage that V8 does not know of. */
+const ABANDONED_BYTES = 64 * 1024 * 1024;
+
+/** Memory that V8 frees with its next collection, and has no reason to begin one for. */
+export interface Abandoned {
+  abandonedBytes: number;
+}
 
 export class MemoryWatch {
   /** True while new work is to be refused. */
@@ -17,6 +24,7 @@ export class MemoryWatch {
   readonly #residentBytes: () => number;
   readonly #collect: () => void;
   readonly #now: () => number;
+  readonly #abandoned: Abandoned;
   #collectedAtMs = Number.NEGATIVE_INFINITY;
   /** 0 is no limit. */
   ceilingBytes = 0;
@@ -25,30 +33,35 @@ export class MemoryWatch {
    * @param residentBytes of this process
    * @param collect frees what nothing refers to; memory that V8 had no reason yet to free must not refuse anybody
    */
-  constructor(residentBytes: () => number, collect: () => void, now: () => number) {
+  constructor(
+    residentBytes: () => number,
+    collect: () => void,
+    now: () => number,
+    abandoned: Abandoned = { abandonedBytes: 0 },
+  ) {
     this.#residentBytes = residentBytes;
     this.#collect = collect;
     this.#now = now;
+    this.#abandoned = abandoned;
   }
 
   /** Looks again, and returns what was seen. */
   look(): number {
     const bytes = this.#residentBytes();
     const ceiling = this.ceilingBytes;
-    if (ceiling === 0 || bytes < ceiling * RELIEF_SHARE) {
-      this.over = false;
-      this.critical = false;
-      this.excessBytes = 0;
-      return bytes;
-    }
-    if (bytes >= ceiling) this.over = true;
-    this.critical = bytes >= ceiling * CRITICAL_SHARE;
-    this.excessBytes = Math.max(0, bytes - ceiling);
-    const nowMs = this.#now();
-    if (this.over && nowMs - this.#collectedAtMs >= COLLECT_EVERY_MS) {
-      this.#collectedAtMs = nowMs;
-      this.#collect();
-    }
+    if (ceiling === 0 || bytes < ceiling * RELIEF_SHARE) this.over = false;
+    else if (bytes >= ceiling) this.over = true;
+    this.critical = this.over && bytes >= ceiling * CRITICAL_SHARE;
+    this.excessBytes = this.over ? Math.max(0, bytes - ceiling) : 0;
+    if (this.over || this.#abandoned.abandonedBytes >= ABANDONED_BYTES) this.#collectNowAndThen();
     return bytes;
+  }
+
+  #collectNowAndThen(): void {
+    const nowMs = this.#now();
+    if (nowMs - this.#collectedAtMs < COLLECT_EVERY_MS) return;
+    this.#collectedAtMs = nowMs;
+    this.#abandoned.abandonedBytes = 0;
+    this.#collect();
   }
 }

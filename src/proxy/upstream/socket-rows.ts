@@ -141,10 +141,15 @@ export function findSockets(
         if (wanted.localPorts.has(portOf(table, portAt))) take(table, keyAt, keyChars, wanted, found);
       }
     }
-    while (at < length && table[at] !== NEWLINE) at += 1;
-    at += 1;
+    at = afterRow(table, at);
   }
   return at;
+}
+
+/** Where the row ends that goes on at `at`; a search in native code: a look comes seldom, and finds this code cold. */
+function afterRow(table: Buffer, at: number): number {
+  const newline = table.indexOf(NEWLINE, at);
+  return newline === -1 ? table.length : newline + 1;
 }
 
 /** Where the ends begin in the row, or -1 when it is none, as the heading is. */

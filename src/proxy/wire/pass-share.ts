@@ -59,6 +59,12 @@ export class PassShare {
     return inTurn < PIECES_IN_TURN || this.#next === this.#waiting.length;
   }
 
+  /** Others wait already, or this pass has had its large pieces: whoever would begin another one does better to wait. */
+  get isUsedUp(): boolean {
+    if (this.#next < this.#waiting.length) return true;
+    return this.#startedAtMs >= 0 && this.#options.now() - this.#startedAtMs >= SHARE_MS;
+  }
+
   wait(waiter: Waiter): void {
     this.#waiting.push(waiter);
     this.#schedule();

@@ -1,5 +1,6 @@
 // What Node's own `net` is built on, where it can be had: libuv's TCP handles without a stream around each.
 
+import { BurstShare } from './burst-share.ts';
 import { WriteBacklog } from './write-backlog.ts';
 
 /** A libuv TCP handle (Node 26). Numbers below 0 are libuv errors. */
@@ -74,6 +75,8 @@ export const OWNER: unique symbol = Symbol('owner');
 
 export interface TcpBinding {
   readonly backlog: WriteBacklog;
+  /** Of sockets whose peers end them. */
+  readonly ends: BurstShare;
   /** `[bytes read or error]` of the read that is being told of. */
   readonly state: Int32Array;
   readonly createHandle: () => SocketHandle;
@@ -119,6 +122,7 @@ export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
     if (kReadBytesOrError !== 0) return null;
     return {
       backlog: new WriteBacklog(),
+      ends: new BurstShare(setImmediate),
       state: streamBaseState,
       createHandle: () => new TCP(constants.SOCKET),
       createShutdown: (done) => {

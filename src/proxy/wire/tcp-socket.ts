@@ -1,6 +1,7 @@
 // A plain TCP socket straight on libuv's handle: what a wire needs of `net.Socket`, without a stream for each direction.
 
 import { getSystemErrorName } from 'node:util';
+import type { Waiter } from './pass-share.ts';
 import { OWNER, type PendingWrite, type SocketHandle, type TcpBinding } from './tcp-binding.ts';
 
 /** Told of what happens to a socket, each from the event loop and never during a call. */
@@ -22,7 +23,7 @@ export interface SocketUser {
 const UV_EOF = -4095;
 
 /** Names and meanings are those of `net.Socket` with `allowHalfOpen`. What is protected is for TLS, which wraps the handle. */
-export class TcpSocket {
+export class TcpSocket implements Waiter {
   destroyed = false;
   connecting = false;
   writableEnded = false;
@@ -39,6 +40,8 @@ export class TcpSocket {
   /** Its part of the worker's backlog. */
   #queuedBytes = 0;
   #error: NodeJS.ErrnoException | null = null;
+  /** How the peer has ended, while that waits for its turn: libuv reads no further. */
+  #end: NodeJS.ErrnoException | 'eof' | null = null;
 
   /** @param handle an accepted handle, or null for a socket that will connect */
   constructor(handle: SocketHandle | null, readBuffer: Buffer, binding: TcpBinding) {
@@ -154,8 +157,26 @@ export class TcpSocket {
   /** One read, from the event loop. */
   takeRead(result: number): void {
     if (result > 0) this.user!.onSocketRead(result);
-    else if (result === UV_EOF) this.#ended();
-    else if (result < 0) this.destroy(systemError(result, 'read'));
+    else if (result < 0) this.#peerEnded(result === UV_EOF ? 'eof' : systemError(result, 'read'));
+  }
+
+  #peerEnded(end: NodeJS.ErrnoException | 'eof'): void {
+    const waits = this.#end !== null;
+    // An error after an orderly end says more.
+    this.#end = end;
+    if (waits) return;
+    const { ends } = this.#binding;
+    if (ends.mayGoOn()) this.onTurn();
+    else ends.wait(this);
+  }
+
+  /** Its user is told of the end. */
+  onTurn(): void {
+    const end = this.#end;
+    this.#end = null;
+    if (this._handle === null) return;
+    if (end === 'eof') this.#ended();
+    else this.destroy(end);
   }
 
   /** Gives the handle back, which is not read any more: the socket has only been its reader. */
@@ -174,7 +195,7 @@ export class TcpSocket {
   }
 
   #read(): void {
-    if (this.readableEnded || this._handle === null) return;
+    if (this.readableEnded || this.#end !== null || this._handle === null) return;
     const status = this._handle.readStart();
     if (status !== 0) this.destroy(systemError(status, 'read'));
   }
@@ -235,7 +256,7 @@ export class TcpSocket {
     const error = status < 0 ? systemError(status, 'write') : null;
     onWritten?.(error);
     if (this.destroyed) return;
-    if (error !== null) this.destroy(error);
+    if (error !== null) this.#peerEnded(error);
     else if (this.writes === 0) this.drained();
   }
 
@@ -303,7 +324,16 @@ function onRead(this: SocketHandle): void {
 
 function ignore(): void {}
 
+/** By message: when a thousand peers leave at once, the trace of each error would cost more than the end of its socket. */
+const errors = new Map<string, NodeJS.ErrnoException>();
+
 function systemError(status: number, call: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(status);
-  return Object.assign(new Error(`${call} ${code}`), { errno: status, code, syscall: call });
+  const message = `${call} ${code}`;
+  let error = errors.get(message);
+  if (error === undefined) {
+    error = Object.freeze(Object.assign(new Error(message), { errno: status, code, syscall: call }));
+    errors.set(message, error);
+  }
+  return error;
 }

@@ -315,7 +315,15 @@ export class Wire implements SocketUser, Deadline, Waiter {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (!this.#resting) this.socket.resume();
+    if (this.#resting) return;
+    const { share } = this.#context;
+    if (this.#largeReads === 0 || !share.isUsedUp) {
+      this.socket.resume();
+      return;
+    }
+    this.#resting = true;
+    this.#largeReads = 0;
+    share.wait(this);
   }
 
   /**
@@ -492,7 +500,9 @@ export class Wire implements SocketUser, Deadline, Waiter {
   /** Writes finish in order, so the oldest buffer is the one that came free; after an error none is reused. */
   readonly #onWritten = (error?: Error | null): void => {
     const buffer = this.#inFlight.shift();
-    if (buffer !== undefined && (error === null || error === undefined)) this.#context.pool.give(buffer);
+    if (buffer === undefined) return;
+    if (error === null || error === undefined) this.#context.pool.give(buffer);
+    else this.#context.pool.abandon();
   };
 
   #dropQueued(): void {

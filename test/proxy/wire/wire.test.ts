@@ -9,6 +9,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import type { TcpHandle } from '../../../src/proxy/listener.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { BurstShare } from '../../../src/proxy/wire/burst-share.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
@@ -177,6 +178,21 @@ for (const [kind, tcp] of [
       await eventually('more', () => owner.received > read);
     });
 
+    it('waits for its turn too when its owner lets it go on while others have had the pass', async () => {
+      const { wire, owner, passes } = await restingAfterBulk();
+      while (passes.length > 0) passes.splice(0)[0]!();
+      await eventually('its turn', () => passes.length === 1);
+      // Its owner had enough after the first read of its turn, and wants more while the pass is used up.
+      const read = owner.received;
+      wire.pause();
+      wire.resume();
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.equal(owner.received, read);
+      passes.splice(0)[0]!();
+      await eventually('more', () => owner.received > read);
+    });
+
     it('writes text and bytes in the order they were queued', async () => {
       const { wire, peer } = await connected();
       let got = '';
@@ -213,6 +229,35 @@ for (const [kind, tcp] of [
     });
 
     if (tcp !== null) {
+      it('tells of peers that leave together in turns, of each once, and reads nothing meanwhile', async () => {
+        const plain = context.tcp;
+        const passes: (() => void)[] = [];
+        context.tcp = { ...tcp, ends: new BurstShare((task) => passes.push(task)) };
+        try {
+          const all: Awaited<ReturnType<typeof connected>>[] = [];
+          for (let index = 0; index < 40; index += 1) all.push(await connected());
+          for (const { peer } of all.slice(0, 20)) peer.resetAndDestroy();
+          for (const { peer } of all.slice(20)) peer.end();
+          const ended = (): number => all.filter(({ owner }) => owner.told.length > 1).length;
+          await eventually('the first', () => passes.length === 1 && ended() > 0);
+          for (const { wire } of all) {
+            wire.pause();
+            wire.resume();
+          }
+          for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+          const before = ended();
+          assert.ok(before < 40, `${before}`);
+          while (passes.length > 0) passes.splice(0)[0]!();
+          await eventually('all', () => ended() === 40);
+          const told = all.map(({ owner }) => owner.told.join());
+          assert.deepEqual(told.slice(0, 20), Array(20).fill('connect,close'));
+          assert.deepEqual(told.slice(20), Array(20).fill('connect,end'));
+          assert.ok(all.slice(0, 20).every(({ owner }) => owner.error?.code === 'ECONNRESET'));
+        } finally {
+          context.tcp = plain;
+        }
+      });
+
       it('holds less for each slow peer once all of them together hold much, and lets go of all', async () => {
         const plenty = context.tcp;
         const backlog = new WriteBacklog(1 << 20);
