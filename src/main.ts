@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from './cli/command-table.ts';
 import { type DemoOptions, LOG_LEVELS, parseArguments, type RunOptions } from './cli/parse-arguments.ts';
 import { type CliIo, usesColour } from './cli/terminal.ts';
+import { COMPILE_ONLY, compile } from './supervisor/compile.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 import { createLogger, type LoggerOptions } from './telemetry/logger.ts';
 import { createProcessLog, type ProcessLog } from './telemetry/process-log.ts';
@@ -19,6 +20,10 @@ export async function main(argv: readonly string[], entry: string): Promise<void
   const [role, ...rest] = argv;
   if (role === '--role=worker') return startWorker(rest[0] ?? 'info');
   if (role === '--role=controller') return startController(rest[0] ?? '', rest[1] ?? null);
+  if (role === '--role=compile') {
+    process.exitCode = await compile(process.execPath, entry);
+    return;
+  }
   const code = await runCommand(argv, entry);
   process.exitCode = code;
   // What had children and sockets ends at once: Node's own clean-up was seen to wait for ever for a handle that never
@@ -50,6 +55,7 @@ function levelOf(text: string): LogLevel {
 
 async function startWorker(level: string): Promise<void> {
   const { runWorker } = await import('./proxy/run-worker.ts');
+  if (level === COMPILE_ONLY) return;
   const lines = createProcessLog();
   const { destination } = lines;
   const log = createLogger({ level: levelOf(level), role: 'worker', pid: process.pid, destination });
@@ -59,6 +65,7 @@ async function startWorker(level: string): Promise<void> {
 /** @param level given on the command line; null follows the configuration */
 async function startController(configPath: string, level: string | null): Promise<void> {
   const { runController } = await import('./control/run-controller.ts');
+  if (configPath === COMPILE_ONLY) return;
   const lines = createProcessLog();
   const log = createLogger({
     level: levelOf(level ?? 'info'),
