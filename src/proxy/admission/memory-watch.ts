@@ -6,7 +6,7 @@ const RELIEF_SHARE = 0.95;
 const CRITICAL_SHARE = 1.125;
 /** A collection of garbage stops the worker for some tens of milliseconds: not more often than this. */
 const COLLECT_EVERY_MS = 2000;
-/** Nor for less garbage that V8 does not know of. */
+/** Nor for less garbage that V8 does not know of; and below the ceiling not before what left it is over. */
 const ABANDONED_BYTES = 64 * 1024 * 1024;
 
 /** Memory that V8 frees with its next collection, and has no reason to begin one for. */
@@ -26,6 +26,8 @@ export class MemoryWatch {
   readonly #now: () => number;
   readonly #abandoned: Abandoned;
   #collectedAtMs = Number.NEGATIVE_INFINITY;
+  /** At the last look. */
+  #abandonedBytes = 0;
   /** 0 is no limit. */
   ceilingBytes = 0;
 
@@ -53,7 +55,10 @@ export class MemoryWatch {
     else if (bytes >= ceiling) this.over = true;
     this.critical = this.over && bytes >= ceiling * CRITICAL_SHARE;
     this.excessBytes = this.over ? Math.max(0, bytes - ceiling) : 0;
-    if (this.over || this.#abandoned.abandonedBytes >= ABANDONED_BYTES) this.#collectNowAndThen();
+    const { abandonedBytes } = this.#abandoned;
+    const isCalm = abandonedBytes === this.#abandonedBytes;
+    this.#abandonedBytes = abandonedBytes;
+    if (this.over || (isCalm && abandonedBytes >= ABANDONED_BYTES)) this.#collectNowAndThen();
     return bytes;
   }
 
