@@ -145,7 +145,7 @@ for (const [kind, tcp] of [
       const share = new PassShare({ now: () => ++nowMs, defer: (task) => passes.push(task) });
       const { wire, owner, peer } = await connected({ ...context, share });
       peer.write(Buffer.alloc(1024 * 1024, 'x'));
-      await eventually('large reads', () => passes.length === 1 && owner.received > 65_536);
+      await eventually('large reads', () => passes.length === 1 && wire.bytesRead > 65_536);
       return { wire, owner, passes };
     }
 
@@ -175,6 +175,7 @@ for (const [kind, tcp] of [
       await new Promise(setImmediate);
       assert.equal(owner.received, read);
       wire.resume();
+      for (const pass of passes.splice(0)) pass();
       await eventually('more', () => owner.received > read);
     });
 
@@ -256,6 +257,44 @@ for (const [kind, tcp] of [
         } finally {
           context.tcp = plain;
         }
+      });
+
+      it('keeps what a peer sends at once while the pass is used up, and tells of it in its turn', async () => {
+        const passes: (() => void)[] = [];
+        let nowMs = 0;
+        const share = new PassShare({ now: () => ++nowMs, defer: (task) => passes.push(task) });
+        const { wire, owner, peer } = await connected({ ...context, share });
+        share.mayGoOn(1);
+        assert.ok(share.isUsedUp);
+        peer.end(Buffer.from(`first ${'x'.repeat(40_000)}`));
+        await eventually('the bytes', () => wire.bytesRead === 40_006);
+        for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+        assert.equal(owner.received, 0);
+        // Paused and resumed it still waits, and does not read the end before what it keeps.
+        wire.pause();
+        wire.resume();
+        while (passes.length > 0) passes.splice(0)[0]!();
+        await eventually('the end', () => owner.told.includes('end'));
+        assert.equal(owner.received, 40_006);
+        assert.equal(owner.first, `first ${'x'.repeat(10)}`);
+      });
+
+      it('gives back what it keeps when it is closed meanwhile', async () => {
+        const passes: (() => void)[] = [];
+        let nowMs = 0;
+        const share = new PassShare({ now: () => ++nowMs, defer: (task) => passes.push(task) });
+        const { wire, owner, peer } = await connected({ ...context, share });
+        share.mayGoOn(1);
+        const mine = context.pool.take();
+        context.pool.give(mine);
+        peer.write(Buffer.alloc(40_000, 'x'));
+        await eventually('the bytes', () => wire.bytesRead === 40_000);
+        assert.notEqual(context.pool.take(), mine, 'it is in use');
+        wire.destroy();
+        assert.equal(context.pool.take(), mine);
+        await eventually('the close', () => owner.told.includes('close'));
+        while (passes.length > 0) passes.splice(0)[0]!();
+        assert.equal(owner.received, 0);
       });
 
       it('holds less for each slow peer once all of them together hold much, and lets go of all', async () => {
