@@ -35,8 +35,8 @@ const KEPT_READY_MS = 2000;
  * 10,000, and more of them are read while the worker has time for such things.
  */
 const PIECES_AT_ONCE = 512;
-/** Requests that were sent ahead and are read in one go, where each is answered at once: half a millisecond. */
-const REQUESTS_AT_ONCE = 64;
+/** Requests that were sent ahead and are answered at once make a large piece of work together. */
+const REQUESTS_AT_ONCE = 8;
 
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
@@ -198,6 +198,10 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     else if (!share.mayGoOn(times)) this.#yieldAhead();
   }
 
+  #pauseAhead(times: number): void {
+    if (!this.#yielded && !this.#context.share.mayGoOn(times)) this.#yieldAhead();
+  }
+
   #yield(): void {
     this.#yielded = true;
     this.#context.deadlines.set(this, this.#context.now());
@@ -243,7 +247,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       this.#requestEnded = false;
       this.#requests += 1;
       this.#pipelined += 1;
-      if (this.#pipelined % REQUESTS_AT_ONCE === 0 && !this.#yielded) this.#yieldAhead();
+      if (this.#pipelined % REQUESTS_AT_ONCE === 0) this.#pauseAhead(this.#pipelined / REQUESTS_AT_ONCE);
       this.#context.deadlines.set(this, NEVER);
       exchange.start(parser.head, this.#startedAtMs);
     } else {
