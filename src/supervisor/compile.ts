@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { CONTROLLER_EXEC_ARGV, WORKER_EXEC_ARGV } from './exec-argv.ts';
 
-/** Said to a role in the place of its log level: it loads its code, and ends. */
-export const COMPILE_ONLY = 'compile-only';
+/** Said to a role in the place of its first parameter, which no configuration file and no level can be: it loads its code, and ends. */
+export const COMPILE_ONLY = '--compile-only';
 
 /**
  * Node writes what a process has compiled when it ends, for each set of V8 flags apart: so each role is started once. This

@@ -15,7 +15,7 @@ export class BurstShare {
   readonly #defer: (task: () => void) => void;
   /** In the order in which they came. */
   readonly #waiting: Waiter[] = [];
-  /** That went on since the last pass of which is known that it is over. */
+  /** That came since the last pass of which is known that it is over, those that wait included. */
   #count = 0;
 
   /** @param defer runs a task after what the event loop has at hand, and before it waits for more (`setImmediate`) */

@@ -252,9 +252,13 @@ export class Wire implements SocketUser, Deadline, Waiter {
   /** Reads on when its turn comes: whoever sends without a pause must not keep others waiting. */
   #rest(): void {
     if (this.#resting || this.closed) return;
+    if (!this.#paused) this.socket.pause();
+    this.#wait();
+  }
+
+  #wait(): void {
     this.#resting = true;
     this.#largeReads = 0;
-    if (!this.#paused) this.socket.pause();
     this.#context.share.wait(this);
   }
 
@@ -342,14 +346,9 @@ export class Wire implements SocketUser, Deadline, Waiter {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#resting) return;
-    const { share } = this.#context;
-    if (this.#kept === null && (this.#largeReads === 0 || !share.isUsedUp)) {
-      this.socket.resume();
-      return;
-    }
-    this.#resting = true;
-    this.#largeReads = 0;
-    share.wait(this);
+    const goesOn = this.#kept === null && (this.#largeReads === 0 || !this.#context.share.isUsedUp);
+    if (goesOn) this.socket.resume();
+    else this.#wait();
   }
 
   /**

@@ -149,14 +149,19 @@ for (const [kind, tcp] of [
       return { wire, owner, passes };
     }
 
+    /** Over two passes of the event loop. */
+    async function assertReadsNothing(owner: Owner, sinceBytes: number): Promise<void> {
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      assert.equal(owner.received, sinceBytes);
+    }
+
     it('reads on in its turn where much waits, and not before', async () => {
       const { wire, owner, passes } = await restingAfterBulk();
       const read = owner.received;
       wire.pause();
       wire.resume();
-      await new Promise(setImmediate);
-      await new Promise(setImmediate);
-      assert.equal(owner.received, read);
+      await assertReadsNothing(owner, read);
       while (owner.received < 1024 * 1024) {
         const before = owner.received;
         passes.splice(0).forEach((pass) => {
@@ -171,9 +176,7 @@ for (const [kind, tcp] of [
       const read = owner.received;
       wire.pause();
       passes.splice(0)[0]!();
-      await new Promise(setImmediate);
-      await new Promise(setImmediate);
-      assert.equal(owner.received, read);
+      await assertReadsNothing(owner, read);
       wire.resume();
       for (const pass of passes.splice(0)) pass();
       await eventually('more', () => owner.received > read);
@@ -187,9 +190,7 @@ for (const [kind, tcp] of [
       const read = owner.received;
       wire.pause();
       wire.resume();
-      await new Promise(setImmediate);
-      await new Promise(setImmediate);
-      assert.equal(owner.received, read);
+      await assertReadsNothing(owner, read);
       passes.splice(0)[0]!();
       await eventually('more', () => owner.received > read);
     });
