@@ -29,6 +29,8 @@ export class Candidates {
   largest = 0;
   /** Flows in flight on those members. */
   inFlight = 0;
+  /** Whether one of them is in slow start, so that weights change by themselves. */
+  isGrowing = false;
   /** Grows with each refresh: what is derived from the weights knows when to follow. */
   version = 0;
   /** By index, 1 for members that take new flows in this stage. */
@@ -52,12 +54,14 @@ export class Candidates {
     const { slowStartMs, ignoreEjection } = this.#options;
     // A pool whose members are all new has nobody to spare them: only the difference in age counts.
     let mostAdvanced = 0;
+    this.isGrowing = false;
     for (let index = 0; index < this.members.length; index++) {
       const { live, weight } = this.members[index]!;
       const takes = this.#taking[index] === 1 && (ignoreEjection || !live.ejected);
       const share = takes ? slowStartShare(live.startedAtMs, nowMs, slowStartMs) : 0;
       this.weights[index] = share * weight;
       if (share > mostAdvanced) mostAdvanced = share;
+      if (takes && share < 1) this.isGrowing = true;
     }
     this.count = 0;
     this.total = 0;

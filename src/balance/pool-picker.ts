@@ -9,14 +9,17 @@ import { PriorityGroup } from './priority-group.ts';
 import { spreadLoad } from './priority-load.ts';
 
 /**
- * How many picks pass until shares and weights are brought up to date, which takes a pass over the members. Until
- * then an ejection that has ended and a share that has changed are not seen; an ejection that has begun always is,
- * and a pick that finds nobody looks again at once. The bound of a bounded load follows the flows in flight, so it
- * has to be fresher: in a small pool each flow counts.
+ * How many picks pass until shares and weights are brought up to date, which takes a pass over the members: a pick pays
+ * for one of them. Until then a share that has changed is not seen, unless `invalidate` tells of it; an ejection that
+ * has begun always is, and a pick that finds nobody looks again at once. The bound of a bounded load follows the flows in
+ * flight, so it has to be fresher: in a small pool each flow counts.
  */
 function picksPerRefresh(members: number, boundedLoad: number): number {
-  return boundedLoad > 0 ? Math.max(1, Math.min(64, members >> 3)) : Math.max(8, Math.min(256, members >> 1));
+  return boundedLoad > 0 ? Math.max(1, members >> 3) : Math.max(8, members);
 }
+
+/** As many picks at most while a member is in slow start. */
+const PICKS_IN_SLOW_START = 256;
 
 const LATER_STAGES = ['last-resort', 'panic'] as const satisfies readonly Stage[];
 
@@ -52,6 +55,8 @@ class PoolPicker implements Picker {
   readonly #hashes: boolean;
   readonly #picksPerRefresh: number;
   #picksLeft = 0;
+  /** As many were left after the last refresh. */
+  #picksAtRefresh = 0;
   #capacity = 0;
   #checksum: string | null = null;
 
@@ -113,6 +118,10 @@ class PoolPicker implements Picker {
     return true;
   }
 
+  invalidate(): void {
+    this.#picksLeft = 0;
+  }
+
   release(): void {
     for (const group of this.#groups) group.release();
     this.#groups = [];
@@ -138,7 +147,7 @@ class PoolPicker implements Picker {
    * costs a pass over the members, which only such flows pay.
    */
   #pickElsewhere(hash: number, tried: readonly Member[]): Member | undefined {
-    if (this.#picksLeft !== this.#picksPerRefresh - 1) this.#refresh();
+    if (this.#picksLeft !== this.#picksAtRefresh - 1) this.#refresh();
     for (let index = 0; index < this.#groups.length; index++) {
       const stage = this.#stages[index];
       const member = stage ? this.#groups[index]!.pick(stage, hash, tried) : undefined;
@@ -160,7 +169,6 @@ class PoolPicker implements Picker {
   }
 
   #refresh(): void {
-    this.#picksLeft = this.#picksPerRefresh;
     const groups = this.#groups;
     for (let index = 0; index < groups.length; index++) {
       groups[index]!.count();
@@ -169,10 +177,15 @@ class PoolPicker implements Picker {
     this.#capacity = spreadLoad(this.#share, this.#options.spilloverThreshold, this.#load);
     if (this.#capacity > 0) this.#stageReady();
     else this.#stageOneGroup();
+    let isGrowing = false;
     for (let index = 0; index < groups.length; index++) {
       const stage = this.#stages[index];
-      if (stage) groups[index]!.refresh(stage);
+      if (stage && groups[index]!.refresh(stage)) isGrowing = true;
     }
+    this.#picksAtRefresh = isGrowing
+      ? Math.min(PICKS_IN_SLOW_START, this.#picksPerRefresh)
+      : this.#picksPerRefresh;
+    this.#picksLeft = this.#picksAtRefresh;
   }
 
   #stageReady(): void {

@@ -135,14 +135,18 @@ export class PriorityGroup {
     this.availableShare = counted === 0 ? 0 : available / counted;
   }
 
-  /** Brings the weights of a stage up to date; the stage's view is made when it is first needed. */
-  refresh(stage: Stage): void {
+  /**
+   * Brings the weights of a stage up to date; the stage's view is made when it is first needed.
+   * @returns whether they change by themselves (slow start)
+   */
+  refresh(stage: Stage): boolean {
     let view = this.#views[stage];
     if (view === null) {
       view = this.#createView(stage);
       this.#views[stage] = view;
     }
     view.candidates.refresh(this.#options.slowStartMs > 0 ? this.#now() : 0);
+    return view.candidates.isGrowing;
   }
 
   /** Only for a stage that was refreshed before. */

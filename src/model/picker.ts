@@ -58,6 +58,8 @@ export interface Picker {
    * @returns false when that takes a picker made anew: it is to be given up then, whatever has been replaced before
    */
   replace(before: Member, after: Member): boolean;
+  /** A target was ejected, or is so no longer: the next pick looks at all members again. */
+  invalidate(): void;
   /** Another has taken its place: it lets go of its members, and picks nobody from now on. */
   release(): void;
 }

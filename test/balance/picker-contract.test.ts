@@ -178,6 +178,32 @@ for (const policy of POLICIES)
       assert.equal(reached(picker).length, 3);
     });
 
+    it('takes a member of thousands back at once when it is told that an ejection has ended', () => {
+      const members = createMembers(3000);
+      for (const { live } of members.slice(1)) live.ejected = true;
+      const picker = createPicker(members, options);
+      assert.deepEqual(reached(picker, 64), [members[0]!.identity]);
+      members[1]!.live.ejected = false;
+      picker.invalidate();
+      assert.deepEqual(reached(picker, 64), identities(members.slice(0, 2)));
+    });
+
+    it('looks at a few members for each pick, however many there are', () => {
+      let looks = 0;
+      const members = createMembers(2000).map((member) => {
+        const { live } = member;
+        return Object.defineProperty(member, 'live', {
+          get() {
+            looks += 1;
+            return live;
+          },
+        });
+      });
+      const picker = createPicker(members, options);
+      for (let turn = 0; turn < 10_000; turn++) picker.pick(turn % 64, NOBODY);
+      assert.ok(looks < 10_000 * 8, `${looks} looks`);
+    });
+
     it('picks nobody when all are ejected and panic is off', () => {
       const picker = createPicker(createMembers(3, { live: { ejected: true } }), options);
       assert.equal(picker.pick(1, NOBODY), undefined);

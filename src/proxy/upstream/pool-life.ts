@@ -40,6 +40,8 @@ export interface PoolVersion {
   /** How many targets there are; one that two groups name may count twice. */
   readonly size: number;
   has(member: Member): boolean;
+  /** Who is ejected has changed: where a picker was made, it looks at its members again. */
+  invalidatePicker(): void;
 }
 
 export class PoolLife implements EjectionLedger {
@@ -187,6 +189,7 @@ export class PoolLife implements EjectionLedger {
 
   onEjected(target: Target, reason: 'connect-failures' | 'gateway-errors', forMs: number): void {
     this.#ejected += 1;
+    this.#version.invalidatePicker();
     this.meters.ejected(this.#ejected);
     this.#context.log.warn(
       { code: 'target-ejected', pool: this.name, target: target.identity, node: target.node, reason, forMs },
@@ -196,6 +199,7 @@ export class PoolLife implements EjectionLedger {
 
   onReturned(target: Target): void {
     this.#ejected -= 1;
+    this.#version.invalidatePicker();
     this.meters.returned(this.#ejected);
     this.#context.log.info(
       { code: 'target-returned', pool: this.name, target: target.identity, node: target.node },

@@ -40,19 +40,6 @@ export interface PoolContext {
 /** Which pooled connections may be taken: all, those on which something was heard a moment ago, or none. */
 export type Reuse = 'any' | 'lately-heard' | 'none';
 
-/**
- * A request that must not be sent twice is lost with the machine that it is written to. A connection on which an answer
- * came so lately, in milliseconds, has hardly died since; a new one shows by its connect whether anybody is there, and a
- * connect may go elsewhere. A target that is asked ten times a second never needs a new one for this.
- */
-const HEARD_LATELY_MS = 100;
-
-/** The idle connection that would be used next is the one that was used last. */
-function heardLately({ idle }: Target, nowMs: number): boolean {
-  const last = idle[idle.length - 1];
-  return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
-}
-
 /** How often failing TLS of a pool is logged; all of it is counted. */
 const TLS_LOG_MS = 10_000;
 
@@ -151,6 +138,10 @@ export class Pool implements PoolVersion {
     );
   }
 
+  invalidatePicker(): void {
+    this.#built?.picker.invalidate();
+  }
+
   /** The number that the picker takes for a flow; 0 for policies that do not hash. */
   hashOf(flow: FlowFacts): number {
     const { key, hashKey } = this.config.policy;
@@ -187,7 +178,7 @@ export class Pool implements PoolVersion {
   ): UpstreamConnection | undefined {
     const { wires, streams, random } = this.#context;
     const nowMs = wires.now();
-    if (reuse === 'any' || (reuse === 'lately-heard' && heardLately(target, nowMs))) {
+    if (reuse === 'any' || (reuse === 'lately-heard' && target.heardLately(nowMs))) {
       for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
         // Since a reload each connection may have to say whose it is: none that was made before has.
         if (idle.tls === this.tls && this.config.proxyProtocol === null && idle.isUsable(nowMs)) {

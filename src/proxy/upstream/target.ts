@@ -15,6 +15,13 @@ const LATENCY_DECAY_MS = 10_000;
 /** For so long after a connect that failed or was slow to come, others are dialled first, in milliseconds. */
 export const SUSPECT_MS = 1000;
 
+/**
+ * A request that must not be sent twice is lost with the machine that it is written to. A connection on which an answer
+ * came so lately, in milliseconds, has hardly died since; a new one shows by its connect whether anybody is there, and a
+ * connect may go elsewhere. A target that is asked ten times a second never needs a new one for this.
+ */
+const HEARD_LATELY_MS = 100;
+
 /** A target that chose HTTP/1.1 is not asked for HTTP/2 again for so long, in milliseconds. */
 const CHOICE_MS = 60_000;
 
@@ -194,6 +201,12 @@ export class Target implements TargetLive, Deadline {
     if (last === undefined || last.serverName === serverName) return this.idle.pop();
     const index = this.idle.findLastIndex((connection) => connection.serverName === serverName);
     return index === -1 ? undefined : this.idle.splice(index, 1)[0];
+  }
+
+  /** Whether something came a moment ago on the idle connection that would be used next, which is the one used last. */
+  heardLately(nowMs: number): boolean {
+    const last = this.idle[this.idle.length - 1];
+    return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
   }
 
   /** Closes a connection that nobody uses; false when there is none. */

@@ -33,6 +33,8 @@ class World {
   readonly logged: { readonly code: string; readonly target: string; readonly forMs?: number }[] = [];
   readonly targets: readonly Target[];
   readonly life: PoolLife;
+  /** How often the picker was told that ejections have changed. */
+  invalidations = 0;
 
   constructor(size: number, ejection: Partial<EjectionConfig> = {}) {
     const members = Array.from({ length: size }, (_, index): Member => {
@@ -80,7 +82,16 @@ class World {
         () => this.nowMs,
       ),
     };
-    return { config: config!, sets: [], built, size, has: () => true };
+    return {
+      config: config!,
+      sets: [],
+      built,
+      size,
+      has: () => true,
+      invalidatePicker: () => {
+        this.invalidations += 1;
+      },
+    };
   }
 
   advance(ms: number): void {
@@ -136,6 +147,15 @@ describe('passive ejection', () => {
       });
     }
   }
+
+  it('tells the picker of each ejection and of each return', () => {
+    const world = new World(4);
+    const [target] = world.targets;
+    world.refuse(target!, 5);
+    assert.deepEqual([world.ejected, world.invalidations], [1, 1]);
+    world.advance(DEFAULTS.baseMs);
+    assert.deepEqual([world.ejected, world.invalidations], [0, 2]);
+  });
 
   it('ejects a target that fails a third of the time, although never often in a row', () => {
     const world = new World(6);
