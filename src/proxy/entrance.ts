@@ -14,8 +14,9 @@ import type { ListenerMeters } from './meters.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import { acceptedWire, secureWire } from './wire/open-wire.ts';
 import type { SocketHandle } from './wire/tcp-binding.ts';
-import { Wire, type WireContext, type WireOwner } from './wire/wire.ts';
+import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 const KEEP_ALIVE_SECONDS = 30;
 
@@ -145,7 +146,7 @@ export class Entrance implements HandshakeOwner {
     this.#meters.handshaken(facts.version, facts.resumed);
     const { wires } = this.#context;
     this.#owner.onEntered(
-      (owner) => handshake.toWire((socket) => Wire.secure(socket, owner, wires)),
+      (owner) => handshake.toWire((socket) => secureWire(socket, owner, wires)),
       from,
       handshake.proxied,
       facts,
@@ -217,7 +218,7 @@ export class Entrance implements HandshakeOwner {
   ): void {
     const { wires } = this.#context;
     if (pool !== null) client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
-    const open = (owner: WireOwner): Wire => Wire.accepted(client, owner, wires);
+    const open = (owner: WireOwner): Wire => acceptedWire(client, owner, wires);
     const wire = this.#owner.onEntered(open, from, header, null, pool);
     if (early !== null && !wire.closed) wire.receive(early, early.length);
   }

@@ -99,7 +99,7 @@ export class Worker {
     this.#deadlines = new Deadlines(now, share);
     const buffers = new BufferPool();
     this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now, buffers);
-    const turn = new Turn(now);
+    const turn = new Turn({ clock: now, defer: setImmediate });
     const names = new Names({
       resolve: environment.resolveName,
       now,

@@ -4,7 +4,8 @@ import type { TLSSocket } from 'node:tls';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
 import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
-import { Wire, type WireContext, type WireOwner } from '../wire/wire.ts';
+import { connectingWire, secureWireTo } from '../wire/open-wire.ts';
+import type { Wire, WireContext, WireOwner } from '../wire/wire.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import type { Pool } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
@@ -97,7 +98,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
 
   #dialPlain(): Wire {
     const { address, port } = this.target;
-    return Wire.connecting(address, port, this, this.#context);
+    return connectingWire(address, port, this, this.#context);
   }
 
   #dialSecure(upstreamTls: UpstreamTls): Wire {
@@ -107,7 +108,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
     const rules = this.pool.config.proxyProtocol;
     // As HAProxy does with `send-proxy-v2 ssl`: the header is for whoever ends TLS, too.
     const first = rules === null ? null : () => this.#dialler!.proxyHeader(rules);
-    const wire = Wire.secureTo({ host: address, port }, options, first, this, this.#context);
+    const wire = secureWireTo({ host: address, port }, options, first, this, this.#context);
     const socket = wire.socket as TLSSocket;
     upstreamTls.keepSessionsOf(socket, this.target, this.serverName);
     socket.once('connect', () => {

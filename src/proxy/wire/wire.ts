@@ -1,18 +1,15 @@
-// One socket, plain or TLS, as the sessions see it: bytes in by reference, text and bytes out in one write a turn.
+// One socket, plain or TLS, as the sessions see it: bytes in by reference, text and bytes out in one write a pass.
 
-import net from 'node:net';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import type net from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
-import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
 import { hasPeer } from './peer.ts';
-import type { SecureSocket } from './secure-socket.ts';
-import type { SocketHandle, TcpBinding } from './tcp-binding.ts';
+import type { TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
-import type { TlsSocket } from './tls-socket.ts';
 import type { Turn } from './turn.ts';
 
 /** Ours where the binding can be had, plain or TLS; Node's elsewhere, and for TLS to targets. */
@@ -51,7 +48,6 @@ export interface WireContext {
 const TEXT_LIMIT = 12 * 1024;
 /** Bodies at most this long ride along as text. */
 const BYTES_AS_TEXT = 4 * 1024;
-const HIGH_WATER_BYTES = 256 * 1024;
 /** A read of so many bytes is a large piece of work: all that one TLS record brings, a quarter of the read buffer. */
 const LARGE_READ_BYTES = 16 * 1024;
 /** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
@@ -104,106 +100,14 @@ export class Wire implements SocketUser, Deadline, Waiter {
   #destroysWhenSent = false;
   /** The peer has ended its side while something is due to it. */
   #asks = false;
-  /** Of a socket of `net`, which tells it before its end. */
-  #error: NodeJS.ErrnoException | null = null;
 
-  private constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
+  /** See `open-wire.ts`. */
+  constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
     this.socket = socket;
     this.#tcp = socket instanceof TcpSocket ? socket : null;
     this.#stopsAtOnce = this.#tcp !== null && !('encrypted' in socket);
     this.#owner = owner;
     this.#context = context;
-  }
-
-  /** An accepted plain connection, which reads into the shared buffer (docs/decisions/0003-accepting-connections.md). */
-  static accepted(handle: SocketHandle, owner: WireOwner, context: WireContext): Wire {
-    if (context.tcp === null) return Wire.#overNet({ handle }, owner, context);
-    const socket = new TcpSocket(handle, context.readBuffer, context.tcp);
-    const wire = new Wire(socket, owner, context);
-    socket.begin(wire, true);
-    return wire;
-  }
-
-  /** @param host an IP address, or a name, which `net` looks up */
-  static connecting(host: string, port: number, owner: WireOwner, context: WireContext): Wire {
-    if (context.tcp === null || net.isIP(host) === 0) {
-      const wire = Wire.#overNet({}, owner, context);
-      const socket = wire.socket as net.Socket;
-      socket.once('connect', () => wire.onSocketConnect());
-      socket.connect({ host, port, autoSelectFamily: false, lookup: context.lookup });
-      return wire;
-    }
-    const socket = new TcpSocket(null, context.readBuffer, context.tcp);
-    const wire = new Wire(socket, owner, context);
-    socket.begin(wire, false);
-    socket.connect(host, port);
-    return wire;
-  }
-
-  static #overNet(more: { readonly handle?: object }, owner: WireOwner, context: WireContext): Wire {
-    let wire: Wire | null = null;
-    const options = {
-      ...more,
-      allowHalfOpen: true,
-      writableHighWaterMark: HIGH_WATER_BYTES,
-      onread: {
-        buffer: context.readBuffer,
-        callback: (length: number, buffer: Uint8Array): boolean => {
-          wire?.receive(buffer as Buffer, length);
-          return true;
-        },
-      },
-    };
-    const socket = new net.Socket(options as net.SocketConstructorOpts);
-    wire = new Wire(socket, owner, context);
-    wire.#listen(socket);
-    return wire;
-  }
-
-  /**
-   * A TLS connection to a target, which connects at once; `secureConnect` comes when its handshake is over.
-   * @param first goes out in the clear before the handshake; null where nothing does
-   */
-  static secureTo(
-    address: { readonly host: string; readonly port: number },
-    options: ConnectionOptions,
-    first: (() => Buffer) | null,
-    owner: WireOwner,
-    context: WireContext,
-  ): Wire {
-    let wire: Wire | null = null;
-    const given: unknown = {
-      ...options,
-      ...address,
-      lookup: context.lookup,
-      autoSelectFamily: false,
-      allowHalfOpen: true,
-      highWaterMark: HIGH_WATER_BYTES,
-      onread: {
-        buffer: context.readBuffer,
-        callback: (length: number, buffer: Uint8Array): boolean => {
-          wire?.receive(buffer as Buffer, length);
-          return true;
-        },
-      },
-    };
-    const socket = connect(given as ConnectionOptions);
-    if (first !== null) sendBeforeHandshake(socket, first, context.tcp !== null);
-    wire = new Wire(socket, owner, context);
-    wire.#listen(socket);
-    return wire;
-  }
-
-  /** An accepted TLS socket after its handshake. */
-  static secure(
-    socket: TlsSocket | (TLSSocket & SecureSocket),
-    owner: WireOwner,
-    context: WireContext,
-  ): Wire {
-    const wire = new Wire(socket, owner, context);
-    if (!(socket instanceof TcpSocket)) wire.#listen(socket);
-    socket.takenBy(wire);
-    return wire;
   }
 
   set owner(owner: WireOwner) {
@@ -323,12 +227,13 @@ export class Wire implements SocketUser, Deadline, Waiter {
     }
     if (this.#text !== '') this.#flushText();
     if (this.#buffer !== null) this.#flushBuffer();
+    this.#context.turn.hurry();
     this.#buffer = buffer;
     this.#used = used;
     this.#enqueue();
   }
 
-  /** Hands everything queued to the kernel; called by the turn. */
+  /** Hands everything queued to the kernel; called when the pass is over, or what is queued is large. */
   flush(): void {
     this.#queued = false;
     if (this.#text !== '') this.#flushText();
@@ -421,16 +326,6 @@ export class Wire implements SocketUser, Deadline, Waiter {
     this.#context.deadlines.set(this, this.#progressAtMs + LINGER_MS);
   }
 
-  #listen(socket: net.Socket | TLSSocket): void {
-    socket.on('end', () => this.onSocketEnd());
-    socket.on('drain', () => this.onSocketDrain());
-    socket.on('finish', () => this.onSocketFinish());
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#error = error;
-    });
-    socket.on('close', () => this.onSocketClose(this.#error));
-  }
-
   onSocketConnect(): void {
     this.#owner.onConnect?.();
   }
@@ -487,6 +382,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
 
   #toBuffer(): void {
     if (this.#buffer !== null) return;
+    this.#context.turn.hurry();
     this.#buffer = this.#context.pool.take();
     if (this.#text !== '') this.#used = this.#buffer.latin1Write(this.#text, 0);
     this.#text = '';

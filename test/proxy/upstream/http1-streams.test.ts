@@ -111,7 +111,7 @@ describe('http/1.1 streams', () => {
       board: new MetricsBoard(),
       wires: {
         lookup,
-        turn: new Turn(now),
+        turn: new Turn({ clock: now, defer: setImmediate }),
         share: new PassShare({ now, defer: setImmediate }),
         pool: new BufferPool(),
         deadlines,

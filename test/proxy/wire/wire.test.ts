@@ -10,10 +10,11 @@ import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import type { TcpHandle } from '../../../src/proxy/listener.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { BurstShare } from '../../../src/proxy/wire/burst-share.ts';
+import { acceptedWire, connectingWire } from '../../../src/proxy/wire/open-wire.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
-import { Wire, type WireContext, type WireOwner } from '../../../src/proxy/wire/wire.ts';
+import type { Wire, WireContext, WireOwner } from '../../../src/proxy/wire/wire.ts';
 import { WriteBacklog } from '../../../src/proxy/wire/write-backlog.ts';
 import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
 
@@ -67,7 +68,7 @@ for (const [kind, tcp] of [
   describe(`a wire on ${kind}`, () => {
     const deadlines = new Deadlines(() => performance.now());
     const context: Writable<WireContext> = {
-      turn: new Turn(() => performance.now()),
+      turn: new Turn({ clock: () => performance.now(), defer: setImmediate }),
       share: new PassShare({ now: () => performance.now(), defer: setImmediate }),
       pool: new BufferPool(),
       deadlines,
@@ -106,7 +107,7 @@ for (const [kind, tcp] of [
       const { server, port } = await listen();
       const accepted = once(server, 'connection') as Promise<[net.Socket]>;
       const owner = new Owner();
-      const wire = Wire.connecting('127.0.0.1', port, owner, within);
+      const wire = connectingWire('127.0.0.1', port, owner, within);
       const [peer] = await accepted;
       peer.on('error', () => {});
       opened.push(wire, peer);
@@ -128,7 +129,7 @@ for (const [kind, tcp] of [
       peer.write('hello');
       const handle = await accepted;
       const owner = new Owner();
-      const wire = Wire.accepted(handle, owner, context);
+      const wire = acceptedWire(handle, owner, context);
       opened.push(wire);
       await eventually('the bytes', () => owner.received === 5);
       assert.equal(owner.first, 'hello');
@@ -389,7 +390,7 @@ for (const [kind, tcp] of [
       await once(server, 'close');
       servers.length = 0;
       const owner = new Owner();
-      opened.push(Wire.connecting('127.0.0.1', port, owner, context));
+      opened.push(connectingWire('127.0.0.1', port, owner, context));
       await eventually('the close', () => owner.told.length > 0);
       assert.deepEqual(owner.told, ['close']);
       assert.equal(owner.error?.code, 'ECONNREFUSED');
@@ -399,7 +400,7 @@ for (const [kind, tcp] of [
       const { server, port } = await listen();
       const accepted = once(server, 'connection') as Promise<[net.Socket]>;
       const owner = new Owner();
-      opened.push(Wire.connecting('localhost', port, owner, context));
+      opened.push(connectingWire('localhost', port, owner, context));
       const [peer] = await accepted;
       opened.push(peer);
       await eventually('the connect', () => owner.told.includes('connect'));
@@ -408,7 +409,7 @@ for (const [kind, tcp] of [
     it('lets go of a connect that nobody waits for', async () => {
       const { port } = await listen();
       const owner = new Owner();
-      Wire.connecting('127.0.0.1', port, owner, context).destroy();
+      connectingWire('127.0.0.1', port, owner, context).destroy();
       await eventually('the close', () => owner.told.includes('close'));
       assert.deepEqual(owner.told, ['close']);
     });
