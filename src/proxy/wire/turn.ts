@@ -5,6 +5,9 @@ export interface Flushable {
   flush(): void;
 }
 
+/** In a slot that is free: what stood there last may end, and is not to be held. */
+const NOTHING: Flushable = { flush: () => {} };
+
 export interface TurnOptions {
   /** Monotonic, milliseconds. */
   readonly clock: () => number;
@@ -25,6 +28,8 @@ const GATHER_MS = 1;
  * (docs/decisions/0027-writes-at-the-end-of-a-pass.md).
  */
 export class Turn {
+  /** Which turn it is: tells what was written in an earlier one, and would have left without gathering. */
+  number = 0;
   #depth = 0;
   readonly #options: TurnOptions;
   #nowMs = 0;
@@ -48,14 +53,18 @@ export class Turn {
   }
 
   leave(): void {
-    if (this.#depth === 1 && this.#dirtyCount > 0) {
-      if (this.#hurries || this.#nowMs - this.#dirtySinceMs >= GATHER_MS) this.#flush();
-      else if (!this.#deferred) {
-        this.#deferred = true;
-        this.#options.defer(this.#onPass);
-      }
+    if (this.#depth === 1) {
+      if (this.#dirtyCount > 0) this.#settle();
+      this.number += 1;
     }
     this.#depth -= 1;
+  }
+
+  #settle(): void {
+    if (this.#hurries || this.#nowMs - this.#dirtySinceMs >= GATHER_MS) return this.#flush();
+    if (this.#deferred) return;
+    this.#deferred = true;
+    this.#options.defer(this.#onPass);
   }
 
   /** Called by a wire that has something to flush; false outside a turn, when it must flush at once. */
@@ -67,14 +76,20 @@ export class Turn {
     return true;
   }
 
-  /** What is written now is large: it leaves with this turn, and all before it, so that a pass holds no buffers. */
+  /**
+   * What is written now leaves with this turn, and all before it: it is large, and a pass is to hold no buffers, or somebody
+   * is told of an end.
+   */
   hurry(): void {
     this.#hurries = true;
   }
 
   #flush(): void {
     // Flushing can make further wires dirty (an owner that answers to a failed write): the count is read anew.
-    for (let index = 0; index < this.#dirtyCount; index += 1) this.#dirty[index]!.flush();
+    for (let index = 0; index < this.#dirtyCount; index += 1) {
+      this.#dirty[index]!.flush();
+      this.#dirty[index] = NOTHING;
+    }
     this.#dirtyCount = 0;
     this.#hurries = false;
   }

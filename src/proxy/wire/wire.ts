@@ -62,6 +62,7 @@ const QUESTIONS = 3;
 export class Wire implements SocketUser, Deadline, Waiter {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
   readonly socket: WireSocket;
   /** True while the peer reads more slowly than we write. */
   congested = false;
@@ -82,6 +83,8 @@ export class Wire implements SocketUser, Deadline, Waiter {
   /** Nothing is read once reading was stopped; TLS tells of all that one read of its own brought. */
   readonly #stopsAtOnce: boolean;
   #queued = false;
+  /** The turn in which it was. */
+  #queuedIn = 0;
   /** Its owner wants nothing more for now. */
   #paused = false;
   /** Has had its share of this pass, and waits for its turn. */
@@ -267,9 +270,10 @@ export class Wire implements SocketUser, Deadline, Waiter {
     this.#context.deadlines.set(this, this.#context.now() + ASK_AFTER_MS);
   }
 
-  /** Sends what is queued, then our end of stream; reading goes on. */
+  /** Sends what is queued, then our end of stream; reading goes on, and may be what ends it. */
   end(): void {
     this.#ending = true;
+    this.#context.turn.hurry();
     this.#enqueue();
   }
 
@@ -291,12 +295,14 @@ export class Wire implements SocketUser, Deadline, Waiter {
   }
 
   destroy(): void {
+    this.#sendEarlier();
     this.#dropQueued();
     this.socket.destroy();
   }
 
   /** Closes with a TCP reset, so that the peer can't take a cut stream for a complete one. */
   reset(): void {
+    this.#sendEarlier();
     this.#dropQueued();
     // TLS shows a cut by the missing close_notify; Node resets plain TCP only.
     if ('encrypted' in this.socket) this.socket.destroy();
@@ -376,8 +382,15 @@ export class Wire implements SocketUser, Deadline, Waiter {
 
   #enqueue(): void {
     if (this.#queued) return;
-    this.#queued = this.#context.turn.dirty(this);
-    if (!this.#queued) this.flush();
+    const { turn } = this.#context;
+    this.#queued = turn.dirty(this);
+    if (this.#queued) this.#queuedIn = turn.number;
+    else this.flush();
+  }
+
+  /** What an earlier event has written is not lost with what this one ends. */
+  #sendEarlier(): void {
+    if (this.#queued && this.#queuedIn !== this.#context.turn.number && !this.closed) this.flush();
   }
 
   #toBuffer(): void {

@@ -211,6 +211,34 @@ for (const [kind, tcp] of [
       assert.equal(got, `a${'b'.repeat(block.length)}c\xff`);
     });
 
+    for (const [what, act, sent] of [
+      ['sends what an earlier event has written before it is closed', ['write', 'destroy'], 'written'],
+      ['sends what an earlier event has written before it is reset', ['write', 'reset'], 'written'],
+      ['sends it with the event that brings the end of the stream', ['write', 'end'], 'written'],
+      ['drops what the event has written that closes it', ['write and destroy'], ''],
+    ] as const)
+      it(what, async () => {
+        // Its pass never ends: what leaves does not wait for that.
+        const turn = new Turn({ clock: () => 0, defer: () => {} });
+        const { wire, peer } = await connected({ ...context, turn });
+        let got = '';
+        peer.on('data', (bytes: Buffer) => {
+          got += String(bytes);
+        });
+        for (const event of act) {
+          turn.enter();
+          if (event.startsWith('write')) wire.text('written');
+          if (event.endsWith('destroy')) wire.destroy();
+          if (event === 'reset') wire.reset();
+          if (event === 'end') wire.end();
+          turn.leave();
+          assert.equal(got, '');
+        }
+        const over = new Promise((resolve) => peer.once('end', resolve).once('error', resolve).resume());
+        await over;
+        assert.equal(got, sent);
+      });
+
     it('is congested while the peer does not read, and tells when it has', async () => {
       const { wire, owner, peer } = await connected();
       const block = Buffer.alloc(1 << 20, 'x');
