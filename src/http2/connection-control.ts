@@ -83,7 +83,7 @@ export abstract class ConnectionControl<H extends MessageHead, O> extends Connec
     this.encoder.resize(peer.headerTableSize);
     const change = peer.initialWindow - before;
     if (change !== 0) {
-      for (const stream of this.table.open.values()) {
+      for (const stream of this.table.open) {
         if (stream.sendWindow + change > MAX_WINDOW) return this.break('window-overflow');
         stream.sendWindow += change;
       }
@@ -96,7 +96,7 @@ export abstract class ConnectionControl<H extends MessageHead, O> extends Connec
   #onSettingsAcknowledged(): void {
     this.settingsAcknowledged = true;
     const less = FIRST_WINDOW - this.options.streamWindow;
-    if (less > 0) for (const stream of this.table.open.values()) stream.receiveWindow -= less;
+    if (less > 0) for (const stream of this.table.open) stream.receiveWindow -= less;
   }
 
   protected onPing(flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {

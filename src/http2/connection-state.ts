@@ -66,7 +66,12 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
 
   /** The open streams; also those that a failure left behind. */
   get streams(): Iterable<Stream<H, O>> {
-    return this.table.open.values();
+    return this.table.open;
+  }
+
+  /** No stream has been open for a moment: most objects that wait for further ones are let go of. */
+  keepLittle(): void {
+    this.table.keepLittle();
   }
 
   /** The peer's SETTINGS have come, which are the first that it has to say. */

@@ -1,6 +1,7 @@
 // The streams of a connection: those that are open, objects for later ones, and how the last ones ended.
 
 import type { MessageHead } from '../http1/message-head.ts';
+import { OpenStreams } from './open-streams.ts';
 import { Stream } from './stream.ts';
 
 /** How a stream ended, for frames that come afterwards. */
@@ -8,11 +9,12 @@ export const Ended = { Unknown: 0, Orderly: 1, ByPeer: 2, ByUs: 3 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 
 const REMEMBERED = 256;
-/** Stream objects that wait for their next use. */
-const SPARE = 8;
+/** Stream objects that wait for their next use: as many as are usually open, and fewer while none is. */
+const SPARE = 64;
+const SPARE_IDLE = 8;
 
 export class StreamTable<H extends MessageHead, O> {
-  readonly open = new Map<number, Stream<H, O>>();
+  readonly open = new OpenStreams<Stream<H, O>>();
   /** Objects that the session has not released yet. */
   held = 0;
   readonly #makeHead: () => H;
@@ -29,7 +31,7 @@ export class StreamTable<H extends MessageHead, O> {
   add(id: number, sendWindow: number, receiveWindow: number): Stream<H, O> {
     const stream = this.#spare.pop() ?? new Stream<H, O>(this.#makeHead());
     stream.open(id, sendWindow, receiveWindow);
-    this.open.set(id, stream);
+    this.open.add(stream);
     this.held++;
     return stream;
   }
@@ -63,5 +65,9 @@ export class StreamTable<H extends MessageHead, O> {
     stream.owner = null;
     stream.head.release();
     if (this.#spare.length < SPARE && !stream.queued) this.#spare.push(stream);
+  }
+
+  keepLittle(): void {
+    if (this.#spare.length > SPARE_IDLE) this.#spare.length = SPARE_IDLE;
   }
 }

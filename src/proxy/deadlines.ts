@@ -6,8 +6,9 @@ import type { PassShare, Waiter } from './wire/pass-share.ts';
 export interface Deadline {
   /** When `onDeadline` is due; Infinity is never. Changed only through `Deadlines.set`. */
   dueAtMs: number;
-  /** Tick under which the deadline is filed, or -1; owned by `Deadlines`. */
+  /** Tick under which the deadline is filed, or -1, and where in its list; owned by `Deadlines`. */
   filedTick: number;
+  filedPlace: number;
   onDeadline(nowMs: number): void;
 }
 
@@ -18,15 +19,17 @@ const RUN_MS = 1;
 
 /**
  * Moving a deadline to a later time only changes a number: the deadline stays filed under its old tick and is
- * filed anew when that tick comes. So the hot path, which only ever pushes deadlines out, pays two stores.
+ * filed anew when that tick comes. So the hot path, which only ever pushes deadlines out, pays two stores. Lists, not sets,
+ * for the reason that `Roster` gives.
  */
 export class Deadlines implements Waiter {
-  readonly #byTick = new Map<number, Set<Deadline>>();
+  readonly #byTick = new Map<number, Deadline[]>();
   readonly #now: () => number;
   readonly #share: Pick<PassShare, 'wait'> | null;
   #lastTick: number;
-  /** Of a tick that has come, those that are still to be looked at. */
-  #due: Set<Deadline> | null = null;
+  /** Those of the last tick that has come, as long as not all were looked at, and which is next. */
+  #due: readonly Deadline[] | null = null;
+  #next = 0;
   #waits = false;
   #timer: NodeJS.Timeout | null = null;
 
@@ -88,13 +91,17 @@ export class Deadlines implements Waiter {
       if (filed === undefined) continue;
       this.#byTick.delete(this.#lastTick);
       this.#due = filed;
+      this.#next = 0;
     }
   }
 
   /** @returns false when some are left because they take too long */
-  #runDue(due: Set<Deadline>, nowMs: number): boolean {
-    for (const deadline of due) {
-      due.delete(deadline);
+  #runDue(due: readonly Deadline[], nowMs: number): boolean {
+    while (this.#next < due.length) {
+      const deadline = due[this.#next]!;
+      this.#next += 1;
+      // Cleared or moved by another meanwhile.
+      if (deadline.filedTick !== this.#lastTick) continue;
       deadline.filedTick = -1;
       if (deadline.dueAtMs > nowMs) {
         if (deadline.dueAtMs !== Number.POSITIVE_INFINITY) this.set(deadline, deadline.dueAtMs);
@@ -102,7 +109,7 @@ export class Deadlines implements Waiter {
       }
       deadline.dueAtMs = Number.POSITIVE_INFINITY;
       deadline.onDeadline(nowMs);
-      if (this.#share !== null && due.size > 0 && this.#now() - nowMs >= RUN_MS) return false;
+      if (this.#share !== null && this.#next < due.length && this.#now() - nowMs >= RUN_MS) return false;
     }
     return true;
   }
@@ -110,17 +117,25 @@ export class Deadlines implements Waiter {
   #file(deadline: Deadline, tick: number): void {
     let filed = this.#byTick.get(tick);
     if (filed === undefined) {
-      filed = new Set();
+      filed = [];
       this.#byTick.set(tick, filed);
     }
-    filed.add(deadline);
     deadline.filedTick = tick;
+    deadline.filedPlace = filed.length;
+    filed.push(deadline);
   }
 
   #unfile(deadline: Deadline): void {
     const filed = this.#byTick.get(deadline.filedTick);
-    filed?.delete(deadline);
-    if (filed?.size === 0) this.#byTick.delete(deadline.filedTick);
+    // What is due already is passed over in its turn.
+    if (filed !== undefined) {
+      const last = filed.pop()!;
+      if (last !== deadline) {
+        filed[deadline.filedPlace] = last;
+        last.filedPlace = deadline.filedPlace;
+      }
+      if (filed.length === 0) this.#byTick.delete(deadline.filedTick);
+    }
     deadline.filedTick = -1;
   }
 }

@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { ListenerConfig, ProxyProtocolIn } from '../model/config.ts';
 import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
-import type { ClientLoad } from './admission/client-table.ts';
+import type { Client, ClientLoad } from './admission/client-table.ts';
 import { HelloReader } from './first-bytes/hello-reader.ts';
 import { type FirstBytesReader, Opening } from './first-bytes/opening.ts';
 import { ProtocolReader } from './first-bytes/protocol-reader.ts';
@@ -11,6 +11,7 @@ import { ProxyHeaderReader } from './first-bytes/proxy-header-reader.ts';
 import { TlsRoutes } from './first-bytes/tls-routes.ts';
 import { sayUnrecognizedName } from './first-bytes/unrecognized-name.ts';
 import type { ListenerMeters } from './meters.ts';
+import { Roster } from './roster.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
@@ -19,12 +20,6 @@ import type { SocketHandle } from './wire/tcp-binding.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 const KEEP_ALIVE_SECONDS = 30;
-
-/** Who a connection is from, and what that client has open. */
-export interface Client {
-  readonly address: string;
-  readonly load: ClientLoad;
-}
 
 export interface EntranceOwner {
   /** A connection whose client was not known has said who that is; `early` came behind that. */
@@ -64,8 +59,8 @@ export class Entrance implements HandshakeOwner {
   readonly #owner: EntranceOwner;
   readonly #meters: ListenerMeters;
   readonly #context: EntranceContext;
-  readonly #openings = new Set<Opening>();
-  readonly #handshakes = new Map<Handshake, Client>();
+  readonly #openings = new Roster<Opening>();
+  readonly #handshakes = new Roster<Handshake>();
   #config: ListenerConfig;
   #tlsRoutes: TlsRoutes;
   #tls: ListenerTls | null = null;
@@ -117,9 +112,9 @@ export class Entrance implements HandshakeOwner {
       this.#open(client, reader, from, early, (hello) => this.#passOn(client, from, header, reader, hello));
     } else if (this.#tls !== null) {
       const { wires } = this.#context;
-      const handshake = new Handshake(client, from.address, this.#tls, this, wires);
+      const handshake = new Handshake(client, from, this.#tls, this, wires);
       handshake.proxied = header;
-      this.#handshakes.set(handshake, from);
+      this.#handshakes.add(handshake);
       if (early !== null) handshake.receive(early);
     } else {
       this.#enterPlain(client, from, header, early, this.#config.pool);
@@ -137,17 +132,16 @@ export class Entrance implements HandshakeOwner {
   /** Ends every connection that has not come to its session. */
   close(): void {
     for (const opening of this.#openings) opening.close();
-    for (const handshake of this.#handshakes.keys()) handshake.close();
+    for (const handshake of this.#handshakes) handshake.close();
   }
 
   onSecure(handshake: Handshake, facts: TlsFacts): void {
-    const from = this.#handshakes.get(handshake)!;
     this.#handshakes.delete(handshake);
     this.#meters.handshaken(facts.version, facts.resumed);
     const { wires } = this.#context;
     this.#owner.onEntered(
       (owner) => handshake.toWire((socket) => secureWire(socket, owner, wires)),
-      from,
+      handshake.client,
       handshake.proxied,
       facts,
       null,
@@ -155,7 +149,7 @@ export class Entrance implements HandshakeOwner {
   }
 
   onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void {
-    const { address, load } = this.#handshakes.get(handshake)!;
+    const { address, load } = handshake.client;
     this.#handshakes.delete(handshake);
     this.#meters.refused(reason);
     this.#context.log.debug(

@@ -50,6 +50,7 @@ export interface ForwardingOwner {
 export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadline {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
   /** The head of an answer has been passed on. */
   answered = false;
   readonly #owner: ForwardingOwner;

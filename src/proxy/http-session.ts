@@ -5,9 +5,15 @@ import type { ClientLoad } from './admission/client-table.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
+import type { Placed } from './roster.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 
-export abstract class HttpSession {
+/** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
+export const KEPT_READY_MS = 2000;
+
+export abstract class HttpSession implements Placed {
+  /** Among the listener's sessions. */
+  place = -1;
   readonly client: ForwardedClient;
   readonly load: ClientLoad;
   /** Null without TLS. */

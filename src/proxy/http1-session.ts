@@ -14,7 +14,7 @@ import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import { buildSwitchHead } from './http/response-head.ts';
-import { HttpSession } from './http-session.ts';
+import { HttpSession, KEPT_READY_MS } from './http-session.ts';
 import { Http1Answer } from './http1-answer.ts';
 import type { Listener } from './listener.ts';
 import { securityLine } from './router/https.ts';
@@ -28,8 +28,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** The first letters of HTTP/2's preface; no usual method begins with them. */
 const P = 80;
 const R = 82;
-/** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
-const KEPT_READY_MS = 2000;
 /**
  * Pieces of a body that any connection may have read in one go: 64 KiB of usual chunks are fewer. One-byte chunks are
  * 10,000, and more of them are read while the worker has time for such things.
@@ -44,6 +42,7 @@ type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
 export class Http1Session extends HttpSession implements WireOwner, ExchangeSession, Deadline, Waiter {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
   readonly webSocketKey = '';
   readonly #wire: Wire;
   readonly #context: ExchangeContext;
@@ -547,6 +546,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.#context.deadlines.clear(this);
+    this.#exchange?.release();
     this.#count();
   }
 

@@ -25,6 +25,7 @@ import { becomeHandshake, WEB_SOCKET } from './http/web-socket-handshake.ts';
 import type { Http2Client } from './http2-client.ts';
 import { RequestTunnel, type TunnelledRequest } from './http2-request-tunnel.ts';
 import type { ListenerMeters } from './meters.ts';
+import type { Placed } from './roster.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
@@ -38,9 +39,12 @@ const NEVER = Number.POSITIVE_INFINITY;
 export type RequestStream = Stream<RequestHead, Http2Request>;
 
 /** Reused for one stream after the other. */
-export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline {
+export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline, Placed {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
+  /** Among the open ones of its connection. */
+  place = -1;
   readonly protocol = 'HTTP/2';
   webSocketKey = '';
   readonly #on: Http2Client;
@@ -321,6 +325,11 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#queue.forget();
     this.#context.deadlines.clear(this);
     this.#on.onRequestClosed(this, stream);
+  }
+
+  /** It is not used for a further stream: nothing may hold it for a time to come. */
+  release(): void {
+    this.#exchange.release();
   }
 
   drain(deadlineMs: number): void {

@@ -10,7 +10,7 @@ import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
-import { HttpSession } from './http-session.ts';
+import { HttpSession, KEPT_READY_MS } from './http-session.ts';
 import type { Http2Client } from './http2-client.ts';
 import type { Http2Request, RequestStream } from './http2-request.ts';
 import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
@@ -43,6 +43,7 @@ export class Http2Session
 {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
   readonly codec: ServerConnection<Http2Request>;
   readonly #wire: Wire;
   readonly #context: ExchangeContext;
@@ -243,6 +244,13 @@ export class Http2Session
   onLastRequestClosed(): void {
     if (this.#ended || this.#draining || this.#clientLeaves) return this.#closeIfDone();
     this.#idleSinceMs = this.#context.now();
+    this.#setQuietDue(this.#idleSinceMs + Math.min(KEPT_READY_MS, this.listener.config.timeouts.idleMs));
+  }
+
+  /** Idle for a moment: what further requests would take is let go of, but for those of a page. */
+  #keepLittle(): void {
+    this.#streams.keepLittle();
+    this.codec.keepLittle();
     this.#setQuietDue(this.#idleSinceMs + this.listener.config.timeouts.idleMs);
   }
 
@@ -294,6 +302,7 @@ export class Http2Session
     this.#within(() => {
       if (nowMs >= this.#incompleteDueAtMs) return this.#endIncomplete();
       if (this.#draining) this.codec.finishDrain();
+      else if (nowMs - this.#idleSinceMs < this.listener.config.timeouts.idleMs) this.#keepLittle();
       else {
         this.meters.ended('idle-timeout');
         this.#leave();

@@ -7,9 +7,11 @@ import type { FailureCode } from '../model/failures.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { Http2Client } from './http2-client.ts';
 import { Http2Request, type RequestStream } from './http2-request.ts';
+import { Roster } from './roster.ts';
 
-/** Requests that are kept for the next streams of the connection. */
-const KEPT_REQUESTS = 8;
+/** Requests that are kept for the next streams of the connection: as many as it usually has open, and fewer while it waits. */
+const KEPT_REQUESTS = 64;
+const KEPT_IDLE = 8;
 
 /** What the streams tell their session. */
 export interface StreamsOwner {
@@ -27,7 +29,7 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
   readonly #client: Http2Client;
   readonly #context: ExchangeContext;
   readonly #free: Http2Request[] = [];
-  readonly #open = new Set<Http2Request>();
+  readonly #open = new Roster<Http2Request>();
 
   constructor(owner: StreamsOwner, client: Http2Client, context: ExchangeContext) {
     this.#owner = owner;
@@ -87,9 +89,10 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
     for (const request of this.#open) request.onDrain();
   }
 
-  /** Whatever is in progress has lost its client. */
+  /** Whatever is in progress has lost its client, and none will follow. */
   abandon(): void {
     for (const request of [...this.#open]) request.onGone();
+    this.#keep(0);
   }
 
   drain(deadlineMs: number): void {
@@ -105,7 +108,17 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
     this.#client.codec.release(stream);
     this.#open.delete(request);
     if (this.#free.length < KEPT_REQUESTS) this.#free.push(request);
+    else request.release();
     if (this.#open.size === 0) this.#owner.onLastRequestClosed();
+  }
+
+  /** No request has come for a moment. */
+  keepLittle(): void {
+    this.#keep(KEPT_IDLE);
+  }
+
+  #keep(most: number): void {
+    while (this.#free.length > most) this.#free.pop()!.release();
   }
 
   #take(stream: RequestStream): Http2Request {

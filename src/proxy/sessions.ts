@@ -2,8 +2,9 @@
 
 import type { FailureCode } from '../model/failures.ts';
 import type { ListenerMeters } from './meters.ts';
+import { type Placed, Roster } from './roster.ts';
 
-export interface ListenerSession {
+export interface ListenerSession extends Placed {
   /** The listener has stopped accepting, and ends in `deadlineMs` (Infinity: not by itself): clients are told. */
   drain(deadlineMs: number): void;
   /** Closes a connection that has waited for a request for so long, and says whether it did. */
@@ -23,7 +24,7 @@ const RELIEVED_AT_ONCE = 500;
 
 export class Sessions {
   readonly #meters: ListenerMeters;
-  readonly #all = new Set<ListenerSession>();
+  readonly #all = new Roster<ListenerSession>();
 
   constructor(meters: ListenerMeters) {
     this.#meters = meters;

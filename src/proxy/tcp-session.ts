@@ -7,6 +7,7 @@ import type { ClientLoad } from './admission/client-table.ts';
 import type { ExchangeContext } from './exchange-context.ts';
 import type { Listener } from './listener.ts';
 import { NOTHING } from './recorder.ts';
+import type { ListenerSession } from './sessions.ts';
 import { Tunnel, type TunnelResult } from './tunnel.ts';
 import { Attempts, type Connect } from './upstream/attempts.ts';
 import type { FlowFacts } from './upstream/hash-key.ts';
@@ -23,7 +24,8 @@ const ATTEMPTS = 5;
 /** What a client may say before its target is there; more waits in the kernel. */
 const EARLY_BYTES = 64 * 1024;
 
-export class TcpSession implements WireOwner, AttemptsUser<UpstreamConnection>, Starter {
+export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<UpstreamConnection>, Starter {
+  place = -1;
   readonly #listener: Listener;
   readonly #context: ExchangeContext;
   readonly #client: string;

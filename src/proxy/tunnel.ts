@@ -66,6 +66,7 @@ const GOING_AWAY = closeFrame(1001);
 export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
   readonly #downstream: TunnelSide;
   readonly #session: WireOwner;
   readonly #upstream: UpstreamSide;

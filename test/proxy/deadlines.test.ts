@@ -16,6 +16,7 @@ class World {
     return {
       dueAtMs: Number.POSITIVE_INFINITY,
       filedTick: -1,
+      filedPlace: 0,
       onDeadline: (nowMs) => {
         this.fired.push({ name, atMs: nowMs });
         act();
@@ -179,7 +180,7 @@ describe('deadlines', () => {
     const { promise, resolve } = Promise.withResolvers<number>();
     const deadlines = new Deadlines(() => performance.now());
     deadlines.start();
-    const deadline = { dueAtMs: Number.POSITIVE_INFINITY, filedTick: -1, onDeadline: resolve };
+    const deadline = { dueAtMs: Number.POSITIVE_INFINITY, filedTick: -1, filedPlace: 0, onDeadline: resolve };
     const dueAtMs = performance.now() + 60;
     deadlines.set(deadline, dueAtMs);
     // The interval holds no process alive; this timer does, and is the limit of the test.

@@ -27,6 +27,12 @@ export class ClientLoad {
   }
 }
 
+/** Who a connection is from, and what that client has open. */
+export interface Client {
+  readonly address: string;
+  readonly load: ClientLoad;
+}
+
 export class ClientTable {
   /** Clients with connections: no more than the listener has connections. */
   readonly #connected = new Map<string, ClientLoad>();

@@ -2,6 +2,7 @@
 
 import { PartialBytes } from '../../http1/partial-bytes.ts';
 import type { Deadline } from '../deadlines.ts';
+import type { Placed } from '../roster.ts';
 import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
 import type { SocketHandle } from '../wire/tcp-binding.ts';
 import type { WireContext } from '../wire/wire.ts';
@@ -50,9 +51,11 @@ export interface OpeningOwner {
   onOpeningFailed(reason: OpeningFailure): void;
 }
 
-export class Opening implements Deadline, FirstReaderOwner {
+export class Opening implements Deadline, FirstReaderOwner, Placed {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
+  place = -1;
   readonly #reader: FirstBytesReader;
   readonly #owner: OpeningOwner;
   readonly #context: WireContext;

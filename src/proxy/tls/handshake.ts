@@ -2,8 +2,10 @@
 
 import type { SecureContext } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
+import type { Client } from '../admission/client-table.ts';
 import type { Deadline } from '../deadlines.ts';
 import { sayUnrecognizedName } from '../first-bytes/unrecognized-name.ts';
+import type { Placed } from '../roster.ts';
 import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
 import type { SecureSocket, SecureSocketOwner } from '../wire/secure-socket.ts';
 import type { SocketHandle } from '../wire/tcp-binding.ts';
@@ -36,10 +38,12 @@ export interface HandshakeOwner {
   onHandshakeFailed(handshake: Handshake, reason: HandshakeFailure, detail: string): void;
 }
 
-export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner {
+export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner, Placed {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
-  readonly address: string;
+  filedPlace = 0;
+  place = -1;
+  readonly client: Client;
   /** What a PROXY header has said of the connection. */
   proxied: ProxyHeader | null = null;
   readonly #tls: ListenerTls;
@@ -56,13 +60,13 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner 
 
   constructor(
     handle: SocketHandle,
-    address: string,
+    client: Client,
     listenerTls: ListenerTls,
     owner: HandshakeOwner,
     context: WireContext,
   ) {
     this.#handle = handle;
-    this.address = address;
+    this.client = client;
     this.#tls = listenerTls;
     this.#owner = owner;
     this.#context = context;

@@ -41,6 +41,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
   before: Waiter | null = null;
   behind: Waiter | null = null;
   /** Connections used or dialled so far. */

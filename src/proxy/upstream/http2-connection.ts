@@ -37,6 +37,7 @@ export class Http2Connection
 {
   dueAtMs = NEVER;
   filedTick = -1;
+  filedPlace = 0;
   readonly target: Target;
   readonly codec: ClientConnection<Http2Stream>;
   readonly #pool: Pool;

@@ -21,6 +21,7 @@ export interface TunnelStream extends Pick<Wire, 'bytes' | 'congested' | 'pause'
 export class Http2Tunnel implements UpstreamSide, Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
   readonly #stream: TunnelStream;
   readonly #deadlines: Deadlines;
   readonly #now: () => number;

@@ -17,6 +17,7 @@ const LOOK_MS = 50;
 export class StartQueue implements Deadline {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
   readonly #waitMs: number;
   readonly #deadlines: Deadlines;
   readonly #now: () => number;

@@ -3,6 +3,7 @@
 import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
+import { Roster } from '../roster.ts';
 import { AnswerRecord } from './answer-record.ts';
 import { ConnectRecord, runThatTells } from './connect-record.ts';
 import type { Http2Connection } from './http2-connection.ts';
@@ -54,6 +55,7 @@ export class Target implements TargetLive, Deadline {
   startedAtMs = 0;
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
   /** Last in, first out: the warmest connection is used first and surplus ones age out. */
   readonly idle: UpstreamConnection[] = [];
   /** Requests that it lets a connection carry at once, as it said last; 100 is what RFC 9113 recommends at least. */
@@ -63,7 +65,7 @@ export class Target implements TargetLive, Deadline {
   /** Until then it is spoken to in HTTP/1.1, where its pool asks for HTTP/2 by ALPN. */
   #http1UntilMs = 0;
   /** Open ones: connecting, in use and idle. */
-  readonly connections = new Set<UpstreamConnection>();
+  readonly connections = new Roster<UpstreamConnection>();
   /** A connect has succeeded in this worker. */
   proven = false;
   /** The controller has not seen it proven yet. */

@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
+import type { Placed } from '../roster.ts';
 import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
 import { connectingWire, secureWireTo } from '../wire/open-wire.ts';
 import type { Wire, WireContext, WireOwner } from '../wire/wire.ts';
@@ -39,9 +40,12 @@ const ANSWERED: ReadonlySet<FailureCode> = new Set<FailureCode>([
 
 type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
 
-export class UpstreamConnection implements StreamDial, WireOwner, Deadline {
+export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Placed {
   dueAtMs = Number.POSITIVE_INFINITY;
   filedTick = -1;
+  filedPlace = 0;
+  /** Among the connections of its target. */
+  place = -1;
   readonly pool: Pool;
   readonly target: Target;
   readonly wire: Wire;

@@ -1,0 +1,53 @@
+// What a connection leaves in memory when it has ended: under thousands of new ones a second whatever is held for half a second
+// is copied by two collections of garbage, and marked by a third.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, describe, it } from 'node:test';
+import { queryObjects } from 'node:v8';
+import { Exchange } from '../../src/proxy/exchange.ts';
+import { Http1Session } from '../../src/proxy/http1-session.ts';
+import { answering, eventually, Stage } from '../support/data-plane.ts';
+import { Http2Client } from '../support/http2-client.ts';
+import { allToFirstPool, RETRY, snapshotOf } from '../support/snapshots.ts';
+
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+const count = (of: typeof Exchange | typeof Http1Session): number =>
+  queryObjects(of as unknown as Parameters<typeof queryObjects>[0], { format: 'count' });
+
+describe('a connection that has ended', () => {
+  const stage = new Stage();
+  afterEach(() => stage.clear());
+  after(() => stage.end());
+
+  async function serve(): Promise<void> {
+    const backend = await stage.backend(answering(OK));
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }], routes: allToFirstPool(RETRY) }));
+  }
+
+  it('is held by no deadline of a request that it had', async () => {
+    await serve();
+    for (let made = 0; made < 10; made += 1) {
+      const client = await stage.client();
+      client.send(GET);
+      await client.expect('ok');
+      await client.all();
+      client.destroy();
+    }
+    await eventually('the end of all', () => stage.plane.metric('portico_connections_active') === 0);
+    assert.equal(count(Http1Session), 0);
+    assert.equal(count(Exchange), 0);
+  });
+
+  it('of HTTP/2 neither, nor is any request beyond those that wait for the next streams', async () => {
+    await serve();
+    const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+    await Promise.all(Array.from({ length: 50 }, () => client.get('/')));
+    await stage.plane.skip(2100);
+    assert.equal(count(Exchange), 8);
+    await client.close();
+    await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+    assert.equal(count(Exchange), 0);
+  });
+});
