@@ -1,6 +1,6 @@
 // The client role: the side that connects to a target.
 
-import { ResponseHead } from '../http1/response-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 import { Connection } from './connection.ts';
 import type { ErrorCode } from './error-code.ts';
 import { MAX_STREAM_ID, Setting } from './frames.ts';
@@ -25,7 +25,7 @@ export class ClientConnection<O> extends Connection<ResponseHead, O> {
     options: ConnectionOptions,
     workspace: Workspace,
   ) {
-    super(handler, sink, options, workspace, () => new ResponseHead(), false);
+    super(handler, sink, options, workspace, workspace.responseStreams, false);
   }
 
   start(): void {

@@ -12,6 +12,7 @@ import { HeadEncoder } from './head-encoder.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { OutputSink } from './output.ts';
 import { PeerSettings } from './peer-settings.ts';
+import type { SpareStreams } from './spare-streams.ts';
 import { Half, type Stream } from './stream.ts';
 import { Ended, StreamTable } from './stream-table.ts';
 import { WaitingStreams } from './waiting-streams.ts';
@@ -47,7 +48,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     sink: OutputSink,
     options: ConnectionOptions,
     workspace: Workspace,
-    makeHead: () => H,
+    spare: SpareStreams<H>,
     expectsPreface: boolean,
   ) {
     super(expectsPreface);
@@ -56,7 +57,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.workspace = workspace;
     this.writer = new FrameWriter(sink);
     this.encoder = new HeadEncoder(workspace);
-    this.table = new StreamTable(makeHead);
+    this.table = new StreamTable(spare);
   }
 
   /** Streams that are open in either direction. */
@@ -67,11 +68,6 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   /** The open streams; also those that a failure left behind. */
   get streams(): Iterable<Stream<H, O>> {
     return this.table.open;
-  }
-
-  /** No stream has been open for a moment: most objects that wait for further ones are let go of. */
-  keepLittle(): void {
-    this.table.keepLittle();
   }
 
   /** The peer's SETTINGS have come, which are the first that it has to say. */

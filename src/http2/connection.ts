@@ -15,6 +15,7 @@ import type { ConnectionHandler } from './handler.ts';
 import type { HeadReader } from './head-reader.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { OutputSink } from './output.ts';
+import type { SpareStreams } from './spare-streams.ts';
 import { Half, type Stream } from './stream.ts';
 import { Ended } from './stream-table.ts';
 import type { Workspace } from './workspace.ts';
@@ -45,10 +46,10 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     sink: OutputSink,
     options: ConnectionOptions,
     workspace: Workspace,
-    makeHead: () => H,
+    spare: SpareStreams<H>,
     expectsPreface: boolean,
   ) {
-    super(handler, sink, options, workspace, makeHead, expectsPreface);
+    super(handler, sink, options, workspace, spare, expectsPreface);
     const { head } = options;
     this.#trailerLimits = { ...head, headerBytes: head.trailerBytes };
     this.#blockLimit = Math.max(LEAST_BLOCK_BYTES, 2 * head.headerBytes);

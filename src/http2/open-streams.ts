@@ -14,7 +14,7 @@ const SLOTS = 16;
  */
 export class OpenStreams<S extends Identified> implements Iterable<S> {
   size = 0;
-  #slots: (S | null)[] = Array.from({ length: SLOTS }, () => null);
+  #slots: (S | null)[] = emptySlots(SLOTS);
   #mask = SLOTS - 1;
 
   get(id: number): S | undefined {
@@ -68,8 +68,14 @@ export class OpenStreams<S extends Identified> implements Iterable<S> {
 
   #grow(): void {
     const before = this.#slots;
-    this.#slots = Array.from({ length: before.length * 2 }, () => null);
+    this.#slots = emptySlots(before.length * 2);
     this.#mask = this.#slots.length - 1;
     for (const stream of before) if (stream !== null) this.#place(stream);
   }
+}
+
+function emptySlots(length: number): null[] {
+  const slots: null[] = [];
+  for (let at = 0; at < length; at++) slots.push(null);
+  return slots;
 }

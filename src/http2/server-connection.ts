@@ -9,17 +9,31 @@ import type { ConnectionHandler } from './handler.ts';
 import type { HeadReader } from './head-reader.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { OutputSink } from './output.ts';
+import { SpareStreams } from './spare-streams.ts';
 import type { Stream } from './stream.ts';
 import type { Workspace } from './workspace.ts';
 
+/** Stream objects of a client that has been idle for a moment: some for its next page. */
+const SPARE_IDLE = 8;
+
 export class ServerConnection<O> extends Connection<RequestHead, O> {
+  /** Its own: what one client has said is not to be anywhere near another's. */
+  readonly #spare: SpareStreams<RequestHead>;
+
   constructor(
     handler: ConnectionHandler<RequestHead, O>,
     sink: OutputSink,
     options: ConnectionOptions,
     workspace: Workspace,
   ) {
-    super(handler, sink, options, workspace, () => new RequestHead(), true);
+    const spare = new SpareStreams(() => new RequestHead());
+    super(handler, sink, options, workspace, spare, true);
+    this.#spare = spare;
+  }
+
+  /** No stream has been open for a moment. */
+  keepLittle(): void {
+    this.#spare.keep(SPARE_IDLE);
   }
 
   start(): void {

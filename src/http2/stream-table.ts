@@ -2,34 +2,31 @@
 
 import type { MessageHead } from '../http1/message-head.ts';
 import { OpenStreams } from './open-streams.ts';
-import { Stream } from './stream.ts';
+import type { SpareStreams } from './spare-streams.ts';
+import type { Stream } from './stream.ts';
 
 /** How a stream ended, for frames that come afterwards. */
 export const Ended = { Unknown: 0, Orderly: 1, ByPeer: 2, ByUs: 3 } as const;
 export type Ended = (typeof Ended)[keyof typeof Ended];
 
 const REMEMBERED = 256;
-/** Stream objects that wait for their next use: as many as are usually open, and fewer while none is. */
-const SPARE = 64;
-const SPARE_IDLE = 8;
 
 export class StreamTable<H extends MessageHead, O> {
   readonly open = new OpenStreams<Stream<H, O>>();
   /** Objects that the session has not released yet. */
   held = 0;
-  readonly #makeHead: () => H;
-  readonly #spare: Stream<H, O>[] = [];
+  readonly #spare: SpareStreams<H>;
   /** The last streams that ended, in a ring: id and how. */
   #ids: Int32Array | null = null;
   #how: Uint8Array | null = null;
   #next = 0;
 
-  constructor(makeHead: () => H) {
-    this.#makeHead = makeHead;
+  constructor(spare: SpareStreams<H>) {
+    this.#spare = spare;
   }
 
   add(id: number, sendWindow: number, receiveWindow: number): Stream<H, O> {
-    const stream = this.#spare.pop() ?? new Stream<H, O>(this.#makeHead());
+    const stream = this.#spare.take<O>();
     stream.open(id, sendWindow, receiveWindow);
     this.open.add(stream);
     this.held++;
@@ -64,10 +61,6 @@ export class StreamTable<H extends MessageHead, O> {
     this.held--;
     stream.owner = null;
     stream.head.release();
-    if (this.#spare.length < SPARE && !stream.queued) this.#spare.push(stream);
-  }
-
-  keepLittle(): void {
-    if (this.#spare.length > SPARE_IDLE) this.#spare.length = SPARE_IDLE;
+    if (!stream.queued) this.#spare.give(stream);
   }
 }

@@ -1,12 +1,16 @@
 // Scratch memory that all connections of a worker share: heads are read and written one at a time.
 
 import { Buffer } from 'node:buffer';
+import { ResponseHead } from '../http1/response-head.ts';
 import { RequestReader } from './request-reader.ts';
 import { ResponseReader, TrailerReader } from './response-reader.ts';
+import { SpareStreams } from './spare-streams.ts';
 
 const FIRST_BYTES = 16 * 1024;
 
 export class Workspace {
+  /** Of all connections to targets: each carries a hundred requests or so. */
+  readonly responseStreams = new SpareStreams(() => new ResponseHead());
   readonly request = new RequestReader();
   readonly response = new ResponseReader();
   readonly trailers = new TrailerReader();
