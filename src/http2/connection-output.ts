@@ -140,7 +140,7 @@ export abstract class ConnectionOutput<H extends MessageHead, O> extends Connect
     this.stopReading();
   }
 
-  /** Hands what has been collected to the sink; called at the end of a turn. */
+  /** Hands what has been collected to the sink; called when a pass is over. */
   flush(): void {
     this.writer.flush();
   }

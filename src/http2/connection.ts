@@ -1,4 +1,4 @@
-// One HTTP/2 connection in either role (RFC 9113): bytes in, events out, frames collected for one write a turn.
+// One HTTP/2 connection in either role (RFC 9113): bytes in, events out, frames collected for one write a pass.
 
 import type { Buffer } from 'node:buffer';
 import type { HeadLimits } from '../http1/limits.ts';

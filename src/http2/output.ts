@@ -11,6 +11,6 @@ export interface OutputSink {
   take(): Buffer;
   /** `buffer[0, used)` is to be written; the buffer belongs to the sink again. `used` may be 0. */
   send(buffer: Buffer, used: number): void;
-  /** Output has begun to collect: `flush` is to be called at the end of this turn. Called once before each flush. */
+  /** Output has begun to collect: `flush` is to be called when this pass is over. Called once before each flush. */
   pending(): void;
 }

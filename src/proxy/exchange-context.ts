@@ -24,7 +24,7 @@ import type { Turn } from './wire/turn.ts';
 
 /**
  * The downstream side of an exchange: an HTTP/1.1 connection, or one stream of an HTTP/2 connection. What is written
- * leaves at the end of the turn. A head is valid only during the call.
+ * leaves at the end of the pass. A head is valid only during the call.
  */
 export interface ExchangeSession {
   readonly client: ForwardedClient;

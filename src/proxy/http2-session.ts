@@ -216,7 +216,7 @@ export class Http2Session
     if (!this.#context.turn.dirty(this)) queueMicrotask(() => this.flush());
   }
 
-  /** The end of the turn: frames of all streams leave together. */
+  /** The pass is over: frames of all streams leave together. */
   flush(): void {
     this.codec.flush();
   }

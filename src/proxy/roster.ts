@@ -9,7 +9,8 @@ export interface Placed {
 /**
  * V8 gives a `Set` of old age a new table among the old objects after as many additions as it has room for, and the table
  * before, which nothing names any more, holds whoever was a member then until the next full collection: each scavenge copies
- * them, and what they hold. With 10,000 connections a second that was all of them. Here a place that is left is written over.
+ * them, and what they hold. With 10,000 connections a second that was all of them. Here a place that is left is written over
+ * (docs/decisions/0028-what-has-ended-is-held-by-nothing.md).
  */
 export class Roster<T extends Placed> implements Iterable<T> {
   readonly #members: T[] = [];

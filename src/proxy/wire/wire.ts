@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
-import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import { type BufferPool, copyInto, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
 import { hasPeer } from './peer.ts';
 import type { TcpBinding } from './tcp-binding.ts';
@@ -173,7 +173,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
   #keep(buffer: Buffer, length: number): void {
     this.#kept = this.#context.pool.take();
     this.#keptBytes = length;
-    buffer.copy(this.#kept, 0, 0, length);
+    copyInto(this.#kept, 0, buffer, 0, length);
     this.#rest();
   }
 
@@ -213,7 +213,8 @@ export class Wire implements SocketUser, Deadline, Waiter {
           this.#flushBuffer();
           this.#buffer = this.#context.pool.take();
         }
-        const copied = buffer.copy(this.#buffer!, this.#used, position, end);
+        const copied = Math.min(end - position, OUT_BUFFER_BYTES - this.#used);
+        copyInto(this.#buffer!, this.#used, buffer, position, position + copied);
         this.#used += copied;
         position += copied;
       }
