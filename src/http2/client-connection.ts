@@ -84,7 +84,7 @@ export class ClientConnection<O> extends Connection<ResponseHead, O> {
   /** Streams above the last one were not looked at: they can be sent again elsewhere (RFC 9113, section 6.8). */
   protected onGoawayFrame(lastStreamId: number, code: ErrorCode): void {
     this.#goaway = true;
-    for (const stream of [...this.table.open]) if (stream.id > lastStreamId) this.closeRefused(stream);
+    for (const stream of this.table.open) if (stream.id > lastStreamId) this.closeRefused(stream);
     this.handler.onGoaway(lastStreamId, code);
   }
 }
