@@ -60,7 +60,7 @@ export function formatSize(bytes: number): string {
   return unit === undefined ? String(bytes) : `${bytes / SIZE_UNITS[unit]!}${unit}`;
 }
 
-/** `:8080` (every IPv4 address, 0.0.0.0), `[::]:8080` (every address), `127.0.0.1:80`, `[::1]:80`. Port 0: any free. */
+/** `:8080` (every IPv4 address, 0.0.0.0), `[::]:8080` (every address), `127.0.0.1:80`, `[::1]:80`. Port 0: one that is free. */
 export function parseBind(written: string): BindAddress | Refusal {
   const fix = 'Write :PORT, ADDRESS:PORT or [IPv6]:PORT, for example :8080 or 127.0.0.1:8080.';
   const parts = /^(.*):(\d{1,5})$/s.exec(written);

@@ -118,7 +118,7 @@ class Reader implements YamlTree {
     );
   }
 
-  /** The first fault of each line: those after it follow from it. Whether there was any. */
+  /** The first fault of each line: those after it follow from it. Whether there was one. */
   #reportFaults(faults: readonly SyntaxFault[]): boolean {
     const lines = new Set<number>();
     for (const fault of faults) {

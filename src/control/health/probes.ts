@@ -79,7 +79,7 @@ export function createProber({ clock, monotonic, lookup, tlsOptions }: ProberOpt
       try {
         cut = start(target, lookup, { settle, closed }, tlsOptions, probing);
       } catch (error) {
-        // A path or a host field that HTTP does not allow: reported as the result, as any other failure.
+        // A path or a host field that HTTP does not allow: reported as the result, as every other failure is.
         settle(failed('nonsense', error instanceof Error ? error.message : 'not a request'));
         closed();
         return;

@@ -6,7 +6,7 @@ import { render } from './template.ts';
 /** No pool: every weight is 0, no such environment, or the action uses none. */
 export const NO_POOL = -1;
 
-/** The pool for a random number in [0, 1), each in proportion to its weight; NO_POOL when none has any. */
+/** The pool for a random number in [0, 1), each in proportion to its weight; NO_POOL when all weights are 0. */
 export function choosePool(weighted: WeightedPools, random: number): number {
   const { pools, upTo } = weighted;
   const last = pools.length - 1;
