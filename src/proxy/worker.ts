@@ -37,6 +37,7 @@ import { SocketTable } from './upstream/socket-table.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
 import { BurstShare } from './wire/burst-share.ts';
 import { PassShare } from './wire/pass-share.ts';
+import { ReadMemory } from './wire/read-memory.ts';
 import type { TcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
@@ -45,7 +46,6 @@ import { WorkerMeters } from './worker-meters.ts';
 
 /** How often counters go to the controller; what a killed worker counted since is lost, no more. */
 const REPORT_MS = 250;
-const READ_BUFFER_BYTES = 64 * 1024;
 const RESPONSE_LIMITS = {
   headerBytes: 65_536,
   lineBytes: 65_536,
@@ -114,7 +114,7 @@ export class Worker {
       deadlines: this.#deadlines,
       now: turn.now,
       tcp: environment.tcp,
-      readBuffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+      reads: new ReadMemory(),
     };
     const http2 = new Workspace();
     this.#applier = new Applier({

@@ -34,7 +34,7 @@ const LIMITS = {
   minBodyRate: 240,
   minReadRate: 240,
   pipelinedRequests: 256,
-  pipelinedBytes: 65_536,
+  pipelinedBytes: 262_144,
   requestsPerConnection: 100_000,
 };
 const RETRY = { attempts: 2, statuses: [], budget: 0.2 };

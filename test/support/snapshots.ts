@@ -55,7 +55,7 @@ const LIMITS: ListenerLimits = {
   minBodyRate: 0,
   minReadRate: 0,
   pipelinedRequests: 1000,
-  pipelinedBytes: 65_536,
+  pipelinedBytes: 262_144,
   requestsPerConnection: 100_000,
 };
 

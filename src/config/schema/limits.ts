@@ -42,7 +42,7 @@ export const limitFields = {
   pipelinedRequests: count().describe(
     'Requests that a connection may have sent ahead of their answers; one more and it is closed with an answer.',
   ),
-  pipelinedBytes: size(1024, 65_536).describe(
+  pipelinedBytes: size(1024, 262_144).describe(
     'Bytes behind a request that are held until it is answered; with more the connection is closed with the answer.',
   ),
   requestsPerConnection: integer(1, 1_000_000_000).describe(
@@ -72,6 +72,6 @@ export const defaultLimits = z.strictObject({
   minBodyRate: limitFields.minBodyRate.default(240),
   minReadRate: limitFields.minReadRate.default(240),
   pipelinedRequests: limitFields.pipelinedRequests.default(256),
-  pipelinedBytes: limitFields.pipelinedBytes.prefault('64KiB'),
+  pipelinedBytes: limitFields.pipelinedBytes.prefault('256KiB'),
   requestsPerConnection: limitFields.requestsPerConnection.default(100_000),
 });

@@ -124,7 +124,7 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner,
 
   #answer(secureContext: SecureContext, received: Buffer): void {
     const { clientAuth, alpn } = this.#tls;
-    const { tcp, readBuffer } = this.#context;
+    const { tcp, reads } = this.#context;
     const options = {
       secureContext,
       alpn,
@@ -134,8 +134,8 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner,
     };
     const socket =
       tcp === null
-        ? new AcceptedSocket(this.#handle, options, this, readBuffer)
-        : new TlsSocket(this.#handle, options, this, readBuffer, tcp);
+        ? new AcceptedSocket(this.#handle, options, this, reads.first)
+        : new TlsSocket(this.#handle, options, this, reads.first, tcp);
     this.#socket = socket;
     const staple = this.#tls.stapleFor(this.#identity, this.#hello);
     if (staple !== null) socket.staple(staple);

@@ -33,8 +33,8 @@ class HandleReader implements FirstReader, SocketUser {
 
   constructor(handle: SocketHandle, owner: FirstReaderOwner, context: WireContext) {
     this.#owner = owner;
-    this.#buffer = context.readBuffer;
-    this.#socket = new TcpSocket(handle, context.readBuffer, context.tcp!);
+    this.#buffer = context.reads.first;
+    this.#socket = new TcpSocket(handle, context.reads.first, context.tcp!);
     this.#socket.begin(this, true);
   }
 
@@ -84,7 +84,7 @@ class NetReader implements FirstReader {
       handle,
       allowHalfOpen: true,
       onread: {
-        buffer: context.readBuffer,
+        buffer: context.reads.first,
         callback: (length: number, buffer: Uint8Array): boolean => {
           if (!this.#ended) owner.onFirstBytes(buffer as Buffer, length);
           return true;

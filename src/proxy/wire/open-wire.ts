@@ -15,7 +15,7 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** An accepted plain connection, which reads into the shared buffer (docs/decisions/0003-accepting-connections.md). */
 export function acceptedWire(handle: SocketHandle, owner: WireOwner, context: WireContext): Wire {
   if (context.tcp === null) return overNet({ handle }, owner, context).wire;
-  const socket = new TcpSocket(handle, context.readBuffer, context.tcp);
+  const socket = new TcpSocket(handle, context.reads.first, context.tcp);
   const wire = new Wire(socket, owner, context);
   socket.begin(wire, true);
   return wire;
@@ -29,7 +29,7 @@ export function connectingWire(host: string, port: number, owner: WireOwner, con
     socket.connect({ host, port, autoSelectFamily: false, lookup: context.lookup });
     return wire;
   }
-  const socket = new TcpSocket(null, context.readBuffer, context.tcp);
+  const socket = new TcpSocket(null, context.reads.first, context.tcp);
   const wire = new Wire(socket, owner, context);
   socket.begin(wire, false);
   socket.connect(host, port);
@@ -102,11 +102,11 @@ interface Reading {
 }
 
 /** A socket of Node's reads into the shared buffer too. */
-function readInto({ readBuffer }: WireContext): Reading {
+function readInto({ reads }: WireContext): Reading {
   const reading: Reading = {
     wire: null,
     onread: {
-      buffer: readBuffer,
+      buffer: reads.first,
       callback: (length, buffer): boolean => {
         reading.wire?.receive(buffer as Buffer, length);
         return true;

@@ -1,8 +1,10 @@
 // A plain TCP socket straight on libuv's handle: what a wire needs of `net.Socket`, without a stream for each direction.
 
+import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type { Waiter } from './pass-share.ts';
 import { OWNER, type PendingWrite, type SocketHandle, type TcpBinding } from './tcp-binding.ts';
+import type { WriteBacklog } from './write-backlog.ts';
 
 /** Told of what happens to a socket, each from the event loop and never during a call. */
 export interface SocketUser {
@@ -112,6 +114,20 @@ export class TcpSocket implements Waiter {
     return this.#written(this._handle!.writeBuffer(null, bytes), onWritten);
   }
 
+  /**
+   * Lets the kernel take of `buffer[start, end)` what it has room for, after all that was written before; nothing refers to
+   * the buffer afterwards. An error shows with the next ordinary write.
+   * @returns how many bytes it has taken
+   */
+  writeNow(buffer: Buffer, start: number, end: number): number {
+    if (this.writes > 0 || this.connecting || this.writableEnded || this._handle === null) return 0;
+    try {
+      return writeSync(this._handle.fd, buffer, start, end - start);
+    } catch {
+      return 0;
+    }
+  }
+
   end(): void {
     if (this.writableEnded || this.destroyed) return;
     this.writableEnded = true;
@@ -154,6 +170,11 @@ export class TcpSocket implements Waiter {
     this._handle?.setKeepAlive(on, Math.floor(delayMs / 1000), Math.floor(intervalMs / 1000), count);
   }
 
+  /** From the next read on. */
+  readInto(buffer: Buffer): void {
+    this._handle?.useUserBuffer(buffer);
+  }
+
   /** One read, from the event loop. */
   takeRead(result: number): void {
     if (result > 0) this.user!.onSocketRead(result);
@@ -188,6 +209,10 @@ export class TcpSocket implements Waiter {
     this.destroyed = true;
     this._handle = null;
     this.user = null;
+  }
+
+  get backlog(): WriteBacklog {
+    return this.#binding.backlog;
   }
 
   get state(): Int32Array {

@@ -99,6 +99,13 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     return this.hasRoom();
   }
 
+  /** OpenSSL encrypts it at once, or the handle makes a copy. */
+  override writeNow(buffer: Buffer, start: number, end: number): number {
+    if (this.writes > 0 || this.writableEnded || this._handle === null) return 0;
+    super.writeBytes(buffer.subarray(start, end), ignore);
+    return this.destroyed ? 0 : end - start;
+  }
+
   override destroy(error: NodeJS.ErrnoException | null = null): void {
     const waiting = this.#waiting.splice(0);
     this.#waitingBytes = 0;
@@ -183,6 +190,8 @@ function encodedAlpn(protocols: readonly string[]): Buffer {
   }
   return encoded;
 }
+
+function ignore(): void {}
 
 /** One function for all handles, as with reads. */
 function onHandshakeDone(this: TlsHandle): void {

@@ -6,8 +6,10 @@ import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, copyInto, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import { BulkReading } from './bulk-reading.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
 import { hasPeer } from './peer.ts';
+import type { ReadMemory } from './read-memory.ts';
 import type { TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
 import type { Turn } from './turn.ts';
@@ -40,8 +42,7 @@ export interface WireContext {
   readonly now: () => number;
   /** Null where plain sockets have to be `net`'s. */
   readonly tcp: TcpBinding | null;
-  /** The one read buffer of the worker: an event loop reads one socket at a time. */
-  readonly readBuffer: Buffer;
+  readonly reads: ReadMemory;
 }
 
 /** Up to this much text is kept as a string: Node writes it from the stack without a buffer. */
@@ -91,6 +92,8 @@ export class Wire implements SocketUser, Deadline, Waiter {
   #resting = false;
   /** Since it waited last. */
   #largeReads = 0;
+  /** From its first large read on. */
+  #bulk: BulkReading | null = null;
   /** A large read that came when the pass was used up already. */
   #kept: Buffer | null = null;
   #keptBytes = 0;
@@ -133,7 +136,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
 
   receive(buffer: Buffer, length: number): void {
     this.bytesRead += length;
-    if (length >= LARGE_READ_BYTES && this.#stopsAtOnce && this.#context.share.isUsedUp)
+    if (length >= LARGE_READ_BYTES && this.#mayKeep && this.#context.share.isUsedUp)
       this.#keep(buffer, length);
     else this.#tell(buffer, length);
   }
@@ -144,7 +147,8 @@ export class Wire implements SocketUser, Deadline, Waiter {
       if (this.#lingering <= 0) this.destroy();
       return;
     }
-    const { turn } = this.#context;
+    const { turn, reads } = this.#context;
+    const before = reads.passedOn;
     turn.enter();
     try {
       this.#owner.onBytes(buffer, length);
@@ -152,6 +156,10 @@ export class Wire implements SocketUser, Deadline, Waiter {
       turn.leave();
     }
     if (length < LARGE_READ_BYTES) return;
+    if (this.#stopsAtOnce) {
+      this.#bulk ??= new BulkReading(this.#tcp!, reads);
+      this.#bulk.took(length, reads.passedOn - before);
+    }
     this.#largeReads += 1;
     if (!this.#context.share.mayGoOn(this.#largeReads)) this.#rest();
   }
@@ -167,6 +175,11 @@ export class Wire implements SocketUser, Deadline, Waiter {
     this.#resting = true;
     this.#largeReads = 0;
     this.#context.share.wait(this);
+  }
+
+  /** What leaves at once costs little more than its copy, and comes in its turn from its second read on. */
+  get #mayKeep(): boolean {
+    return this.#stopsAtOnce && this.#bulk?.isLarge !== true;
   }
 
   /** Hundreds of clients that send much at once are read in one pass: a copy is a hundredth of what a head of 60 KiB costs. */
@@ -200,14 +213,18 @@ export class Wire implements SocketUser, Deadline, Waiter {
     this.#enqueue();
   }
 
-  /** Queues bytes; they are copied, so the caller's buffer may be reused at once. */
+  /**
+   * Queues bytes, which are copied or have left when this is over, so that the caller's buffer may be reused at once. What
+   * lies before them in the worker's read buffer is lost.
+   */
   bytes(buffer: Buffer, start: number, end: number): void {
     const length = end - start;
     if (this.#buffer === null && length <= BYTES_AS_TEXT && this.#text.length + length <= TEXT_LIMIT) {
       this.#text += buffer.latin1Slice(start, end);
     } else {
+      let position = this.#writeNow(buffer, start, end);
+      if (position === end) return;
       this.#toBuffer();
-      let position = start;
       while (position < end) {
         if (this.#used === OUT_BUFFER_BYTES) {
           this.#flushBuffer();
@@ -338,7 +355,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
   }
 
   onSocketRead(length: number): void {
-    this.receive(this.#context.readBuffer, length);
+    this.receive(this.#context.reads.bulk, length);
   }
 
   onSocketEnd(): void {
@@ -392,6 +409,37 @@ export class Wire implements SocketUser, Deadline, Waiter {
   /** What an earlier event has written is not lost with what this one ends. */
   #sendEarlier(): void {
     if (this.#queued && this.#queuedIn !== this.#context.turn.number && !this.closed) this.flush();
+  }
+
+  /**
+   * Lets the socket take what is queued and as much as it can of `buffer[start, end)`, without keeping any of it
+   * (docs/decisions/0029-bulk-leaves-from-where-it-was-read.md).
+   * @returns where it has stopped
+   */
+  #writeNow(buffer: Buffer, start: number, end: number): number {
+    const tcp = this.#tcp;
+    if (tcp === null || this.#inFlight.length > 0) return start;
+    if (this.#buffer !== null) this.#flushBuffer();
+    const { reads } = this.#context;
+    const place = reads.placeOf(buffer, start);
+    if (place < this.#text.length && this.#text !== '') this.#flushText();
+    const text = this.#text;
+    const taken =
+      place === -1
+        ? tcp.writeNow(buffer, start, end)
+        : tcp.writeNow(reads.whole, this.#textBefore(place), place + end - start);
+    this.bytesWritten += taken;
+    if (tcp.writableNeedDrain) this.congested = true;
+    if (taken === text.length + end - start) reads.passedOn += taken;
+    this.#text = taken < text.length ? text.slice(taken) : '';
+    return start + Math.max(0, taken - text.length);
+  }
+
+  /** Where the text begins when it ends at `place` of the read memory. */
+  #textBefore(place: number): number {
+    const text = this.#text;
+    if (text !== '') this.#context.reads.whole.latin1Write(text, place - text.length);
+    return place - text.length;
   }
 
   #toBuffer(): void {

@@ -16,8 +16,13 @@ export class WriteBacklog {
     this.#plentyBytes = plentyBytes;
   }
 
+  /** Little waits: each socket may have its share. */
+  get isSmall(): boolean {
+    return this.bytes < this.#plentyBytes;
+  }
+
   /** From this many bytes on a socket asks whoever feeds it to wait. */
   get limitBytes(): number {
-    return this.bytes < this.#plentyBytes ? MOST_BYTES : LEAST_BYTES;
+    return this.isSmall ? MOST_BYTES : LEAST_BYTES;
   }
 }

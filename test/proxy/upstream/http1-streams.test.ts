@@ -18,6 +18,7 @@ import type { UpstreamConnection } from '../../../src/proxy/upstream/upstream-co
 import type { StreamUser, UpstreamSide } from '../../../src/proxy/upstream/upstream-stream.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
+import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
 import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import { MetricsBoard } from '../../../src/telemetry/metrics-board.ts';
@@ -117,7 +118,7 @@ describe('http/1.1 streams', () => {
         deadlines,
         now,
         tcp: loadTcpBinding(process),
-        readBuffer: Buffer.alloc(65_536),
+        reads: new ReadMemory(),
       },
       limits: LIMITS,
       streams,

@@ -12,6 +12,7 @@ import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { BurstShare } from '../../../src/proxy/wire/burst-share.ts';
 import { acceptedWire, connectingWire } from '../../../src/proxy/wire/open-wire.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
+import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
 import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import type { Wire, WireContext, WireOwner } from '../../../src/proxy/wire/wire.ts';
@@ -75,7 +76,7 @@ for (const [kind, tcp] of [
       now: () => performance.now(),
       tcp,
       lookup,
-      readBuffer: Buffer.allocUnsafeSlow(65_536),
+      reads: new ReadMemory(),
     };
     const opened: { destroy(): void }[] = [];
     const servers: net.Server[] = [];
@@ -114,6 +115,18 @@ for (const [kind, tcp] of [
       await eventually('the connect', () => owner.told.length > 0);
       assert.deepEqual(owner.told, ['connect']);
       return { wire, owner, peer };
+    }
+
+    async function receivedBy(peer: net.Socket, length: number): Promise<string> {
+      const pieces: Buffer[] = [];
+      let received = 0;
+      peer.on('data', (bytes: Buffer) => {
+        pieces.push(bytes);
+        received += bytes.length;
+      });
+      peer.resume();
+      await eventually('all of it', () => received >= length);
+      return Buffer.concat(pieces).latin1Slice();
     }
 
     it('accepts a handle and reads what the peer has sent already', async () => {
@@ -211,6 +224,52 @@ for (const [kind, tcp] of [
       assert.equal(got, `a${'b'.repeat(block.length)}c\xff`);
     });
 
+    for (const [what, text] of [
+      ['short', 'new head;'],
+      ['longer than the room before the read buffer', 'h'.repeat(6000)],
+    ] as const)
+      it(`writes a text that is ${what} before bytes that lie where they were read`, async () => {
+        const { wire, peer } = await connected();
+        const { first } = context.reads;
+        first.fill('o', 0, 20).fill('b', 20);
+        wire.text(text);
+        wire.bytes(first, 20, first.length);
+        wire.text('end');
+        first.fill('x');
+        assert.equal(
+          await receivedBy(peer, text.length + first.length - 17),
+          `${text}${'b'.repeat(first.length - 20)}end`,
+        );
+      });
+
+    it('keeps what the kernel does not take of bytes that are overwritten by the next read', async () => {
+      const { wire, peer } = await connected();
+      const { first } = context.reads;
+      const rest = first.length - 10;
+      let expected = '';
+      for (let round = 0; !wire.congested || round % 8 !== 0; round += 1) {
+        const letter = String.fromCharCode(97 + (round % 26));
+        first.fill(letter);
+        wire.text(`<${round}>`);
+        wire.bytes(first, 10, first.length);
+        expected += `<${round}>${letter.repeat(rest)}`;
+      }
+      first.fill('x');
+      const got = await receivedBy(peer, expected.length);
+      assert.ok(got === expected);
+    });
+
+    it('tells of a peer that has gone while bytes are written', async () => {
+      const { wire, owner, peer } = await connected();
+      peer.resetAndDestroy();
+      await once(peer, 'close');
+      const { first } = context.reads;
+      // Where the reset has not been read yet, the write meets it.
+      for (let round = 0; round < 3 && !wire.closed; round += 1) wire.bytes(first, 0, first.length);
+      await eventually('the close', () => owner.told.includes('close'));
+      assert.ok(['ECONNRESET', 'EPIPE'].includes(owner.error?.code ?? ''), String(owner.error));
+    });
+
     for (const [what, act, sent] of [
       ['sends what an earlier event has written before it is closed', ['write', 'destroy'], 'written'],
       ['sends what an earlier event has written before it is reset', ['write', 'reset'], 'written'],
@@ -287,6 +346,35 @@ for (const [kind, tcp] of [
         } finally {
           context.tcp = plain;
         }
+      });
+
+      it('reads in larger pieces while what it reads leaves at once, and in small ones when it has to wait', async () => {
+        const sink = await connected();
+        const source = await connected();
+        const lengths: number[] = [];
+        let goesOn = true;
+        source.owner.onBytes = (buffer, length) => {
+          lengths.push(length);
+          if (goesOn) sink.wire.bytes(buffer, 0, length);
+        };
+        sink.peer.resume();
+        const megabyte = Buffer.alloc(1 << 20, 'x');
+        const send = async (): Promise<number> => {
+          lengths.length = 0;
+          const before = source.wire.bytesRead;
+          source.peer.write(megabyte);
+          await eventually('a megabyte', () => source.wire.bytesRead === before + megabyte.length);
+          return Math.max(...lengths);
+        };
+        await send();
+        assert.ok(
+          lengths.slice(0, 4).every((length) => length <= 65_536),
+          `${lengths}`,
+        );
+        assert.ok((await send()) > 65_536, `${lengths}`);
+        goesOn = false;
+        await send();
+        assert.ok((await send()) <= 65_536, `${lengths}`);
       });
 
       it('keeps what a peer sends at once while the pass is used up, and tells of it in its turn', async () => {
