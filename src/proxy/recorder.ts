@@ -2,7 +2,7 @@
 
 import { FieldId } from '../http1/field-id.ts';
 import type { FailureCode } from '../model/failures.ts';
-import { AccessLineBuilder, type ExchangeRecord } from '../telemetry/access-line.ts';
+import { AccessLines, type ExchangeRecord } from '../telemetry/access-line.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { flagOf } from '../telemetry/flags.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
@@ -28,8 +28,21 @@ export interface RecordedSession {
   readonly meters: ListenerMeters;
 }
 
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 export class Recorder {
-  readonly #lines = new AccessLineBuilder();
+  readonly #lines = new AccessLines();
+  /** Filled anew for each exchange. */
+  readonly #line: Writable<ExchangeRecord> = {
+    ...NOTHING,
+    startedAtMs: 0,
+    listener: '',
+    protocol: '',
+    client: '',
+    totalMs: 0,
+    flag: '-',
+    reason: null,
+  };
   readonly #wallClock: () => number;
   #log: AccessLog | null = null;
 
@@ -51,39 +64,38 @@ export class Recorder {
     session.meters.route(rule === null ? '-' : rule.route.name).count(head.method, status, totalMs / 1000);
     if (failure !== null) session.meters.failed(failure);
     if (this.#log === null) return;
-    this.#log.line(
-      this.#lines.line({
-        startedAtMs: this.#wallClock() - totalMs,
-        id: exchange.requestId,
-        listener: session.listenerName,
-        protocol: session.protocol,
-        client: session.client.address,
-        method: head.method,
-        host: head.host,
-        path: head.path,
-        status,
-        bytesIn: exchange.bytesIn,
-        bytesOut: exchange.bytesOut,
-        route: rule === null ? null : rule.route.name,
-        rule: rule === null ? null : (rule.rule.name ?? String(rule.index)),
-        pool: exchange.pool === null ? null : exchange.pool.name,
-        target: exchange.target === null ? null : exchange.target.identity,
-        node: exchange.target === null ? null : exchange.target.node,
-        attempts: exchange.attempts,
-        reused: exchange.reused,
-        headerMs: exchange.headAtMs - exchange.startedAtMs,
-        connectMs: exchange.attempts === 0 ? null : exchange.connectMs,
-        firstByteMs: exchange.firstByteAtMs === 0 ? null : exchange.firstByteAtMs - exchange.startedAtMs,
-        totalMs,
-        flag: flagOf(failure),
-        reason: failure,
-        userAgent: head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null,
-        referer: head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null,
-        // A compiled rule never changes its names, and a target belongs to one pool for life.
-        ruleKey: rule,
-        targetKey: exchange.target,
-      }),
-    );
+    const { pool, target } = exchange;
+    const line = this.#line;
+    line.startedAtMs = this.#wallClock() - totalMs;
+    line.id = exchange.requestId;
+    line.listener = session.listenerName;
+    line.protocol = session.protocol;
+    line.client = session.client.address;
+    line.method = head.method;
+    line.host = head.host;
+    line.path = head.path;
+    line.status = status;
+    line.bytesIn = exchange.bytesIn;
+    line.bytesOut = exchange.bytesOut;
+    line.route = rule === null ? null : rule.route.name;
+    line.rule = rule === null ? null : (rule.rule.name ?? String(rule.index));
+    line.pool = pool === null ? null : pool.name;
+    line.target = target === null ? null : target.identity;
+    line.node = target === null ? null : target.node;
+    line.attempts = exchange.attempts;
+    line.reused = exchange.reused;
+    line.headerMs = exchange.headAtMs - exchange.startedAtMs;
+    line.connectMs = exchange.attempts === 0 ? null : exchange.connectMs;
+    line.firstByteMs = exchange.firstByteAtMs === 0 ? null : exchange.firstByteAtMs - exchange.startedAtMs;
+    line.totalMs = totalMs;
+    line.flag = flagOf(failure);
+    line.reason = failure;
+    line.userAgent = head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null;
+    line.referer = head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null;
+    // A compiled rule never changes its names, and a target belongs to one pool for life.
+    line.ruleKey = rule;
+    line.targetKey = target;
+    this.#log.lineOf(this.#lines, line);
   }
 
   refused(request: RefusedRequest, meters: ListenerMeters): void {
@@ -104,7 +116,7 @@ export class Recorder {
 
   /** A line for something that is not an exchange: a tcp connection, or a request that was refused. */
   connection(record: ExchangeRecord): void {
-    this.#log?.line(this.#lines.line(record));
+    this.#log?.lineOf(this.#lines, record);
   }
 }
 

@@ -1,7 +1,9 @@
-// One exchange as one JSON line, by plain concatenation: no object is serialised while serving.
+// One exchange as one JSON line, written into the buffer that it leaves from.
 
-import { milliseconds, plainNumber, quoted, RepeatedTexts, TextOf } from './line-text.ts';
+import type { LineSource } from './line-buffers.ts';
+import { asciiOf, LineBytes } from './line-bytes.ts';
 import { PIPE_CHUNK_BYTES } from './log-destination.ts';
+import { joined, quotedText, RepeatedTexts } from './repeated-texts.ts';
 
 /** What a worker knows of an exchange (or a tcp connection) when it ends. Null where it does not apply. Times in milliseconds. */
 export interface ExchangeRecord {
@@ -84,95 +86,171 @@ export const MAX_LINE_BYTES = PIPE_CHUNK_BYTES;
 /** Longest text of a field after escaping; together with the keys and numbers they stay below `MAX_LINE_BYTES`. */
 const LIMIT = { name: 128, id: 128, client: 64, short: 32, host: 256, path: 1024, agent: 256, referer: 256 };
 
-function withoutQuery(value: string | null): string | null {
-  if (value === null) return null;
+// Names of fields lie with the values before them, where those are kept: each part is a call.
+const START = '{"ts":"';
+const ID = asciiOf('Z","id":');
+const BYTES_OUT = asciiOf(',"bytes_out":');
+const CONNECT = asciiOf(',"t_connect":');
+const FIRST_BYTE = asciiOf(',"t_ttfb":');
+const TOTAL = asciiOf(',"t_total":');
+const SERVED = asciiOf(',"flag":"-","reason":null,"ua":');
+const FLAG = asciiOf(',"flag":');
+const REASON = asciiOf(',"reason":');
+const AGENT = asciiOf(',"ua":');
+const END = asciiOf('}\n');
+const NO_REFERER_END = asciiOf('null}\n');
+const STATUS = ',"status":';
+const BYTES_IN = ',"bytes_in":';
+const STATUSES = Array.from({ length: 600 }, (_, status) => asciiOf(STATUS + status + BYTES_IN));
+const ATTEMPTS = ',"attempts":';
+const REUSED = ',"reused":true,"t_header":';
+const OPENED = ',"reused":false,"t_header":';
+const FIRST_REUSED = asciiOf(`${ATTEMPTS}1${REUSED}`);
+const FIRST_OPENED = asciiOf(`${ATTEMPTS}1${OPENED}`);
+
+/** How much of a value comes before its query. */
+function lengthWithoutQuery(value: string | null): number {
+  if (value === null) return 0;
   const query = value.indexOf('?');
   const end = query >= 0 ? query : value.indexOf('#');
-  return end < 0 ? value : value.slice(0, end);
+  return end < 0 ? value.length : end;
 }
 
 /** Largest time that `Date` can print. */
 const MAX_TIME = 8.64e15;
 
-/** Builds lines; remembers the text of what repeats from line to line. One for each worker. */
-export class AccessLineBuilder {
+/** Writes lines; remembers the text of what repeats from line to line. One for each worker. */
+export class AccessLines implements LineSource<ExchangeRecord> {
   readonly #withQuery: boolean;
+  readonly #line = new LineBytes(Buffer.alloc(0));
   #second = Number.NaN;
-  #prefix = '';
+  #start: Uint8Array = new Uint8Array(0);
   #listener: string | null = null;
   #protocol = '';
-  #listenerText = '';
+  #listenerText: Uint8Array = new Uint8Array(0);
   // Looked up instead of tested for escapes and quoted again: about 6% of a line.
-  readonly #clients = new RepeatedTexts(LIMIT.client, 64);
-  readonly #hosts = new RepeatedTexts(LIMIT.host, 8);
-  readonly #agents = new RepeatedTexts(LIMIT.agent, 8);
+  readonly #clients = new RepeatedTexts(LIMIT.client, 64, ',"method":');
+  readonly #methods = new RepeatedTexts(LIMIT.short, 8, ',"host":');
+  readonly #hosts = new RepeatedTexts(LIMIT.host, 8, ',"path":');
+  readonly #agents = new RepeatedTexts(LIMIT.agent, 8, ',"referer":');
   // What an object stands for is printed once: 23% of a line or more.
-  readonly #rules = new TextOf();
-  readonly #targets = new TextOf();
+  readonly #destinations = new WeakMap<object, Destination>();
 
   /** @param withQuery keep the query of `path`, which may hold secrets. Default false. The referer never keeps its own. */
   constructor(withQuery = false) {
     this.#withQuery = withQuery;
   }
 
-  /** One line with its newline: ASCII, at most `MAX_LINE_BYTES` long, fields cut where needed. Never throws. */
-  line(record: ExchangeRecord): string {
-    const { path, flag, reason, referer } = record;
-    return (
-      `{"ts":"${this.#timestamp(record.startedAtMs)}","id":${quoted(record.id, LIMIT.id)}` +
-      `${this.#ofListener(record)}${this.#clients.of(record.client)},"method":${quoted(record.method, LIMIT.short)}` +
-      `,"host":${this.#hosts.of(record.host)}` +
-      `,"path":${quoted(this.#withQuery ? path : withoutQuery(path), LIMIT.path)}` +
-      `,"status":${plainNumber(record.status)},"bytes_in":${plainNumber(record.bytesIn)}` +
-      `,"bytes_out":${plainNumber(record.bytesOut)}${this.#ofRule(record)}${this.#ofTarget(record)}` +
-      `,"attempts":${plainNumber(record.attempts)},"reused":${record.reused}` +
-      `,"t_header":${milliseconds(record.headerMs)},"t_connect":${milliseconds(record.connectMs)}` +
-      `,"t_ttfb":${milliseconds(record.firstByteMs)},"t_total":${milliseconds(record.totalMs)}` +
-      (flag === '-' && reason === null
-        ? ',"flag":"-","reason":null'
-        : `,"flag":${quoted(flag, LIMIT.short)},"reason":${quoted(reason, LIMIT.short)}`) +
-      `,"ua":${this.#agents.of(record.userAgent)}` +
-      (referer === null
-        ? ',"referer":null}\n'
-        : `,"referer":${quoted(withoutQuery(referer), LIMIT.referer)}}\n`)
-    );
+  /**
+   * Writes one line with its newline: ASCII, at most `MAX_LINE_BYTES` long, fields cut where needed. Never throws.
+   * @param bytes with `MAX_LINE_BYTES` of room from `start` on
+   * @returns where it ends
+   */
+  write(record: ExchangeRecord, bytes: Buffer, start: number): number {
+    const line = this.#line;
+    line.bytes = bytes;
+    line.end = start;
+    this.#time(line, record.startedAtMs);
+    line.part(ID);
+    line.quoted(record.id, LIMIT.id);
+    line.part(this.#ofListener(record));
+    line.part(this.#clients.of(record.client));
+    line.part(this.#methods.of(record.method));
+    line.part(this.#hosts.of(record.host));
+    const { path } = record;
+    if (this.#withQuery) line.quoted(path, LIMIT.path);
+    else line.quoted(path, LIMIT.path, lengthWithoutQuery(path));
+    this.#result(line, record);
+    line.part(this.#ofDestination(record));
+    this.#times(line, record);
+    this.#ending(line, record);
+    return line.end;
+  }
+
+  #result(line: LineBytes, { status, bytesIn, bytesOut }: ExchangeRecord): void {
+    const text = status === null ? undefined : STATUSES[status];
+    if (text === undefined) line.unusual(STATUS, status, BYTES_IN);
+    else line.part(text);
+    line.number(bytesIn);
+    line.part(BYTES_OUT);
+    line.number(bytesOut);
+  }
+
+  #times(line: LineBytes, record: ExchangeRecord): void {
+    if (record.attempts === 1) line.part(record.reused ? FIRST_REUSED : FIRST_OPENED);
+    else line.unusual(ATTEMPTS, record.attempts, record.reused ? REUSED : OPENED);
+    line.milliseconds(record.headerMs);
+    line.part(CONNECT);
+    line.milliseconds(record.connectMs);
+    line.part(FIRST_BYTE);
+    line.milliseconds(record.firstByteMs);
+    line.part(TOTAL);
+    line.milliseconds(record.totalMs);
+  }
+
+  #ending(line: LineBytes, { flag, reason, userAgent, referer }: ExchangeRecord): void {
+    if (flag === '-' && reason === null) {
+      line.part(SERVED);
+    } else {
+      line.part(FLAG);
+      line.quoted(flag, LIMIT.short);
+      line.part(REASON);
+      line.quoted(reason, LIMIT.short);
+      line.part(AGENT);
+    }
+    line.part(this.#agents.of(userAgent));
+    if (referer === null) return line.part(NO_REFERER_END);
+    line.quoted(referer, LIMIT.referer, lengthWithoutQuery(referer));
+    line.part(END);
   }
 
   /** A worker has few listeners, and most lines in a row are of the same: about 22% of a line. */
-  #ofListener({ listener, protocol }: ExchangeRecord): string {
+  #ofListener({ listener, protocol }: ExchangeRecord): Uint8Array {
     if (listener !== this.#listener || protocol !== this.#protocol) {
       this.#listener = listener;
       this.#protocol = protocol;
-      this.#listenerText = `,"listener":${quoted(listener, LIMIT.name)},"proto":${quoted(protocol, LIMIT.short)},"client":`;
+      this.#listenerText = joined(
+        ...[',"listener":', quotedText(listener, LIMIT.name), ',"proto":'],
+        ...[quotedText(protocol, LIMIT.short), ',"client":'],
+      );
     }
     return this.#listenerText;
   }
 
-  #ofRule({ route, rule, ruleKey }: ExchangeRecord): string {
-    const kept = ruleKey === null ? undefined : this.#rules.get(ruleKey);
-    if (kept !== undefined) return kept;
-    const made = `,"route":${quoted(route, LIMIT.name)},"rule":${quoted(rule, LIMIT.name)}`;
-    return ruleKey === null ? made : this.#rules.keep(ruleKey, made);
+  /** A target belongs to one pool, and most of its requests in a row come by one rule. */
+  #ofDestination(record: ExchangeRecord): Uint8Array {
+    const { ruleKey, targetKey } = record;
+    if (targetKey === null) return destinationText(record);
+    const kept = this.#destinations.get(targetKey);
+    if (kept !== undefined && ruleKey !== null && kept.ruleKey === ruleKey) return kept.text;
+    const text = destinationText(record);
+    if (kept === undefined) this.#destinations.set(targetKey, { ruleKey, text });
+    else Object.assign(kept, { ruleKey, text });
+    return text;
   }
 
-  #ofTarget({ pool, target, node, targetKey }: ExchangeRecord): string {
-    const kept = targetKey === null ? undefined : this.#targets.get(targetKey);
-    if (kept !== undefined) return kept;
-    const made =
-      `,"pool":${quoted(pool, LIMIT.name)},"target":${quoted(target, LIMIT.name)}` +
-      `,"node":${quoted(node, LIMIT.host)}`;
-    return targetKey === null ? made : this.#targets.keep(targetKey, made);
-  }
-
-  /** RFC 3339 in UTC with milliseconds. */
-  #timestamp(atMs: number): string {
+  /** RFC 3339 in UTC with milliseconds, without its Z. */
+  #time(line: LineBytes, atMs: number): void {
     const time = Number.isFinite(atMs) && Math.abs(atMs) <= MAX_TIME ? Math.floor(atMs) : 0;
     const second = Math.floor(time / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#prefix = new Date(second * 1000).toISOString().slice(0, -4);
+      this.#start = asciiOf(START + new Date(second * 1000).toISOString().slice(0, -4));
     }
-    const rest = time - second * 1000;
-    return `${this.#prefix}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
+    line.part(this.#start);
+    line.threeDigits(time - second * 1000);
   }
+}
+
+interface Destination {
+  ruleKey: object | null;
+  text: Uint8Array;
+}
+
+function destinationText({ route, rule, pool, target, node }: ExchangeRecord): Uint8Array {
+  return joined(
+    ...[',"route":', quotedText(route, LIMIT.name), ',"rule":', quotedText(rule, LIMIT.name)],
+    ...[',"pool":', quotedText(pool, LIMIT.name), ',"target":', quotedText(target, LIMIT.name)],
+    ...[',"node":', quotedText(node, LIMIT.host)],
+  );
 }

@@ -1,11 +1,12 @@
 // Writes log lines without ever making the caller wait: a bounded queue, one write at a time, and a count of what was lost.
 
-import { LineBuffers } from './line-buffers.ts';
+import { LineBuffers, type LineSource } from './line-buffers.ts';
 import {
   type LogDestination,
   type LogPath,
   type OpenLogDestination,
   openLogDestination,
+  PIPE_CHUNK_BYTES,
 } from './log-destination.ts';
 
 /**
@@ -34,6 +35,8 @@ export interface AccessLogOptions {
 export interface AccessLog {
   /** Queues one line, its newline included. Never throws, never waits. */
   line(text: string): void;
+  /** Queues the line that `source` makes of `value`, at most `PIPE_CHUNK_BYTES` long. Never throws, never waits. */
+  lineOf<T>(source: LineSource<T>, value: T): void;
   /** Opens the path anew, after a rotation has renamed the file. Keeps the old file when that fails. Nothing for streams and pipes. */
   reopen(): Promise<void>;
   /** Writes what is queued for at most `deadlineMs`, counts the rest as lost. Lines after it are lost, too. */
@@ -43,7 +46,12 @@ export interface AccessLog {
 /** Makes the writer and opens its destination in the background; lines can be given at once. */
 export function createAccessLog(options: AccessLogOptions): AccessLog {
   if (options.path === 'off') {
-    return { line: () => {}, reopen: () => Promise.resolve(), close: () => Promise.resolve() };
+    return {
+      line: () => {},
+      lineOf: () => {},
+      reopen: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+    };
   }
   return new LineWriter(options);
 }
@@ -93,12 +101,22 @@ class LineWriter implements AccessLog {
   }
 
   line(text: string): void {
-    if (this.#closed || this.#lines.size + text.length > this.#limit) {
-      this.#lost(this.#closed ? 'closed' : this.#broken ? 'write-error' : 'buffer-full', 1);
-      return;
-    }
+    if (!this.#hasRoom(text.length)) return;
     this.#lines.add(text);
     if (!this.#writing && !this.#eager) this.#schedule();
+  }
+
+  lineOf<T>(source: LineSource<T>, value: T): void {
+    if (!this.#hasRoom(PIPE_CHUNK_BYTES)) return;
+    this.#lines.addOf(source, value, PIPE_CHUNK_BYTES);
+    if (!this.#writing && !this.#eager) this.#schedule();
+  }
+
+  /** For one more line, which is lost otherwise. */
+  #hasRoom(bytes: number): boolean {
+    if (!this.#closed && this.#lines.size + bytes <= this.#limit) return true;
+    this.#lost(this.#closed ? 'closed' : this.#broken ? 'write-error' : 'buffer-full', 1);
+    return false;
   }
 
   /** Soon when there is much to write, otherwise after `flushMs`: many small writes would cost more than the lines. */

@@ -13,6 +13,12 @@ interface Filled {
   readonly end: number;
 }
 
+/** Makes lines of values. */
+export interface LineSource<T> {
+  /** Writes a line with its newline into `bytes` from `start` on; returns where it ends. Must not throw. */
+  write(value: T, bytes: Buffer, start: number): number;
+}
+
 /** A queue of bytes. A line never spans two buffers, and a buffer is free again when its last line is written. */
 export class LineBuffers {
   /** Full buffers before the one that is filled. */
@@ -35,6 +41,17 @@ export class LineBuffers {
     // Also while the bytes before `#lastEnd` are being written: no other thread looks beyond them.
     this.#lastEnd += this.#last.write(text, this.#lastEnd, 'latin1');
     this.#size += text.length;
+  }
+
+  /**
+   * Appends a line that its source writes in place.
+   * @param room bytes that it takes at most
+   */
+  addOf<T>(source: LineSource<T>, value: T, room: number): void {
+    if (this.#lastEnd + room > this.#last.length) this.#turnOver(room);
+    const end = source.write(value, this.#last, this.#lastEnd);
+    this.#size += end - this.#lastEnd;
+    this.#lastEnd = end;
   }
 
   #turnOver(needed: number): void {
