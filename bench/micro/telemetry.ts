@@ -39,7 +39,6 @@ const PATHS = Array.from(
   (_, index) => `/api/v3/repos/octocat/hello-${index}?page=${index}`,
 );
 
-const RULE = {};
 const TARGETS = Array.from({ length: 8 }, (_, index) => ({ identity: `10.20.30.4${index}:31080` }));
 
 /** Cut out of a longer text, as the fields of a request head are. */
@@ -77,7 +76,6 @@ function record(index: number, path: string): ExchangeRecord {
     reason: null,
     userAgent: cutOut(`${AGENT}${index % 4}`),
     referer: null,
-    ruleKey: RULE,
     targetKey: target,
   };
 }

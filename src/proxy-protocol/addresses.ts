@@ -2,6 +2,9 @@
 
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+
 /** The text of 4 or 16 bytes at `at`; an IPv4-mapped address is the IPv4 address. */
 export function addressText(bytes: Buffer, at: number, length: 4 | 16): string {
   if (length === 4) return bytes.subarray(at, at + 4).join('.');
@@ -37,7 +40,18 @@ export function writeIpv6(bytes: Buffer, at: number, address: string): void {
 
 /** Writes the four bytes of a dotted address at `at`. */
 export function writeIpv4(bytes: Buffer, at: number, address: string): void {
-  for (const [index, part] of address.split('.').entries()) bytes[at + index] = Number(part);
+  let place = at;
+  let value = 0;
+  for (let index = 0; index < address.length; index += 1) {
+    const code = address.charCodeAt(index);
+    if (code === DOT) {
+      bytes[place++] = value;
+      value = 0;
+    } else {
+      value = 10 * value + code - ZERO;
+    }
+  }
+  bytes[place] = value;
 }
 
 function groupsOf(text: string): readonly number[] {

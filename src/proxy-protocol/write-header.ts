@@ -17,6 +17,8 @@ import {
 
 const LOCAL = 0x20;
 const PROXY = 0x21;
+/** Room for the longest, while one is written. */
+const SCRATCH = Buffer.alloc(HEADER_BYTES);
 
 export interface Ends {
   readonly source: Endpoint;
@@ -44,7 +46,7 @@ export function writeLine(ends: Ends | null): Buffer {
  * @param checksum adds a CRC-32C
  */
 export function writeBinary(ends: Ends | null, facts: Facts, checksum: boolean): Buffer {
-  const bytes = Buffer.alloc(HEADER_BYTES);
+  const bytes = SCRATCH;
   let at = SIGNATURE.copy(bytes);
   bytes[at++] = ends === null ? LOCAL : PROXY;
   if (ends === null) bytes[at++] = 0;
@@ -55,7 +57,7 @@ export function writeBinary(ends: Ends | null, facts: Facts, checksum: boolean):
   if (checksum) at = writeField(bytes, at, TLV.crc32c, Buffer.alloc(4));
   bytes.writeUInt16BE(at - FIXED_BYTES, FIXED_BYTES - 2);
   if (checksum) bytes.writeUInt32BE(crc32c(bytes, 0, at), checksumAt);
-  return bytes.subarray(0, at);
+  return Buffer.from(bytes.subarray(0, at));
 }
 
 /** Family, addresses and ports; leaves room for the length. */

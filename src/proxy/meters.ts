@@ -21,6 +21,7 @@ export class ListenerMeters {
   readonly #sent: number;
   readonly #requests: number;
   readonly #routes = new Map<string, RequestSeries>();
+  readonly #tcpResults = new Map<string, number>();
   readonly #protocols = new Map<string, number>();
   readonly #failures = new Map<string, number>();
   readonly #ends = new Map<string, number>();
@@ -94,7 +95,12 @@ export class ListenerMeters {
   }
 
   tcpEnded(result: string): void {
-    this.#add(this.#board.counter('portico_tcp_connections_total', { listener: this.#listener, result }));
+    let slot = this.#tcpResults.get(result);
+    if (slot === undefined) {
+      slot = this.#board.counter('portico_tcp_connections_total', { listener: this.#listener, result });
+      this.#tcpResults.set(result, slot);
+    }
+    this.#add(slot);
   }
 
   /** The request series of a route; `-` stands for requests that no route took. */

@@ -92,8 +92,7 @@ export class Recorder {
     line.reason = failure;
     line.userAgent = head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null;
     line.referer = head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null;
-    // A compiled rule never changes its names, and a target belongs to one pool for life.
-    line.ruleKey = rule;
+    // It belongs to one pool for life.
     line.targetKey = target;
     this.#log.lineOf(this.#lines, line);
   }
@@ -141,6 +140,5 @@ export const NOTHING = {
   firstByteMs: null,
   userAgent: null,
   referer: null,
-  ruleKey: null,
   targetKey: null,
 } as const;

@@ -216,6 +216,7 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
       totalMs,
       flag: flagOf(code),
       reason: code,
+      targetKey: this.#target,
     });
   }
 }

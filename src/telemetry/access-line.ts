@@ -44,9 +44,7 @@ export interface ExchangeRecord {
   readonly reason: string | null;
   readonly userAgent: string | null;
   readonly referer: string | null;
-  /** The object that `route` and `rule` always belong to: their text is made once for it. Null makes it for each line. */
-  readonly ruleKey: object | null;
-  /** The same for `pool`, `target` and `node`. */
+  /** The object that `pool`, `target` and `node` always belong to: their text is kept for it. Null makes it for each line. */
   readonly targetKey: object | null;
 }
 
@@ -101,6 +99,7 @@ const END = asciiOf('}\n');
 const NO_REFERER_END = asciiOf('null}\n');
 const STATUS = ',"status":';
 const BYTES_IN = ',"bytes_in":';
+const NO_STATUS = asciiOf(`${STATUS}null${BYTES_IN}`);
 const STATUSES = Array.from({ length: 600 }, (_, status) => asciiOf(STATUS + status + BYTES_IN));
 const ATTEMPTS = ',"attempts":';
 const REUSED = ',"reused":true,"t_header":';
@@ -168,7 +167,7 @@ export class AccessLines implements LineSource<ExchangeRecord> {
   }
 
   #result(line: LineBytes, { status, bytesIn, bytesOut }: ExchangeRecord): void {
-    const text = status === null ? undefined : STATUSES[status];
+    const text = status === null ? NO_STATUS : STATUSES[status];
     if (text === undefined) line.unusual(STATUS, status, BYTES_IN);
     else line.part(text);
     line.number(bytesIn);
@@ -219,13 +218,13 @@ export class AccessLines implements LineSource<ExchangeRecord> {
 
   /** A target belongs to one pool, and most of its requests in a row come by one rule. */
   #ofDestination(record: ExchangeRecord): Uint8Array {
-    const { ruleKey, targetKey } = record;
+    const { targetKey, route, rule } = record;
     if (targetKey === null) return destinationText(record);
     const kept = this.#destinations.get(targetKey);
-    if (kept !== undefined && ruleKey !== null && kept.ruleKey === ruleKey) return kept.text;
+    if (kept !== undefined && kept.route === route && kept.rule === rule) return kept.text;
     const text = destinationText(record);
-    if (kept === undefined) this.#destinations.set(targetKey, { ruleKey, text });
-    else Object.assign(kept, { ruleKey, text });
+    if (kept === undefined) this.#destinations.set(targetKey, { route, rule, text });
+    else Object.assign(kept, { route, rule, text });
     return text;
   }
 
@@ -243,7 +242,8 @@ export class AccessLines implements LineSource<ExchangeRecord> {
 }
 
 interface Destination {
-  ruleKey: object | null;
+  route: string | null;
+  rule: string | null;
   text: Uint8Array;
 }
 

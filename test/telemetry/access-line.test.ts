@@ -37,7 +37,6 @@ const RECORD: ExchangeRecord = {
   reason: null,
   userAgent: 'curl/8.5.0',
   referer: 'https://example.com/a?session=1#top',
-  ruleKey: null,
   targetKey: null,
 };
 
@@ -147,7 +146,6 @@ describe('access line', () => {
       reason: nullable,
       userAgent: nullable,
       referer: nullable,
-      ruleKey: fc.constant(null),
       targetKey: fc.constant(null),
     });
     const builder = new AccessLines(true);
@@ -165,7 +163,6 @@ describe('access line', () => {
   it('prints the same whether or not it remembers what came before', () => {
     const one = <T>(...values: T[]) => fc.constantFrom(...values);
     const sources = [0, 1, 2].map((index) => ({
-      ruleKey: { index },
       route: `route-${index}`,
       rule: index === 0 ? null : `rule "${index}"`,
       targetKey: { index },
@@ -191,14 +188,14 @@ describe('access line', () => {
           ...from,
           ...rest,
           ...ending,
-          ...(keyed ? {} : { ruleKey: null, targetKey: null }),
+          ...(keyed ? {} : { targetKey: null }),
         };
       });
     fc.assert(
       fc.property(fc.array(record, { minLength: 2, maxLength: 40 }), (records) => {
         const builder = new AccessLines();
         for (const any of records) {
-          const fresh = lineOf({ ...any, ruleKey: null, targetKey: null }, new AccessLines());
+          const fresh = lineOf({ ...any, targetKey: null }, new AccessLines());
           assert.equal(lineOf(any, builder), fresh);
         }
       }),
@@ -230,7 +227,7 @@ describe('access line', () => {
         typeof value === 'number' ? -Math.PI * 1e-300 : typeof value === 'boolean' ? false : worst,
       ]),
     ) as unknown as ExchangeRecord;
-    const record = { ...text, ruleKey: null, targetKey: {} };
+    const record = { ...text, targetKey: {} };
     assert.ok(lineOf(record, new AccessLines(true)).length <= MAX_LINE_BYTES);
   });
 });

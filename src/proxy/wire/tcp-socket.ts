@@ -3,7 +3,13 @@
 import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type { Waiter } from './pass-share.ts';
-import { OWNER, type PendingWrite, type SocketHandle, type TcpBinding } from './tcp-binding.ts';
+import {
+  OWNER,
+  type PendingWrite,
+  type SocketHandle,
+  type SocketName,
+  type TcpBinding,
+} from './tcp-binding.ts';
 import type { WriteBacklog } from './write-backlog.ts';
 
 /** Told of what happens to a socket, each from the event loop and never during a call. */
@@ -42,6 +48,8 @@ export class TcpSocket implements Waiter {
   /** Its part of the worker's backlog. */
   #queuedBytes = 0;
   #error: NodeJS.ErrnoException | null = null;
+  #ownName: SocketName | null = null;
+  #peerName: SocketName | null = null;
   /** How the peer has ended, while that waits for its turn: libuv reads no further. */
   #end: NodeJS.ErrnoException | 'eof' | null = null;
 
@@ -81,27 +89,36 @@ export class TcpSocket implements Waiter {
   }
 
   get localPort(): number | undefined {
-    const name: { port?: number } = {};
-    this._handle?.getsockname(name);
-    return name.port;
+    return this.#own().port;
   }
 
   get localAddress(): string | undefined {
-    const name: { address?: string } = {};
-    this._handle?.getsockname(name);
-    return name.address;
+    return this.#own().address;
   }
 
   get remotePort(): number | undefined {
-    const name: { port?: number } = {};
-    this._handle?.getpeername(name);
-    return name.port;
+    return this.#peer().port;
   }
 
   get remoteAddress(): string | undefined {
-    const name: { address?: string } = {};
+    return this.#peer().address;
+  }
+
+  /** Of a connection neither end changes: the kernel is asked once. */
+  #own(): SocketName {
+    if (this.#ownName !== null) return this.#ownName;
+    const name: SocketName = {};
+    this._handle?.getsockname(name);
+    if (!this.connecting) this.#ownName = name;
+    return name;
+  }
+
+  #peer(): SocketName {
+    if (this.#peerName !== null) return this.#peerName;
+    const name: SocketName = {};
     this._handle?.getpeername(name);
-    return name.address;
+    if (!this.connecting) this.#peerName = name;
+    return name;
   }
 
   /** False when more waits than should; `onSocketDrain` tells when it has left. */
