@@ -15,11 +15,10 @@ import { Roster } from './roster.ts';
 import { Handshake, type HandshakeFailure, type HandshakeOwner } from './tls/handshake.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import { prepareTunnel } from './wire/accepted-options.ts';
 import { acceptedWire, secureWire } from './wire/open-wire.ts';
 import type { SocketHandle } from './wire/tcp-binding.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
-
-const KEEP_ALIVE_SECONDS = 30;
 
 export interface EntranceOwner {
   /** A connection whose client was not known has said who that is; `early` came behind that. */
@@ -211,7 +210,7 @@ export class Entrance implements HandshakeOwner {
     pool: string | null,
   ): void {
     const { wires } = this.#context;
-    if (pool !== null) client.setKeepAlive(true, KEEP_ALIVE_SECONDS);
+    if (pool !== null) prepareTunnel(client, pool === this.#config.pool);
     const open = (owner: WireOwner): Wire => acceptedWire(client, owner, wires);
     const wire = this.#owner.onEntered(open, from, header, null, pool);
     if (early !== null && !wire.closed) wire.receive(early, early.length);

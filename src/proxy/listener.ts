@@ -17,13 +17,14 @@ import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import { prepareAccepted, prepareListening } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
 import type { SocketHandle } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
-export interface TcpHandle {
+export interface TcpHandle extends Pick<SocketHandle, 'setNoDelay' | 'setKeepAlive'> {
   onconnection: ((status: number, client: SocketHandle) => void) | null;
   listen(backlog: number): number;
   close(callback?: () => void): void;
@@ -72,6 +73,7 @@ export class Listener implements EntranceOwner {
     const bound: { port?: number } = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
+    prepareListening(handle, config.pool !== null);
     handle.onconnection = (status, client) => this.#accept(status, client);
     const status = handle.listen(BACKLOG);
     if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
@@ -106,6 +108,7 @@ export class Listener implements EntranceOwner {
   follow(config: ListenerConfig, tls: ListenerTls | null): void {
     if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
     this.#config = config;
+    prepareListening(this.#handle, config.pool !== null);
     this.#entrance.follow(config, tls);
   }
 
@@ -128,7 +131,7 @@ export class Listener implements EntranceOwner {
     }
     this.#context.descriptors.opened();
     this.meters.opened();
-    client.setNoDelay(true);
+    prepareAccepted(client);
     const { arrivals } = this.#context;
     if (arrivals.mayGoOn()) return this.#begin(client, address, load);
     arrivals.wait({ onTurn: () => this.#begin(client, address, load) });

@@ -23,6 +23,8 @@ export interface UpstreamUser {
 
 /** A path that died without a word is found out after this and ten seconds more, even while a tunnel is silent. */
 const KEEP_ALIVE_MS = 30_000;
+/** A connection for one message is over before: telling the kernel takes four system calls. */
+const YOUNG_MS = 5000;
 /** While something speaks against the target: asked after a second of silence, then every second. */
 const DOUBT_MS = 1000;
 /** Questions without an answer after which the kernel gives the connection up. */
@@ -64,6 +66,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   #requests = 0;
   /** When its last answer was complete; 0 while it has given none. */
   idleSinceMs = 0;
+  /** The kernel has been told when to ask whether the target is there. */
+  #asked = false;
   readonly #openedAtMs: number;
   readonly #requestLimit: number;
   readonly #ageLimitMs: number;
@@ -94,7 +98,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.serverName = serverName;
     this.wire = pool.tls === null ? this.#dialPlain() : this.#dialSecure(pool.tls);
     this.wire.socket.setNoDelay(true);
-    this.keepAlive(target.doubted);
+    if (target.doubted) this.keepAlive(true);
     target.connections.add(this);
     pool.load.open += 1;
     context.deadlines.set(this, this.#openedAtMs + timeouts.connectMs);
@@ -191,6 +195,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
       this.close();
       return;
     }
+    if (!this.#asked) this.keepAlive(target.doubted);
     this.#phase = 'idle';
     this.idleSinceMs = nowMs;
     this.pool.meters.connections(-1, 1);
@@ -211,6 +216,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   /** How soon the kernel finds out that nobody is there any more, while nothing is on its way. */
   keepAlive(doubted: boolean): void {
     const { socket } = this.wire;
+    this.#asked = true;
     // Answered by the other kernel: a silent `git clone` on a node that drains is not disturbed.
     if (doubted) socket.setKeepAlive(true, DOUBT_MS, DOUBT_MS, QUESTIONS_IN_DOUBT);
     else socket.setKeepAlive(true, KEEP_ALIVE_MS, DOUBT_MS, QUESTIONS);
@@ -237,6 +243,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   onDeadline(): void {
     if (this.#phase === 'connecting') this.#failConnect('connect-timeout');
     else if (this.#phase === 'idle') this.#dropIdle();
+    else if (!this.#asked) this.keepAlive(this.target.doubted);
   }
 
   onBytes(buffer: Buffer, length: number): void {
@@ -278,7 +285,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.pool.meters.connections(1, 0);
     const nowMs = now();
     this.connectMs = nowMs - this.#openedAtMs;
-    deadlines.set(this, Number.POSITIVE_INFINITY);
+    deadlines.set(this, this.#asked ? Number.POSITIVE_INFINITY : nowMs + YOUNG_MS);
     const first = !this.target.proven;
     this.target.onConnected(nowMs);
     this.pool.onConnected(this.target, this.connectMs, first);
