@@ -1,6 +1,7 @@
 // Writes frames one behind the other into buffers of the sink.
 
 import type { Buffer } from 'node:buffer';
+import { copyInto } from './copy-into.ts';
 import type { ErrorCode } from './error-code.ts';
 import { Flag, FrameType, HEADER_BYTES, MAX_FRAME_BYTES } from './frames.ts';
 import type { OutputSink } from './output.ts';
@@ -28,7 +29,7 @@ export class FrameWriter {
     const length = end - start;
     const at = this.#frame(length, FrameType.Data, endStream ? Flag.EndStream : 0, streamId);
     const to = this.#buffer!;
-    if (length > 64) from.copy(to, at, start, end);
+    if (length > 64) copyInto(to, at, from, start, end);
     else for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
   }
 

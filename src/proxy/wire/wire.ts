@@ -2,10 +2,11 @@
 
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { copyInto } from '../../http2/copy-into.ts';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
-import { type BufferPool, copyInto, OUT_BUFFER_BYTES } from './buffer-pool.ts';
+import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import { BulkReading } from './bulk-reading.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
 import { hasPeer } from './peer.ts';

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import process from 'node:process';
 import { it } from 'node:test';
-import { BufferPool, copyInto, OUT_BUFFER_BYTES } from '../../../src/proxy/wire/buffer-pool.ts';
+import { copyInto } from '../../../src/http2/copy-into.ts';
+import { BufferPool, OUT_BUFFER_BYTES } from '../../../src/proxy/wire/buffer-pool.ts';
 import { fc } from '../../support/properties.ts';
 
 it('gives a buffer that came back before it makes one', () => {
