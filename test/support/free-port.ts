@@ -7,11 +7,15 @@ import net from 'node:net';
 const LOWEST = 10_240;
 const HIGHEST = 29_999;
 const ATTEMPTS = 100;
+/** Whoever was given one may not listen yet. */
+const given = new Set<number>();
 
 /** A loopback port that was free a moment ago. @throws Error when a hundred of them are taken */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) return port;
   }
   throw new Error(`no free port among ${ATTEMPTS} between ${LOWEST} and ${HIGHEST}`);
