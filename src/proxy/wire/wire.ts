@@ -4,12 +4,12 @@ import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { copyInto } from '../../http2/copy-into.ts';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
-import type { Deadline, Deadlines } from '../deadlines.ts';
+import type { Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import { BulkReading } from './bulk-reading.ts';
+import { Departure } from './departure.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
-import { hasPeer } from './peer.ts';
 import type { ReadMemory } from './read-memory.ts';
 import type { TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
@@ -52,19 +52,8 @@ const TEXT_LIMIT = 12 * 1024;
 const BYTES_AS_TEXT = 4 * 1024;
 /** A read of so many bytes is a large piece of work: all that one TLS record brings, a quarter of the read buffer. */
 const LARGE_READ_BYTES = 16 * 1024;
-/** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
-const LINGER_MS = 1000;
-/** A peer that takes nothing of our last bytes for this long is given up on. */
-const STALLED_MS = 60_000;
-const LINGER_BYTES = 1024 * 1024;
-/** A peer that has ended its side is asked after so much silence, and given up after so many questions without an answer. */
-const ASK_AFTER_MS = 10_000;
-const QUESTIONS = 3;
 
-export class Wire implements SocketUser, Deadline, Waiter {
-  dueAtMs = Number.POSITIVE_INFINITY;
-  filedTick = -1;
-  filedPlace = 0;
+export class Wire implements SocketUser, Waiter {
   readonly socket: WireSocket;
   /** True while the peer reads more slowly than we write. */
   congested = false;
@@ -98,15 +87,9 @@ export class Wire implements SocketUser, Deadline, Waiter {
   /** A large read that came when the pass was used up already. */
   #kept: Buffer | null = null;
   #keptBytes = 0;
-  #lingering = 0;
-  /** While our last bytes leave: how many were left when that was last looked at, and when they were fewer than before. */
-  #left = Number.POSITIVE_INFINITY;
-  #progressAtMs = 0;
   #closed = false;
   #ending = false;
-  #destroysWhenSent = false;
-  /** The peer has ended its side while something is due to it. */
-  #asks = false;
+  #departure: Departure | null = null;
 
   /** See `open-wire.ts`. */
   constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
@@ -119,6 +102,11 @@ export class Wire implements SocketUser, Deadline, Waiter {
 
   set owner(owner: WireOwner) {
     this.#owner = owner;
+  }
+
+  /** Our end of stream has left, or follows what is queued. */
+  get ending(): boolean {
+    return this.#ending;
   }
 
   get closed(): boolean {
@@ -143,11 +131,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
   }
 
   #tell(buffer: Buffer, length: number): void {
-    if (this.#lingering > 0) {
-      this.#lingering -= length;
-      if (this.#lingering <= 0) this.destroy();
-      return;
-    }
+    if (this.#departure?.lingers === true) return this.#departure.drop(length);
     const { turn, reads } = this.#context;
     const before = reads.passedOn;
     turn.enter();
@@ -284,9 +268,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
    * minute later, `tcp_fin_timeout`) and answers with a reset, after which the wire is closed.
    */
   askWhetherPeerIsThere(): void {
-    this.#asks = true;
-    this.socket.setKeepAlive(true, ASK_AFTER_MS, ASK_AFTER_MS, QUESTIONS);
-    this.#context.deadlines.set(this, this.#context.now() + ASK_AFTER_MS);
+    this.#departing().ask();
   }
 
   /** Sends what is queued, then our end of stream; reading goes on, and may be what ends it. */
@@ -300,17 +282,17 @@ export class Wire implements SocketUser, Deadline, Waiter {
   endAndLinger(): void {
     if (this.closed) return;
     this.end();
-    this.#lingering = LINGER_BYTES;
-    this.resume();
-    if (this.socket.readableEnded) this.destroyWhenSent();
-    else this.#watchLeaving();
+    this.#departing().linger();
   }
 
   /** Closes after our end of stream has left; both sides have ended, so nothing else is waited for. */
   destroyWhenSent(): void {
-    if (this.socket.writableFinished) return this.destroy();
-    this.#destroysWhenSent = true;
-    this.#watchLeaving();
+    this.#departing().destroyWhenSent();
+  }
+
+  #departing(): Departure {
+    this.#departure ??= new Departure(this, this.#context);
+    return this.#departure;
   }
 
   destroy(): void {
@@ -328,29 +310,6 @@ export class Wire implements SocketUser, Deadline, Waiter {
     else this.socket.resetAndDestroy();
   }
 
-  /** The last bytes get as long as the peer needs, as long as it takes some of them. */
-  onDeadline(nowMs: number): void {
-    if (this.#asks && !this.#ending) {
-      if (hasPeer(this.socket)) this.#context.deadlines.set(this, nowMs + ASK_AFTER_MS);
-      else this.destroy();
-      return;
-    }
-    const before = this.#left;
-    const left = this.socket.writableFinished ? 0 : this.socket.writableLength;
-    this.#left = left;
-    if (left < before) this.#progressAtMs = nowMs;
-    // Bytes that took their time are lingered for once more: it begins when everything has left.
-    const sent = left === 0 && (before === 0 || before === Number.POSITIVE_INFINITY);
-    if (sent) this.destroy();
-    else if (nowMs - this.#progressAtMs >= STALLED_MS) this.reset();
-    else this.#context.deadlines.set(this, nowMs + LINGER_MS);
-  }
-
-  #watchLeaving(): void {
-    this.#progressAtMs = this.#context.now();
-    this.#context.deadlines.set(this, this.#progressAtMs + LINGER_MS);
-  }
-
   onSocketConnect(): void {
     this.#owner.onConnect?.();
   }
@@ -360,7 +319,7 @@ export class Wire implements SocketUser, Deadline, Waiter {
   }
 
   onSocketEnd(): void {
-    if (this.#lingering > 0) return this.destroyWhenSent();
+    if (this.#departure?.lingers === true) return this.destroyWhenSent();
     const { turn } = this.#context;
     turn.enter();
     try {
@@ -382,14 +341,14 @@ export class Wire implements SocketUser, Deadline, Waiter {
   }
 
   onSocketFinish(): void {
-    if (this.#destroysWhenSent) this.destroy();
+    this.#departure?.onFinish();
   }
 
   onSocketClose(error: NodeJS.ErrnoException | null): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#dropQueued();
-    this.#context.deadlines.clear(this);
+    this.#departure?.over();
     const { turn } = this.#context;
     turn.enter();
     try {
