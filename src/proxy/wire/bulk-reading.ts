@@ -5,7 +5,7 @@ import type { TcpSocket } from './tcp-socket.ts';
 
 /** So many bytes in a row that did not have to wait. */
 const PROVEN_BYTES = 256 * 1024;
-/** Each change leaves a record of some fifty bytes in Node, until the socket is closed. */
+/** Each change leaves a record of some fifty bytes in Node, until the socket is closed; then its reads stay small. */
 const CHANGES_AT_MOST = 32;
 
 /** Of one socket. */
@@ -32,7 +32,7 @@ export class BulkReading {
     this.#passedBytes = passed ? this.#passedBytes + length : 0;
     // What peers do not take waits in this process, and where that is much already, it is to be little of each.
     const large = this.#passedBytes >= PROVEN_BYTES && this.#socket.backlog.isSmall;
-    if (large === this.isLarge || this.#changes === CHANGES_AT_MOST) return;
+    if (large === this.isLarge || (large && this.#changes >= CHANGES_AT_MOST)) return;
     this.isLarge = large;
     this.#changes += 1;
     this.#socket.readInto(large ? this.#memory.bulk : this.#memory.first);
