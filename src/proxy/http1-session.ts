@@ -35,6 +35,9 @@ const R = 82;
 const PIECES_AT_ONCE = 512;
 /** Requests that were sent ahead and are answered at once make a large piece of work together. */
 const REQUESTS_AT_ONCE = 8;
+const TOO_MANY_REQUESTS = 429;
+/** Of those sent ahead: above its rate a client is answered a few more, so that it learns of it, and then closed. */
+const REFUSED_COUNTS_FOR = 16;
 
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
@@ -355,6 +358,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
   }
 
   sendAnswer(answer: Answer, { requestId }: ExchangeFacts): void {
+    const isAhead = this.#held !== null || this.#hasMore;
+    if (answer.status === TOO_MANY_REQUESTS && isAhead) this.#pipelined += REFUSED_COUNTS_FOR - 1;
     this.#answer!.own(answer, requestId, this.#parser!.head, this.#mayKeepAlive());
   }
 

@@ -215,6 +215,24 @@ describe('requests ahead of their answers', () => {
     assert.equal(ended('pipelined-requests'), 1);
   });
 
+  it('count for sixteen when they are refused for their rate, and only when others follow', async () => {
+    await serve({ pipelinedRequests: 40, requestRatePerClient: 1, requestBurstPerClient: 2 });
+    const peer = await stage.client();
+    peer.send(GET.repeat(20));
+    const all = await peer.all();
+    assert.equal(answers(all), 2);
+    assert.equal(all.split('HTTP/1.1 429').length - 1, 3, '3, 19 and 35 of those ahead, and 16 for the last');
+    assert.equal(all.split('Connection: close').length - 1, 1, 'told with the last answer');
+    assert.equal(ended('pipelined-requests'), 1);
+    const alone = await stage.client();
+    for (let round = 0; round < 4; round += 1) {
+      alone.send(GET);
+      await alone.until(() => alone.received.endsWith('\n') || alone.ended);
+      assert.match(alone.received, /^HTTP\/1\.1 429/);
+      assert.doesNotMatch(alone.take(), /Connection: close/);
+    }
+  });
+
   it('count anew for each batch: a client that waits for its answers is never closed', async () => {
     await serve({ pipelinedRequests: 3 });
     const peer = await stage.client();
