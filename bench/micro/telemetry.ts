@@ -39,6 +39,7 @@ const PATHS = Array.from(
   (_, index) => `/api/v3/repos/octocat/hello-${index}?page=${index}`,
 );
 
+const RULES = [{}, {}, {}];
 const TARGETS = Array.from({ length: 8 }, (_, index) => ({ identity: `10.20.30.4${index}:31080` }));
 
 /** Cut out of a longer text, as the fields of a request head are. */
@@ -76,6 +77,7 @@ function record(index: number, path: string): ExchangeRecord {
     reason: null,
     userAgent: cutOut(`${AGENT}${index % 4}`),
     referer: null,
+    ruleKey: RULES[index % RULES.length]!,
     targetKey: target,
   };
 }

@@ -92,7 +92,8 @@ export class Recorder {
     line.reason = failure;
     line.userAgent = head.has(FieldId.UserAgent) ? head.valueOf(FieldId.UserAgent) : null;
     line.referer = head.has(FieldId.Referer) ? head.valueOf(FieldId.Referer) : null;
-    // It belongs to one pool for life.
+    // A compiled rule never changes its names, and a target belongs to one pool for life.
+    line.ruleKey = rule;
     line.targetKey = target;
     this.#log.lineOf(this.#lines, line);
   }
@@ -140,5 +141,6 @@ export const NOTHING = {
   firstByteMs: null,
   userAgent: null,
   referer: null,
+  ruleKey: null,
   targetKey: null,
 } as const;

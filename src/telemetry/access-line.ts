@@ -44,7 +44,9 @@ export interface ExchangeRecord {
   readonly reason: string | null;
   readonly userAgent: string | null;
   readonly referer: string | null;
-  /** The object that `pool`, `target` and `node` always belong to: their text is kept for it. Null makes it for each line. */
+  /** The object that `route` and `rule` always belong to: their text is made once for it. Null makes it for each line. */
+  readonly ruleKey: object | null;
+  /** The same for `pool`, `target` and `node`. */
   readonly targetKey: object | null;
 }
 
@@ -101,6 +103,7 @@ const STATUS = ',"status":';
 const BYTES_IN = ',"bytes_in":';
 const NO_STATUS = asciiOf(`${STATUS}null${BYTES_IN}`);
 const STATUSES = Array.from({ length: 600 }, (_, status) => asciiOf(STATUS + status + BYTES_IN));
+const NO_RULE = asciiOf(',"route":null,"rule":null');
 const ATTEMPTS = ',"attempts":';
 const REUSED = ',"reused":true,"t_header":';
 const OPENED = ',"reused":false,"t_header":';
@@ -133,7 +136,8 @@ export class AccessLines implements LineSource<ExchangeRecord> {
   readonly #hosts = new RepeatedTexts(LIMIT.host, 8, ',"path":');
   readonly #agents = new RepeatedTexts(LIMIT.agent, 8, ',"referer":');
   // What an object stands for is printed once: 23% of a line or more.
-  readonly #destinations = new WeakMap<object, Destination>();
+  readonly #rules = new WeakMap<object, Uint8Array>();
+  readonly #targets = new WeakMap<object, Uint8Array>();
 
   /** @param withQuery keep the query of `path`, which may hold secrets. Default false. The referer never keeps its own. */
   constructor(withQuery = false) {
@@ -160,7 +164,8 @@ export class AccessLines implements LineSource<ExchangeRecord> {
     if (this.#withQuery) line.quoted(path, LIMIT.path);
     else line.quoted(path, LIMIT.path, lengthWithoutQuery(path));
     this.#result(line, record);
-    line.part(this.#ofDestination(record));
+    line.part(this.#ofRule(record));
+    line.part(this.#ofTarget(record));
     this.#times(line, record);
     this.#ending(line, record);
     return line.end;
@@ -216,16 +221,24 @@ export class AccessLines implements LineSource<ExchangeRecord> {
     return this.#listenerText;
   }
 
-  /** A target belongs to one pool, and most of its requests in a row come by one rule. */
-  #ofDestination(record: ExchangeRecord): Uint8Array {
-    const { targetKey, route, rule } = record;
-    if (targetKey === null) return destinationText(record);
-    const kept = this.#destinations.get(targetKey);
-    if (kept !== undefined && kept.route === route && kept.rule === rule) return kept.text;
-    const text = destinationText(record);
-    if (kept === undefined) this.#destinations.set(targetKey, { route, rule, text });
-    else Object.assign(kept, { route, rule, text });
-    return text;
+  #ofRule({ route, rule, ruleKey }: ExchangeRecord): Uint8Array {
+    if (route === null && rule === null) return NO_RULE;
+    const kept = ruleKey === null ? undefined : this.#rules.get(ruleKey);
+    if (kept !== undefined) return kept;
+    const made = joined(',"route":', quotedText(route, LIMIT.name), ',"rule":', quotedText(rule, LIMIT.name));
+    if (ruleKey !== null) this.#rules.set(ruleKey, made);
+    return made;
+  }
+
+  #ofTarget({ pool, target, node, targetKey }: ExchangeRecord): Uint8Array {
+    const kept = targetKey === null ? undefined : this.#targets.get(targetKey);
+    if (kept !== undefined) return kept;
+    const made = joined(
+      ...[',"pool":', quotedText(pool, LIMIT.name), ',"target":', quotedText(target, LIMIT.name)],
+      ...[',"node":', quotedText(node, LIMIT.host)],
+    );
+    if (targetKey !== null) this.#targets.set(targetKey, made);
+    return made;
   }
 
   /** RFC 3339 in UTC with milliseconds, without its Z. */
@@ -239,18 +252,4 @@ export class AccessLines implements LineSource<ExchangeRecord> {
     line.part(this.#start);
     line.threeDigits(time - second * 1000);
   }
-}
-
-interface Destination {
-  route: string | null;
-  rule: string | null;
-  text: Uint8Array;
-}
-
-function destinationText({ route, rule, pool, target, node }: ExchangeRecord): Uint8Array {
-  return joined(
-    ...[',"route":', quotedText(route, LIMIT.name), ',"rule":', quotedText(rule, LIMIT.name)],
-    ...[',"pool":', quotedText(pool, LIMIT.name), ',"target":', quotedText(target, LIMIT.name)],
-    ...[',"node":', quotedText(node, LIMIT.host)],
-  );
 }

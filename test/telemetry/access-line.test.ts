@@ -37,6 +37,7 @@ const RECORD: ExchangeRecord = {
   reason: null,
   userAgent: 'curl/8.5.0',
   referer: 'https://example.com/a?session=1#top',
+  ruleKey: null,
   targetKey: null,
 };
 
@@ -146,6 +147,7 @@ describe('access line', () => {
       reason: nullable,
       userAgent: nullable,
       referer: nullable,
+      ruleKey: fc.constant(null),
       targetKey: fc.constant(null),
     });
     const builder = new AccessLines(true);
@@ -165,6 +167,7 @@ describe('access line', () => {
     const sources = [0, 1, 2].map((index) => ({
       route: `route-${index}`,
       rule: index === 0 ? null : `rule "${index}"`,
+      ruleKey: { index },
       targetKey: { index },
       pool: `pool-${index}`,
       target: `10.0.0.${index}:30080`,
@@ -172,6 +175,7 @@ describe('access line', () => {
     }));
     const record = fc
       .record({
+        by: one(...sources),
         from: one(...sources),
         listener: one('web', 'websecure', ''),
         protocol: one('HTTP/1.1', 'tcp'),
@@ -181,21 +185,22 @@ describe('access line', () => {
         failed: fc.boolean(),
         keyed: fc.boolean(),
       })
-      .map(({ from, failed, keyed, ...rest }): ExchangeRecord => {
+      .map(({ by, from, failed, keyed, ...rest }): ExchangeRecord => {
         const ending = failed ? { flag: 'UF', reason: 'connect-failed' } : { flag: '-', reason: null };
         return {
           ...RECORD,
           ...from,
+          ...{ route: by.route, rule: by.rule, ruleKey: by.ruleKey },
           ...rest,
           ...ending,
-          ...(keyed ? {} : { targetKey: null }),
+          ...(keyed ? {} : { ruleKey: null, targetKey: null }),
         };
       });
     fc.assert(
       fc.property(fc.array(record, { minLength: 2, maxLength: 40 }), (records) => {
         const builder = new AccessLines();
         for (const any of records) {
-          const fresh = lineOf({ ...any, targetKey: null }, new AccessLines());
+          const fresh = lineOf({ ...any, ruleKey: null, targetKey: null }, new AccessLines());
           assert.equal(lineOf(any, builder), fresh);
         }
       }),
@@ -227,7 +232,7 @@ describe('access line', () => {
         typeof value === 'number' ? -Math.PI * 1e-300 : typeof value === 'boolean' ? false : worst,
       ]),
     ) as unknown as ExchangeRecord;
-    const record = { ...text, targetKey: {} };
+    const record = { ...text, ruleKey: null, targetKey: {} };
     assert.ok(lineOf(record, new AccessLines(true)).length <= MAX_LINE_BYTES);
   });
 });

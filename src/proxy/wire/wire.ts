@@ -50,7 +50,7 @@ export interface WireContext {
 const TEXT_LIMIT = 12 * 1024;
 /** Bodies at most this long ride along as text. */
 const BYTES_AS_TEXT = 4 * 1024;
-/** A read of so many bytes is a large piece of work: all that one TLS record brings, a quarter of the read buffer. */
+/** A read of so many bytes is a large piece of work: all that one TLS record brings. */
 const LARGE_READ_BYTES = 16 * 1024;
 
 export class Wire implements SocketUser, Waiter {
