@@ -29,6 +29,10 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     residentBytes: () => process.memoryUsage.rss(),
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
+    activeMs: () => performance.eventLoopUtilization().active,
+    heapBytes: () => process.memoryUsage().heapUsed,
+    // V8 keeps the pages of any lesser collection for itself.
+    releaseMemory: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
     send,
     exit: (code) => void lines.close().then(() => process.exit(code)),
     descriptorLimit: descriptorLimit(),

@@ -61,6 +61,9 @@ export class DataPlane {
       collectGarbage: () => {
         this.collections += 1;
       },
+      activeMs: () => 0,
+      heapBytes: () => 0,
+      releaseMemory: () => {},
       send: (message: WorkerToSupervisor) => {
         if (message.kind === 'to-controller') this.said.push(message.message);
       },
