@@ -29,7 +29,6 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     residentBytes: () => process.memoryUsage.rss(),
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
-    activeMs: () => performance.eventLoopUtilization().active,
     heapBytes: () => process.memoryUsage().heapUsed,
     // V8 keeps the pages of any lesser collection for itself.
     releaseMemory: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),

@@ -64,8 +64,6 @@ export interface WorkerEnvironment {
   readonly residentBytes: () => number;
   /** Frees what nothing refers to, when this Node lets us say so. */
   readonly collectGarbage: () => void;
-  /** Milliseconds that the event loop has been active. */
-  readonly activeMs: () => number;
   /** What V8 holds of its heap in use. */
   readonly heapBytes: () => number;
   /** Frees what nothing refers to and gives the pages back to the system, when this Node lets us say so. */
@@ -178,8 +176,8 @@ export class Worker {
       onLook: (bytes, over) => this.#meters.memory(bytes, over),
       relieve: (excessBytes, stuckToo) => this.#listeners.relieve(excessBytes, stuckToo),
     });
-    const { activeMs, heapBytes, releaseMemory } = environment;
-    this.#rest = new RestWatch({ now, activeMs, heapBytes, giveBack: releaseMemory });
+    const { heapBytes, releaseMemory } = environment;
+    this.#rest = new RestWatch({ turns: () => turn.number, heapBytes, giveBack: releaseMemory });
     this.#drain = new WorkerDrain(this.#listeners, now, () => void this.#leave());
   }
 

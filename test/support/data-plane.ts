@@ -61,7 +61,6 @@ export class DataPlane {
       collectGarbage: () => {
         this.collections += 1;
       },
-      activeMs: () => 0,
       heapBytes: () => 0,
       releaseMemory: () => {},
       send: (message: WorkerToSupervisor) => {

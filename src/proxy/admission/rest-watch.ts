@@ -1,18 +1,17 @@
 // Whether a worker has come to rest after work: then memory that the work has left behind is given back to the system.
 
-/** A worker that nobody asks anything is active for less than this share of the time. */
-const QUIET_SHARE = 0.02;
+/** A worker that nobody asks anything has no more turns of work between two looks: an idle connection that ends. */
+const QUIET_TURNS = 2;
 /** Looks in a row without work: the next request is seldom about to come. */
 const QUIET_LOOKS = 4;
-/** What less work than this leaves behind is not worth a collection. */
-const WORK_MS = 200;
+/** What less work than this leaves behind, some hundred requests, is not worth a collection. */
+const WORK_TURNS = 1000;
 /** Above it the collection, which stops the worker, would take longer than a few tens of milliseconds. */
 const LARGEST_HEAP_BYTES = 64 * 1024 * 1024;
 
 export interface RestWatchOptions {
-  readonly now: () => number;
-  /** Milliseconds that the event loop has been active, since any moment. */
-  readonly activeMs: () => number;
+  /** Events that the data plane has handled. */
+  readonly turns: () => number;
   readonly heapBytes: () => number;
   /** Collects garbage and gives free pages back. */
   readonly giveBack: () => void;
@@ -20,34 +19,29 @@ export interface RestWatchOptions {
 
 export class RestWatch {
   readonly #options: RestWatchOptions;
-  #seenAtMs: number;
-  #seenActiveMs: number;
-  /** Since memory was given back. Loading the program is work, and lies before the loop's. */
-  #workMs = WORK_MS;
+  #seenTurns = 0;
+  /** Turns since memory was given back. Loading the program is work, too. */
+  #workTurns = WORK_TURNS;
   #quietLooks = 0;
 
   constructor(options: RestWatchOptions) {
     this.#options = options;
-    this.#seenAtMs = options.now();
-    this.#seenActiveMs = options.activeMs();
   }
 
   /** Called a few times a second. */
   look(): void {
-    const { now, activeMs, heapBytes, giveBack } = this.#options;
-    const nowMs = now();
-    const seenActiveMs = activeMs();
-    const workMs = seenActiveMs - this.#seenActiveMs;
-    const isQuiet = workMs < QUIET_SHARE * (nowMs - this.#seenAtMs);
-    this.#seenAtMs = nowMs;
-    this.#seenActiveMs = seenActiveMs;
-    if (isQuiet) this.#quietLooks += 1;
-    else {
+    const { turns, heapBytes, giveBack } = this.#options;
+    const seenTurns = turns();
+    const newTurns = seenTurns - this.#seenTurns;
+    this.#seenTurns = seenTurns;
+    if (newTurns > QUIET_TURNS) {
       this.#quietLooks = 0;
-      this.#workMs += workMs;
+      this.#workTurns += newTurns;
+      return;
     }
-    if (this.#quietLooks < QUIET_LOOKS || this.#workMs < WORK_MS) return;
-    this.#workMs = 0;
+    this.#quietLooks += 1;
+    if (this.#quietLooks < QUIET_LOOKS || this.#workTurns < WORK_TURNS) return;
+    this.#workTurns = 0;
     this.#quietLooks = 0;
     if (heapBytes() <= LARGEST_HEAP_BYTES) giveBack();
   }
