@@ -8,7 +8,7 @@ export const COLON = 58;
 
 /** tchar (RFC 9110, section 5.6.2). */
 export const TOKEN = 1;
-/** `_` and `.`: what CGI-like backends may fold into `-`. */
+/** tchar that is neither letter, digit nor `-`: what CGI-like backends may fold into `-`. */
 export const ALIAS = 2;
 /** What a request target may hold: visible ASCII without `#`. Laxer than RFC 3986, since browsers send `|^{}` raw. */
 export const TARGET = 4;
@@ -21,7 +21,7 @@ export const UNDERSCORE = 32;
 /** HTAB, SP, VCHAR, obs-text (RFC 9110, section 5.5). */
 export const TEXT = 64;
 
-/** tchar without `_` and `.`: names that need no second look. */
+/** Letter, digit or `-`: names that need no second look. */
 export const PLAIN_NAME = 128;
 
 /** The classes of every byte, as a sum of the bits above. */
@@ -38,8 +38,8 @@ function classTable(): Uint8Array {
   const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
   const digits = '0123456789';
   add(`!#$%&'*+-.^_\`|~${digits}${letters}`, TOKEN);
-  add(`!#$%&'*+-^\`|~${digits}${letters}`, PLAIN_NAME);
-  add('_.', ALIAS);
+  add(`-${digits}${letters}`, PLAIN_NAME);
+  add("!#$%&'*+.^_`|~", ALIAS);
   add('_', UNDERSCORE);
   add(digits, DIGIT);
   add(`-_${digits}${letters}`, LABEL);

@@ -1,5 +1,7 @@
 // Small numbers for the field names that Portico treats specially, found from raw bytes without making a string.
 
+import { ALIAS, CLASSES } from './bytes.ts';
+
 /**
  * Ids below 32 also have a bit in `MessageHead.seen`. `Dropped` marks a field that must not be forwarded (a name
  * with an underscore, or one that a backend could fold into a known name).
@@ -74,6 +76,15 @@ export const FieldId = {
   XClientCertFingerprint: 66,
   ClientCert: 67,
   ClientCertChain: 68,
+  /** That name, and each name that begins with `X-Forwarded-` and has no id of its own. */
+  XForwarded: 69,
+  FrontEndHttps: 70,
+  XScheme: 71,
+  XOriginalUrl: 72,
+  XRewriteUrl: 73,
+  XClientIp: 74,
+  XClusterClientIp: 75,
+  TrueClientIp: 76,
   Dropped: 255,
 } as const;
 export type FieldId = (typeof FieldId)[keyof typeof FieldId];
@@ -149,7 +160,18 @@ export const FIELD_NAMES: readonly string[] = Object.freeze([
   'x-client-cert-fingerprint',
   'client-cert',
   'client-cert-chain',
+  'x-forwarded',
+  'front-end-https',
+  'x-scheme',
+  'x-original-url',
+  'x-rewrite-url',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
 ]);
+
+const DASH = 45;
+const FORWARDED: Uint8Array = new TextEncoder().encode('x-forwarded-');
 
 const BUCKETS = 256;
 /** First id of each bucket, and for each id the next one of its bucket; 0 ends. */
@@ -197,12 +219,24 @@ export function fieldIdOf(bytes: Uint8Array, start: number, end: number): FieldI
     }
     id = NEXT[id]!;
   }
+  if (id === FieldId.Unknown && isForwarded(bytes, start, length)) return FieldId.XForwarded;
   return id as FieldId;
 }
 
-/** Whether the name is a known one written with `_` or `.` for some `-`, as a CGI-like backend would read it. */
+/** Whether a name begins with `X-Forwarded-`: there are more of them than a list would know, and targets believe them. */
+function isForwarded(bytes: Uint8Array, start: number, length: number): boolean {
+  if (length < FORWARDED.length || bytes[start + 1] !== DASH) return false;
+  let p = 0;
+  while (p < FORWARDED.length && (bytes[start + p]! | 32) === FORWARDED[p]) p++;
+  return p === FORWARDED.length;
+}
+
+/**
+ * Whether the name is a known one with another mark in the place of some `-`: CGI-like backends read `_` and `.` so, some
+ * every byte that is neither letter nor digit.
+ */
 export function isKnownAlias(bytes: Uint8Array, start: number, end: number): boolean {
   const folded = Uint8Array.prototype.slice.call(bytes, start, end);
-  for (let i = 0; i < folded.length; i++) if (folded[i] === 95 || folded[i] === 46) folded[i] = 45;
+  for (let i = 0; i < folded.length; i++) if ((CLASSES[folded[i]!]! & ALIAS) !== 0) folded[i] = DASH;
   return fieldIdOf(folded, 0, folded.length) !== FieldId.Unknown;
 }

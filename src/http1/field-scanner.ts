@@ -12,7 +12,7 @@ export type Scan = (typeof Scan)[keyof typeof Scan];
 /**
  * What becomes of names with an underscore, which CGI-like backends confuse with the dashed name: `drop` marks them
  * `FieldId.Dropped` (as nginx does by default), `refuse` fails, `pass` keeps them. An alias of a name that Portico
- * knows (`X_Forwarded_For`, `X.Forwarded.For`) is marked dropped under `pass` too; `trust` looks at nothing and is
+ * knows (`X_Forwarded_For`, `X.Forwarded~For`) is marked dropped under `pass` too; `trust` looks at nothing and is
  * for responses.
  */
 export type UnderscorePolicy = 'drop' | 'refuse' | 'pass' | 'trust';

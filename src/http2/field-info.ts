@@ -28,7 +28,7 @@ export const VALUE_SPACE = 1 << 15;
 export const BAD = NAME_EMPTY | NAME_INVALID | NAME_CAPITALS | VALUE_INVALID | VALUE_SPACE;
 /** The name holds `_`. */
 export const NAME_UNDERSCORE = 1 << 16;
-/** A known name with `_` or `.` for some `-`. */
+/** A known name with another mark for some `-`. */
 export const NAME_ALIAS = 1 << 17;
 export const ODD_NAME = NAME_UNDERSCORE | NAME_ALIAS;
 /** Every byte of the value may stand in a request target. */

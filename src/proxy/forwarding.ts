@@ -7,6 +7,7 @@ import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
+import { withoutEdited } from './http/field-lines.ts';
 import { grpcTimeoutMs, isGrpc } from './http/grpc.ts';
 import { type GrpcWebCall, grpcWebCallOf } from './http/grpc-web.ts';
 import { hasMediaType } from './http/media-type.ts';
@@ -168,7 +169,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   #openWeb(dial: StreamDial, call: GrpcWebCall): UpstreamStream {
-    this.#web = new GrpcWebStream(dial, this, call);
+    this.#web = new GrpcWebStream(dial, this, call, this.#facts.match.rule!.filters.response);
     return this.#web;
   }
 
@@ -243,7 +244,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (this.#phase === 'request') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
   }
 
-  onRequestEnd(trailers: string): void {
+  onRequestEnd(received: string): void {
+    const trailers = withoutEdited(received, this.#facts.match.rule!.filters.request);
     this.#requestComplete = true;
     this.#sent.trailers = trailers;
     if (this.#stream !== null && this.#facts.view.head.hasContent) this.#stream.sendEnd(trailers);
@@ -332,7 +334,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   onUpstreamEnd(trailers: string): void {
-    this.#session.sendEnd(trailers);
+    this.#session.sendEnd(withoutEdited(trailers, this.#facts.match.rule!.filters.response));
     this.#leaveTarget();
     this.#owner.onRelayed();
   }

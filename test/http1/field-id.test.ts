@@ -12,6 +12,12 @@ const idOf = (name: string) => {
   return fieldIdOf(bytes, 1, 1 + name.length);
 };
 
+const expectedOf = (name: string): number => {
+  const known = FIELD_NAMES.indexOf(name.toLowerCase());
+  if (known >= 0) return known;
+  return /^x-forwarded-/i.test(name) ? FieldId.XForwarded : FieldId.Unknown;
+};
+
 describe('field ids', () => {
   it('stand in the order of their names', () => {
     for (const [key, id] of Object.entries(FieldId)) {
@@ -35,17 +41,24 @@ describe('field ids', () => {
       for (let i = 0; i < name.length; i++) {
         for (const byte of "!#$%&'*+.^_`|~09qQ") {
           const other = name.slice(0, i) + byte + name.slice(i + 1);
-          const known = FIELD_NAMES.indexOf(other.toLowerCase());
-          assert.equal(idOf(other), known < 0 ? FieldId.Unknown : known, other);
+          assert.equal(idOf(other), expectedOf(other), other);
         }
       }
-      assert.equal(idOf(`${name}x`), FieldId.Unknown);
+      assert.equal(idOf(`${name}x`), expectedOf(`${name}x`));
     }
   });
 
-  it('aliases are those that differ in the kind of dash alone', () => {
+  it('are one for every name that begins with X-Forwarded-, and is not known by itself', () => {
+    for (const name of ['X-Forwarded-Ssl', 'x-forwarded-', 'X-FORWARDED-Client-Cert'])
+      assert.equal(idOf(name), FieldId.XForwarded, name);
+    for (const name of ['X-Forwarde-Ssl', 'X_Forwarded-Ssl', 'XX-Forwarded-Ssl', 'X-Forwarded_Ssl'])
+      assert.equal(idOf(name), FieldId.Unknown, name);
+  });
+
+  it('aliases are those that have another mark for a dash', () => {
     const isAlias = (name: string) => isKnownAlias(bytesOf(name), 0, name.length);
     assert.ok(isAlias('x_forwarded_for') && isAlias('X.Forwarded-For') && isAlias('Content_Length'));
+    assert.ok(isAlias('X!Forwarded~For') && isAlias('x_forwarded_anything'));
     assert.ok(!isAlias('x_mine') && !isAlias('x.y'));
   });
 });

@@ -135,10 +135,10 @@ describe('exchange', () => {
     assert.equal(count, 50);
   });
 
-  it('streams a chunked request and a chunked answer with trailers both ways, framed anew', async () => {
+  it('streams a chunked request and a chunked answer, framed anew, the answer with its trailers', async () => {
     let seen = '';
     const peer = await throughOne((upstream) => {
-      void upstream.expect('X-Sum: 1\r\n\r\n').then(() => {
+      void upstream.expect('\r\n0\r\n\r\n').then(() => {
         seen = upstream.take();
         upstream.send(
           'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 9\r\n\r\n',
@@ -149,7 +149,7 @@ describe('exchange', () => {
       'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4;ext\r\nwxyz\r\n0\r\nX-Sum: 1\r\n\r\n',
     );
     await peer.expect('X-T: 9\r\n\r\n');
-    assert.match(seen, /Transfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-Sum: 1\r\n\r\n$/);
+    assert.match(seen, /Transfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\n\r\n$/);
     assert.match(peer.received, /Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\nX-T: 9\r\n\r\n$/);
   });
 

@@ -10,6 +10,7 @@ import { exactlyOne, headerName, hostTemplate, refuse, requestPath } from './sca
 const FRAMING: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
+  'expect',
   'host',
   'keep-alive',
   'proxy-connection',
@@ -126,7 +127,9 @@ function refuseFraming(name: string, ctx: z.RefinementCtx, path: string[]): void
     const fix =
       name === 'host'
         ? 'Use the filter rewrite: { host: ... }.'
-        : 'Remove it: Portico sets this header itself.';
+        : name === 'expect'
+          ? 'Remove it: the client waits for what the target answers to it.'
+          : 'Remove it: Portico sets this header itself.';
     refuse(ctx, new Refusal('header-framing', `the header ${name} may not be changed`, fix), path);
   }
 }

@@ -10,7 +10,7 @@ import { editLines } from '../router/header-edits.ts';
 import type { Answer } from './answers.ts';
 import type { HttpDate } from './date.ts';
 import { dropFor, ownRequestLines, type RequestHeadParts } from './request-head.ts';
-import { DROP_FROM_RESPONSES } from './response-head.ts';
+import { DROP_FROM_RESPONSES, passesDate } from './response-head.ts';
 import { ACCEPT_ONLY, KEY_ONLY, WEB_SOCKET } from './web-socket-handshake.ts';
 
 const NO_CONTENT = 204;
@@ -25,8 +25,9 @@ export function writeResponseHead(
   const edits = facts.match.rule!.filters.response;
   encoder.status(head.status);
   encoder.copy(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop);
-  encoder.field('x-request-id', facts.requestId);
-  if (!head.has(FieldId.Date) && edits?.drop.has('date') !== true) encoder.field('date', date.toString());
+  const notOwn = edits?.dropsOwn === true ? edits.drop : null;
+  if (notOwn?.has('x-request-id') !== true) encoder.field('x-request-id', facts.requestId);
+  if (!passesDate(head) && notOwn?.has('date') !== true) encoder.field('date', date.toString());
   if (edits !== null) encoder.lines(editLines(edits, facts.match.captures));
   // The length is only said when the body has it, or would have it (RFC 9110, section 8.6).
   if (head.contentLength >= 0 && head.framing !== Framing.Chunked && head.status !== NO_CONTENT) {

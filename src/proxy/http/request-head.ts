@@ -5,9 +5,10 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import { Framing } from '../../http1/step.ts';
 import { editLines, type HeaderEdits } from '../router/header-edits.ts';
 import { copyFields, fieldSet } from './field-copy.ts';
+import { withoutEdited } from './field-lines.ts';
 import type { ForwardedClient } from './forwarded.ts';
 
-/** Hop-by-hop fields, framing, and everything that Portico itself says; `Trailer` passes, since trailers do. */
+/** Hop-by-hop fields, framing, and everything that Portico itself says. HTTP/1.1 targets get no trailers (`Http1Stream.sendEnd`). */
 const ALWAYS = [
   FieldId.Host,
   FieldId.Connection,
@@ -18,6 +19,7 @@ const ALWAYS = [
   FieldId.ProxyAuthenticate,
   FieldId.ProxyAuthorization,
   FieldId.Te,
+  FieldId.Trailer,
   FieldId.Upgrade,
   FieldId.Http2Settings,
   FieldId.XForwardedFor,
@@ -44,7 +46,16 @@ const DROP = fieldSet(
   FieldId.XForwardedPort,
   FieldId.XForwardedServer,
   FieldId.XForwardedPrefix,
+  FieldId.XForwarded,
+  FieldId.FrontEndHttps,
+  FieldId.XScheme,
+  // Frameworks take the path from them, which would lead around a rule.
+  FieldId.XOriginalUrl,
+  FieldId.XRewriteUrl,
   FieldId.XRealIp,
+  FieldId.XClientIp,
+  FieldId.XClusterClientIp,
+  FieldId.TrueClientIp,
 );
 
 /** Fields that pass or not by what the rest of the head says. */
@@ -87,9 +98,9 @@ export function isAskedUpgrade(asked: string, answered: string): boolean {
       .split(',')
       .map((protocol) => protocol.trim())
       .filter((protocol) => protocol !== '');
-  const wanted = protocols(asked);
+  const wanted = new Set(protocols(asked));
   const agreed = protocols(answered);
-  return agreed.length > 0 && agreed.every((protocol) => wanted.includes(protocol));
+  return agreed.length > 0 && agreed.every((protocol) => wanted.has(protocol));
 }
 
 /**
@@ -125,8 +136,9 @@ export function ownRequestLines(head: RequestHead, parts: RequestHeadParts): str
   const own = head.major === 2 ? OWN_2 : head.minor === 1 ? OWN_1_1 : OWN_1_0;
   let text = `${client.lines(head)}${own + parts.requestId}\r\n`;
   if (head.has(FieldId.MaxForwards)) text += maxForwardsLine(head);
-  if (edits !== null) text += editLines(edits, parts.captures);
-  return text;
+  if (edits === null) return text;
+  if (edits.dropsOwn) text = withoutEdited(text, edits);
+  return text + editLines(edits, parts.captures);
 }
 
 /** The text of a request head in HTTP/1.1. */

@@ -54,11 +54,10 @@ export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts):
     // Without a reason the space before it may be missing, and ours must not be (RFC 9112, section 4).
     (head.major === 1 && head.minor === 1 && head.reason !== ''
       ? head.text.slice(0, head.fieldsStart)
-      : statusLine(head)) +
-    copyFields(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop) +
-    `X-Request-Id: ${parts.requestId}\r\n`;
-  // A recipient with a clock adds what the target left out (RFC 9110, section 6.6.1).
-  if (!head.has(FieldId.Date) && edits?.drop.has('date') !== true) text += `Date: ${parts.date}\r\n`;
+      : statusLine(head)) + copyFields(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop);
+  const notOwn = edits?.dropsOwn === true ? edits.drop : null;
+  if (notOwn?.has('x-request-id') !== true) text += `X-Request-Id: ${parts.requestId}\r\n`;
+  if (!passesDate(head) && notOwn?.has('date') !== true) text += `Date: ${parts.date}\r\n`;
   if (edits !== null) text += editLines(edits, parts.captures);
   if (head.status === UPGRADE_REQUIRED) text += offeredUpgrade(head);
   // A 304 or an answer to HEAD may carry the length that a body would have (RFC 9110, section 8.6); 204 may not.
@@ -69,6 +68,11 @@ export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts):
   }
   if (!parts.keepAlive) return `${text}Connection: close\r\n\r\n`;
   return parts.clientMinor === 1 ? `${text}\r\n` : `${text}Connection: keep-alive\r\n\r\n`;
+}
+
+/** Else a recipient with a clock adds its own (RFC 9110, section 6.6.1). */
+export function passesDate(head: ResponseHead): boolean {
+  return head.has(FieldId.Date) && !(head.hasNominations && head.isConnectionOption('date'));
 }
 
 /** A 426 must name what it asks for (RFC 9110, section 15.5.22), and the tunnel can carry it; `h2c` never passes. */

@@ -8,15 +8,38 @@ type HeaderFilter = Extract<FilterConfig, { kind: 'request-headers' | 'response-
 export interface HeaderEdits {
   /** Lower-case names whose lines are left out of the message: those removed and those set. */
   readonly drop: ReadonlySet<string>;
+  /** Some of them are of lines that Portico writes itself, which then give way. */
+  readonly dropsOwn: boolean;
   /** `Name: value\r\n` for each line to append when none has a capture; null when `editLines` has to fill some in. */
   readonly setLines: string | null;
   readonly template: Template;
 }
 
-/** Fields that decide framing or belong to one connection, and Host, which the rewrite filter owns. */
+/** What Portico adds to every request or answer, in lower case. */
+const OWN: ReadonlySet<string> = new Set([
+  'client-cert',
+  'client-cert-chain',
+  'date',
+  'forwarded',
+  'max-forwards',
+  'via',
+  'x-client-cert-fingerprint',
+  'x-client-cert-subject',
+  'x-client-cert-verify',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-request-id',
+]);
+
+/**
+ * Fields that decide framing or belong to one connection, what the client waits for (Expect), and Host, which the rewrite
+ * filter owns.
+ */
 const PROTECTED: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
+  'expect',
   'host',
   'keep-alive',
   'proxy-connection',
@@ -61,7 +84,8 @@ export function compileHeaderEdits(
     for (const line of edit.lines) lines += `${line.name}: ${line.value}\r\n`;
   }
   const template = compileTemplate(lines, captureNames);
-  return { drop, setLines: template.literal, template };
+  const dropsOwn = [...drop].some((name) => OWN.has(name));
+  return { drop, dropsOwn, setLines: template.literal, template };
 }
 
 /** The lines to append to the message, each ending in CRLF. */

@@ -5,9 +5,11 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import { Base64Decoder } from '../http/base64-decoder.ts';
+import { withoutEdited } from '../http/field-lines.ts';
 import { type GrpcWebCall, grpcTypeOf, toWebHead, trailersFrame } from '../http/grpc-web.ts';
 import { MessageBoundary } from '../http/message-boundary.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
+import type { HeaderEdits } from '../router/header-edits.ts';
 import type { StreamDial, StreamUser, UpstreamSide, UpstreamStream } from './upstream-stream.ts';
 
 /** What a user of the translation is told beside what any stream tells. */
@@ -21,13 +23,16 @@ export class GrpcWebStream implements UpstreamStream, StreamUser {
   readonly #user: GrpcWebUser;
   readonly #inner: UpstreamStream;
   readonly #decoder: Base64Decoder | null;
+  /** Of the answer, by the rule. */
+  readonly #edits: HeaderEdits | null;
   readonly #boundary = new MessageBoundary();
   /** The answer is gRPC, and its head has passed. */
   #translates = false;
 
-  constructor(dial: StreamDial, user: GrpcWebUser, call: GrpcWebCall) {
+  constructor(dial: StreamDial, user: GrpcWebUser, call: GrpcWebCall, edits: HeaderEdits | null) {
     this.#user = user;
     this.#call = call;
+    this.#edits = edits;
     this.#decoder = call.isText ? new Base64Decoder() : null;
     this.#inner = dial.open(this);
   }
@@ -93,7 +98,7 @@ export class GrpcWebStream implements UpstreamStream, StreamUser {
   }
 
   onUpstreamEnd(trailers: string): void {
-    if (this.#translates) this.passTrailers(trailers);
+    if (this.#translates) this.passTrailers(withoutEdited(trailers, this.#edits));
     this.#user.onUpstreamEnd(this.#translates ? '' : trailers);
   }
 

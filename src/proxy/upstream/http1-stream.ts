@@ -15,6 +15,7 @@ import { TARGET_LOST } from './target.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 import type { StreamUser, UpstreamStream } from './upstream-stream.ts';
 
+const CONTINUE = 100;
 const SWITCHING_PROTOCOLS = 101;
 
 export class Http1Stream implements UpstreamStream, UpstreamUser {
@@ -27,6 +28,8 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
   #user: StreamUser | null = null;
   #chunked = false;
   #requestSent = false;
+  /** It was asked whether it wants the body, and has not said so. */
+  #awaitsContinue = false;
 
   constructor(streams: Http1Streams, limits: HeadLimits) {
     this.#streams = streams;
@@ -49,6 +52,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#parser.begin(head.method);
     this.#chunked = head.framing === Framing.Chunked;
     this.#requestSent = !head.hasContent;
+    this.#awaitsContinue = head.expectContinue;
     this.connection!.wire.text(buildRequestHead(head, parts));
   }
 
@@ -56,9 +60,13 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     writeBody(this.connection!.wire, this.#chunked, buffer, start, end);
   }
 
-  sendEnd(trailers: string): void {
+  /**
+   * Trailers are left out, as an intermediary may (RFC 9110, section 6.5.1): there are HTTP/1.1 servers that take them for the
+   * next request, or for fields of the head, and then a client says what rules forbid.
+   */
+  sendEnd(_trailers: string): void {
     this.#requestSent = true;
-    if (this.#chunked) this.connection!.wire.text(lastChunk(trailers));
+    if (this.#chunked) this.connection!.wire.text(lastChunk(''));
   }
 
   pause(): void {
@@ -99,6 +107,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
         case Step.NeedMore:
           return;
         case Step.Interim:
+          if (parser.head.status === CONTINUE) this.#awaitsContinue = false;
           user.onUpstreamInterim(parser.head);
           break;
         case Step.Head:
@@ -131,12 +140,16 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#user?.onUpstreamDrain();
   }
 
-  /** The connection serves again only after an answer that ended where its framing says, to a request sent whole. */
+  /**
+   * The connection serves again only after an answer that ended where its framing says, to a request sent whole. A target
+   * that has answered without wanting the body may take it for the next request.
+   */
   #end(trailers: string, surplus: boolean): void {
     const user = this.#user;
     const connection = this.connection!;
     this.#user = null;
-    if (!surplus && this.#parser.head.keepAlive && this.#requestSent) connection.release();
+    if (!surplus && this.#parser.head.keepAlive && this.#requestSent && !this.#awaitsContinue)
+      connection.release();
     else connection.close();
     user?.onUpstreamEnd(trailers);
     // Not sooner: until its end is told a user may touch it, and would touch the request of another.
