@@ -28,6 +28,13 @@ const MARKING = '--no-concurrent-marking';
 const BASELINE = '--always-sparkplug';
 
 /**
+ * The threads that optimise what has become hot share a worker's processor, each with as much right to it as the worker: of four,
+ * a new kind of request left it a fifth of the time for tens of milliseconds; of one, half. In floods of requests that are
+ * sent ahead the slowest request of others took 16 ms, and takes 11 (docs/decisions/0025-bursts-take-turns.md).
+ */
+const COMPILERS = '--v8-pool-size=1';
+
+/**
  * Enough young space for a burst of requests between two scavenges, in MiB: twice that saves no measurable CPU, takes
  * longer to scavenge, and stays in memory. At its memory ceiling a worker collects garbage before it believes that
  * the memory is in use. Node's permission model is left out, since it would cost the sockets that the data plane is built on
@@ -38,6 +45,7 @@ export const WORKER_EXEC_ARGV: readonly string[] = [
   GROWTH,
   MARKING,
   BASELINE,
+  COMPILERS,
   '--expose-gc',
   ...HARDENED,
 ];
