@@ -29,9 +29,6 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     residentBytes: () => process.memoryUsage.rss(),
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
-    heapBytes: () => process.memoryUsage().heapUsed,
-    // V8 keeps the pages of any lesser collection for itself.
-    releaseMemory: () => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
     send,
     exit: (code) => void lines.close().then(() => process.exit(code)),
     descriptorLimit: descriptorLimit(),
@@ -48,6 +45,9 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     log.fatal({ code: 'internal', error, text: FAILURES.internal.text }, 'worker failed');
     void lines.close().then(() => process.exit(1));
   });
+  // What loading the program leaves behind: V8 keeps the pages through any lesser collection. Never later, since it also
+  // forgets what it has learnt of running code (docs/decisions/0021-memory-goes-back.md).
+  globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
   worker.start();
 }
 

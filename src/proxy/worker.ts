@@ -18,7 +18,6 @@ import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { AccessLogSwitch } from './access-log-switch.ts';
 import { MemoryRelief } from './admission/memory-relief.ts';
 import { MemoryWatch } from './admission/memory-watch.ts';
-import { RestWatch } from './admission/rest-watch.ts';
 import { Applier } from './apply.ts';
 import { Deadlines } from './deadlines.ts';
 import { Descriptors } from './descriptors.ts';
@@ -64,10 +63,6 @@ export interface WorkerEnvironment {
   readonly residentBytes: () => number;
   /** Frees what nothing refers to, when this Node lets us say so. */
   readonly collectGarbage: () => void;
-  /** What V8 holds of its heap in use. */
-  readonly heapBytes: () => number;
-  /** Frees what nothing refers to and gives the pages back to the system, when this Node lets us say so. */
-  readonly releaseMemory: () => void;
   readonly send: (message: WorkerToSupervisor) => void;
   readonly exit: (code: number) => void;
   /** Descriptors that this process may have open; Infinity where that is not known. */
@@ -90,7 +85,6 @@ export class Worker {
   readonly #accessLog: AccessLogSwitch;
   readonly #memory: MemoryWatch;
   readonly #memoryRelief: MemoryRelief;
-  readonly #rest: RestWatch;
   readonly #drain: WorkerDrain;
   #runtime: Runtime = emptyRuntime();
   /** The last snapshot that came, which the next difference begins from, also when it could not be honoured. */
@@ -176,17 +170,12 @@ export class Worker {
       onLook: (bytes, over) => this.#meters.memory(bytes, over),
       relieve: (excessBytes, stuckToo) => this.#listeners.relieve(excessBytes, stuckToo),
     });
-    const { heapBytes, releaseMemory } = environment;
-    this.#rest = new RestWatch({ turns: () => turn.number, heapBytes, giveBack: releaseMemory });
     this.#drain = new WorkerDrain(this.#listeners, now, () => void this.#leave());
   }
 
   start(): void {
     this.#deadlines.start();
-    this.#reportTimer = setInterval(() => {
-      this.#report();
-      this.#rest.look();
-    }, REPORT_MS);
+    this.#reportTimer = setInterval(() => this.#report(), REPORT_MS);
     this.#environment.send({ kind: 'up' });
   }
 

@@ -61,8 +61,6 @@ export class DataPlane {
       collectGarbage: () => {
         this.collections += 1;
       },
-      heapBytes: () => 0,
-      releaseMemory: () => {},
       send: (message: WorkerToSupervisor) => {
         if (message.kind === 'to-controller') this.said.push(message.message);
       },
