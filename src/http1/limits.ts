@@ -16,3 +16,6 @@ export interface HeadLimits {
   /** Bytes of a trailer section, its last CRLF included. */
   readonly trailerBytes: number;
 }
+
+/** Interim responses before a final one, in either version. Real ones are a 100, a 103, or a 102 now and then. */
+export const MAX_INTERIM = 32;

@@ -3,15 +3,13 @@
 import type { Buffer } from 'node:buffer';
 import type { FailureCode } from '../model/failures.ts';
 import { FieldScanner, Scan } from './field-scanner.ts';
-import type { HeadLimits } from './limits.ts';
+import { type HeadLimits, MAX_INTERIM } from './limits.ts';
 import { MessageParser, Stage } from './message-parser.ts';
 import { type ParseFailure, responseFailure } from './parse-failure.ts';
 import { ResponseHead } from './response-head.ts';
 import { StatusLineScanner } from './status-line.ts';
 import { Step } from './step.ts';
 
-/** Interim responses before a final one. Real ones are a 100, a 103, or a 102 now and then. */
-const MAX_INTERIM = 32;
 const SWITCHING_PROTOCOLS = 101;
 
 /**

@@ -8,7 +8,7 @@ import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import { ExchangeFacts } from './exchange-facts.ts';
 import { Forwarding, type ForwardingOwner } from './forwarding.ts';
 import { type Answer, OPTIONS_ANSWER, withLines } from './http/answers.ts';
-import { grpcStatusLines, isGrpc } from './http/grpc.ts';
+import { grpcStatusLines } from './http/grpc.ts';
 import { answerTo } from './http/grpc-web.ts';
 import { maxForwardsOf } from './http/request-head.ts';
 import { isAcceptableRequestId } from './http/request-id.ts';
@@ -70,7 +70,7 @@ export class Exchange implements ForwardingOwner {
     // Not kept: a client that waits with its connection open would hold all of that version.
     const runtime = this.#context.runtime();
     const router = runtime.routers.get(this.#session.listenerName);
-    if (router === undefined || !router.match(view, match)) return this.#answer('no-route');
+    if (router === undefined || !router.match(view, match)) return this.#answer(match.refusal ?? 'no-route');
     view.captures = match.captures;
     view.captureNames = match.rule!.captureNames;
     this.#act(runtime);
@@ -163,7 +163,7 @@ export class Exchange implements ForwardingOwner {
     this.#record();
     if (isToldAsFrame) return this.#session.onExchangeDone();
     // A gRPC client reads the status from trailers, which only HTTP/2 can send behind any part of a body.
-    if (this.#session.protocol === 'HTTP/2' && isGrpc(this.facts.view.head)) {
+    if (this.#session.protocol === 'HTTP/2' && this.#forwarding.answersGrpc) {
       this.#session.sendEnd(grpcStatusLines(code));
       this.#session.onExchangeDone();
     } else {

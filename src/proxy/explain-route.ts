@@ -29,7 +29,7 @@ export function explainRoute(
   const flow = new AskedRequest(question, url, path);
   const match = createRouteMatch();
   if (runtime.routers.get(listener)?.match(flow, match) !== true) {
-    return { listener, ...NOWHERE, failure: 'no-route' };
+    return { listener, ...NOWHERE, failure: match.refusal ?? 'no-route' };
   }
   return { listener, ...describe(match, flow, runtime) };
 }

@@ -13,6 +13,7 @@ import { type GrpcWebCall, grpcWebCallOf } from './http/grpc-web.ts';
 import { hasMediaType } from './http/media-type.ts';
 import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
+import { acceptsKey } from './http/web-socket-handshake.ts';
 import { rewritePath } from './router/filters.ts';
 import { render } from './router/template.ts';
 import type { TunnelLimits } from './tunnel.ts';
@@ -54,6 +55,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   filedPlace = 0;
   /** The head of an answer has been passed on. */
   answered = false;
+  /** It was that of a gRPC call: its end is told in trailers. */
+  answersGrpc = false;
   readonly #owner: ForwardingOwner;
   readonly #session: ExchangeSession;
   readonly #context: ExchangeContext;
@@ -96,6 +99,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   /** Forgets the request before. */
   reset(): void {
     this.answered = false;
+    this.answersGrpc = false;
     this.#phase = 'idle';
     this.#stream = null;
     this.#sent.reset();
@@ -300,6 +304,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     facts.status = status;
     this.answered = true;
     this.#phase = 'response-body';
+    this.answersGrpc = this.#longLived && isGrpc(head);
     if (hasMediaType(head, EVENT_STREAM)) this.#longLived = true;
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
@@ -358,7 +363,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   /** The target agreed to another protocol: from here on both sides are a tunnel. */
   onUpstreamSwitch(side: UpstreamSide, head: ResponseHead, buffer: Buffer, start: number, end: number): void {
     const facts = this.#facts;
-    if (!isAskedUpgrade(upgradeOf(facts.view.head), head.upgrade)) {
+    const { webSocketKey } = this.#session;
+    // The key was ours, where the client speaks HTTP/2: nobody behind us looks at what is made of it.
+    const fits = webSocketKey === '' || head.major === 2 || acceptsKey(head, webSocketKey);
+    if (!fits || !isAskedUpgrade(upgradeOf(facts.view.head), head.upgrade)) {
       return this.onUpstreamFailure('upgrade-failed', true);
     }
     facts.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);

@@ -216,6 +216,20 @@ describe('who says what', () => {
     assert.equal(server.connections, 3);
   });
 
+  it('a target that says in an interim answer that it closes gets no other request on that connection', async () => {
+    const server = await stage.backend(
+      answering(`HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${OK}`),
+    );
+    serve(server.at, {});
+    const client = await stage.client();
+    for (let round = 1; round <= 2; round += 1) {
+      client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await client.expect('\r\n\r\nok');
+      client.take();
+    }
+    assert.equal(server.connections, 2);
+  });
+
   it('a target that has asked for the body gets more requests on its connection', async () => {
     const server = await stage.backend((peer) => {
       peer.when('\r\n\r\n', () => peer.send('HTTP/1.1 100 Continue\r\n\r\n'));

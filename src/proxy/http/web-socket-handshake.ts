@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { FieldId } from '../../http1/field-id.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
+import type { ResponseHead } from '../../http1/response-head.ts';
 import { Framing } from '../../http1/step.ts';
 
 /** The token of Upgrade, and the value of `:protocol`. */
@@ -17,6 +18,12 @@ const ACCEPT_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 export function webSocketKeyOf(head: RequestHead): string {
   const index = head.findName('sec-websocket-key');
   return index === -1 ? '' : head.value(index);
+}
+
+/** Whether the answer was made for this key, and not for any: its sender has read the handshake (RFC 6455, section 4.1). */
+export function acceptsKey(head: ResponseHead, key: string): boolean {
+  const index = head.findName('sec-websocket-accept');
+  return index !== -1 && head.value(index) === acceptOf(key);
 }
 
 export function acceptOf(key: string): string {
@@ -40,7 +47,8 @@ export function becomeHandshake(head: RequestHead): string {
   head.method = 'GET';
   head.upgrade = WEB_SOCKET;
   head.framing = Framing.UntilClose;
-  const given = head.findName('sec-websocket-key');
-  if (given !== -1) head.ids[given] = FieldId.Dropped;
+  for (let index = 0; index < head.count; index += 1)
+    if (head.ids[index] === FieldId.Expect || KEY_ONLY.has(head.name(index).toLowerCase()))
+      head.ids[index] = FieldId.Dropped;
   return randomBytes(16).toString('base64');
 }

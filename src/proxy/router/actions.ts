@@ -128,8 +128,9 @@ export function locationOf(
   const usual = scheme === 'https' ? 443 : 80;
   const port = redirect.port ?? (redirect.scheme === null ? origin.port : usual);
   const host = redirect.host === null ? request.host : render(redirect.host, captures);
-  const path =
-    redirect.path === null ? request.path : rewritePath(redirect.path, request.path, prefixLength, captures);
+  // `*` behind a host would be part of its name.
+  const asked = request.path === '*' ? '/' : request.path;
+  const path = redirect.path === null ? asked : rewritePath(redirect.path, asked, prefixLength, captures);
   const query = request.query === '' ? '' : `?${request.query}`;
   return escapeUri(`${scheme}://${host}${port === usual ? '' : `:${port}`}${path}${query}`);
 }

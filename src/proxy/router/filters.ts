@@ -80,6 +80,8 @@ export function rewritePath(
   prefixLength: number,
   captures: readonly string[],
 ): string {
+  // It names the server, not a path below a prefix (RFC 9112, section 3.2.4).
+  if (path === '*') return path;
   const value = render(plan.value, captures);
   if (plan.kind === 'full') return value;
   // The matched prefix has no trailing slash, so the rest is empty or begins with one.

@@ -1,6 +1,6 @@
 // The matches of one host pattern, ordered by path: exact, then regular expressions, then the longest prefix.
 
-import { fitsConditions, fitsRegex } from './conditions.ts';
+import { fitsConditions, fitsRegex, TARGET_TOO_LONG } from './conditions.ts';
 import type { RouteRequest } from './request.ts';
 import { type CompiledMatch, comparePrecedence, type RouteMatch } from './rules.ts';
 import { HASH_SEED, hashForward, rollHash, TextIndex } from './text-index.ts';
@@ -91,7 +91,7 @@ export class PathTable {
       const match = this.#regexes[i] as CompiledMatch;
       // The conditions go first: they cost less than the expression.
       if (!fitsConditions(match.conditions, request)) continue;
-      if (!fitsRegex(match.regex as RegExp, request.path)) continue;
+      if (!fitsRegex(match.regex as RegExp, request.path, TARGET_TOO_LONG)) continue;
       settleOn(match, request.path.length, out);
       return true;
     }

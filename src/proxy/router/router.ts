@@ -2,6 +2,7 @@
 
 import type { HostPattern } from '../../model/config.ts';
 import type { SnapshotRoute } from '../../model/snapshot.ts';
+import { Undecidable } from './conditions.ts';
 import { type HostTable, HostTableBuilder } from './host-table.ts';
 import type { RouteRequest } from './request.ts';
 import { type CompiledRule, compileRules, type RouteMatch } from './rules.ts';
@@ -14,6 +15,7 @@ export const createRouteMatch = (): RouteMatch => ({
   match: null,
   captures: [],
   prefixLength: 0,
+  refusal: null,
 });
 
 /**
@@ -29,10 +31,19 @@ export class Router {
     this.#hosts = hosts;
   }
 
-  /** Fills `out` and returns true, or clears it and returns false. Bounded work, no allocation unless a host captures. */
+  /**
+   * Fills `out` and returns true, or clears it but for the refusal and returns false. Bounded work, no allocation unless a host
+   * captures.
+   */
   match(request: RouteRequest, out: RouteMatch): boolean {
     if (out.captures.length > 0) out.captures.length = 0;
-    if (this.#hosts.match(request, out)) return true;
+    out.refusal = null;
+    try {
+      if (this.#hosts.match(request, out)) return true;
+    } catch (error) {
+      if (!(error instanceof Undecidable)) throw error;
+      out.refusal = error.code;
+    }
     out.rule = null;
     out.match = null;
     out.prefixLength = 0;

@@ -30,6 +30,8 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
   #requestSent = false;
   /** It was asked whether it wants the body, and has not said so. */
   #awaitsContinue = false;
+  /** An interim answer has said that the connection ends. */
+  #leaves = false;
 
   constructor(streams: Http1Streams, limits: HeadLimits) {
     this.#streams = streams;
@@ -53,6 +55,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     this.#chunked = head.framing === Framing.Chunked;
     this.#requestSent = !head.hasContent;
     this.#awaitsContinue = head.expectContinue;
+    this.#leaves = false;
     this.connection!.wire.text(buildRequestHead(head, parts));
   }
 
@@ -108,6 +111,7 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
           return;
         case Step.Interim:
           if (parser.head.status === CONTINUE) this.#awaitsContinue = false;
+          if (!parser.head.keepAlive) this.#leaves = true;
           user.onUpstreamInterim(parser.head);
           break;
         case Step.Head:
@@ -148,8 +152,8 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     const user = this.#user;
     const connection = this.connection!;
     this.#user = null;
-    if (!surplus && this.#parser.head.keepAlive && this.#requestSent && !this.#awaitsContinue)
-      connection.release();
+    const isWhole = !surplus && this.#requestSent && !this.#awaitsContinue;
+    if (isWhole && !this.#leaves && this.#parser.head.keepAlive) connection.release();
     else connection.close();
     user?.onUpstreamEnd(trailers);
     // Not sooner: until its end is told a user may touch it, and would touch the request of another.

@@ -1,5 +1,7 @@
 // One request on an HTTP/2 connection to a target: the wait for the connection, then the stream.
 
+import { MAX_INTERIM } from '../../http1/limits.ts';
+import { responseFailure } from '../../http1/parse-failure.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { reasonOf } from '../../http1/write.ts';
@@ -36,6 +38,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   #stream: AnswerStream | null = null;
   readonly #queue: SendQueue<ResponseHead, Http2Stream>;
   #paused = false;
+  #interims = 0;
   /** The request was an extended CONNECT: a 2xx makes it a tunnel. */
   #asksForTunnel = false;
   #tunnel: Http2Tunnel | null = null;
@@ -207,9 +210,17 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   // What comes from the target ---------------------------------------------------------------------------------------
 
   onHead(head: ResponseHead): void {
-    if (head.status < FIRST_FINAL_STATUS) this.#user?.onUpstreamInterim(head);
+    if (head.status < FIRST_FINAL_STATUS) this.#onInterim(head);
     else if (this.#asksForTunnel && head.status < FIRST_REDIRECTION) this.#becomeTunnel(head);
     else this.#user?.onUpstreamHead(head);
+  }
+
+  #onInterim(head: ResponseHead): void {
+    this.#interims += 1;
+    if (this.#interims <= MAX_INTERIM) return this.#user?.onUpstreamInterim(head);
+    const stream = this.#stream;
+    this.fail(responseFailure('interim-flood'), true);
+    if (stream !== null) this.#on.codec.reset(stream, ErrorCode.EnhanceYourCalm);
   }
 
   /** A 2xx to an extended CONNECT goes on as the 101 that says the same in HTTP/1.1. */

@@ -187,6 +187,9 @@ describe('redirect', () => {
       'http://example.com:8080/z?q=1',
     );
   });
+  it('leads to the root of the host what asked for the server as a whole', () => {
+    assert.equal(location({ scheme: 'https' }, plain, '*'), 'https://example.com/');
+  });
   it('keeps escapes as they are and escapes what may not stand in a URI', () => {
     assert.equal(
       location({}, plain, '/%2F%e9/é "<', 'a|b'),

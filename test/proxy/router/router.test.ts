@@ -137,7 +137,7 @@ describe('path precedence', () => {
     assert.equal(chosen(routes, 'x', { path: '/b' }), null);
   });
 
-  it('never runs a regular expression on a path over the limit', () => {
+  it('never runs a regular expression on a path over the limit, nor takes the next rule instead', () => {
     const routes = [
       route(
         ['*'],
@@ -148,7 +148,7 @@ describe('path precedence', () => {
       ),
     ];
     assert.equal(chosen(routes, 'x', { path: `/${'a'.repeat(4095)}` }), 'regex');
-    assert.equal(chosen(routes, 'x', { path: `/${'a'.repeat(4096)}` }), 'root');
+    assert.equal(chosen(routes, 'x', { path: `/${'a'.repeat(4096)}` }), null);
   });
 
   it('tells how much of the path the match stands for', () => {

@@ -1,0 +1,134 @@
+// Targets that answer what nobody asked for: more heads than there may be, a cut call that is none, a handshake for another key.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { after, afterEach, describe, it } from 'node:test';
+import { eventually, Stage } from '../support/data-plane.ts';
+import { acceptOf } from '../support/extended-connect.ts';
+import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
+import { allToFirstPool, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
+
+describe('a hostile target', () => {
+  const stage = new Stage();
+  const closers: (() => void)[] = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0)) close();
+    await stage.clear();
+  });
+  after(() => stage.end());
+
+  function client(): Http2Client {
+    const made = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+    closers.push(() => void made.close());
+    return made;
+  }
+
+  for (const [count, status] of [
+    [32, 200],
+    [33, 502],
+  ] as const) {
+    it(`that sends ${count} interim answers over HTTP/2 before the final one gives a ${status}`, async () => {
+      const server = http2.createServer();
+      let resetWith = 0;
+      server.on('stream', (stream: http2.ServerHttp2Stream) => {
+        stream.on('error', () => {});
+        stream.on('close', () => {
+          resetWith = stream.rstCode ?? 0;
+        });
+        for (let sent = 0; sent < count; sent += 1)
+          stream.additionalHeaders({ ':status': 103, link: '</a>' });
+        if (status !== 200) return;
+        stream.respond({ ':status': 200 });
+        stream.end('ok');
+      });
+      server.listen(0, '127.0.0.1');
+      closers.push(() => server.close());
+      await once(server, 'listening');
+      const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      stage.plane.apply(
+        snapshotOf({ pools: [{ targets: [at], protocol: 'http2' }], routes: allToFirstPool(NO_RETRY) }),
+      );
+      const peer = await stage.client();
+      peer.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.until(() =>
+        new RegExp(`HTTP/1\\.1 ${status} [\\s\\S]*\r\n\r\n[\\s\\S]`).test(peer.received),
+      );
+      assert.equal(peer.received.match(/^HTTP\/1\.1 103 /gm)?.length, 32);
+      await eventually('the end of the stream', () => (status === 200) === (resetWith === 0));
+    });
+  }
+
+  async function cutAnswer(type: string): Promise<http2.ClientHttp2Stream> {
+    const backend = await stage.backend((peer) => {
+      peer.when('\r\n\r\n', () => {
+        peer.send(
+          `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n`,
+        );
+        peer.socket.end();
+      });
+    });
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
+    return client().open(
+      { ':method': 'POST', ':path': '/a', 'content-type': 'application/grpc' },
+      { endStream: true },
+    );
+  }
+
+  it('that cuts an answer which is not gRPC has it reset, though the request called itself a call', async () => {
+    const stream = await cutAnswer('text/html');
+    stream.resume();
+    await closeOf(stream);
+    assert.notEqual(stream.rstCode, 0);
+  });
+
+  it('that cuts the answer to a gRPC call has its status told', async () => {
+    const { trailers, body } = await answerOf(await cutAnswer('application/grpc+proto'));
+    assert.equal(body, 'half');
+    assert.match(String(trailers['grpc-status']), /^\d+$/);
+  });
+
+  async function shake(accept: (key: string) => string): Promise<{ seen: string; status: unknown }> {
+    let seen = '';
+    const backend = await stage.backend((peer) => {
+      peer.when('\r\n\r\n', () => {
+        seen = peer.received;
+        const key = /^Sec-WebSocket-Key: (.*)\r$/m.exec(seen)![1]!;
+        peer.send(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept(key)}\r\n\r\n`,
+        );
+      });
+    });
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
+    const h2 = client();
+    await once(h2.session, 'remoteSettings');
+    const stream = h2.open(
+      {
+        ':method': 'CONNECT',
+        ':protocol': 'websocket',
+        ':path': '/chat',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': ['AAAA', 'BBBB'] as unknown as string,
+        expect: '100-continue',
+      },
+      { endStream: false },
+    );
+    stream.resume();
+    const [headers] = await once(stream, 'response');
+    stream.close();
+    return { seen, status: headers[':status'] };
+  }
+
+  it('gets one key, which is ours, and no Expect, whatever came with an extended CONNECT', async () => {
+    const { seen, status } = await shake(acceptOf);
+    assert.equal(status, 200);
+    assert.equal(seen.match(/^sec-websocket-key:/gim)?.length, 1);
+    assert.doesNotMatch(seen, /AAAA|BBBB|^expect:/im);
+  });
+
+  it('that agrees to a handshake with another key gives a 502', async () => {
+    const { status } = await shake(() => acceptOf('AAAA'));
+    assert.equal(status, 502);
+  });
+});
