@@ -5,9 +5,10 @@ import { parseAdminBind, parseCidr } from '../values.ts';
 import { clusterSchema } from './clusters.ts';
 import { defaultLimits } from './limits.ts';
 import { defaultListenerTimeouts, listenerSchema } from './listeners.ts';
-import { defaultTimeouts, poolSchema } from './pools.ts';
+import { poolSchema } from './pools.ts';
 import { defaultRetry, routeSchema } from './routes.ts';
 import { filePath, hostName, integer, size, text } from './scalars.ts';
+import { defaultTimeouts } from './upstream-options.ts';
 
 const admin = z.strictObject({
   bind: text(parseAdminBind)

@@ -7,7 +7,7 @@ import { Refusal } from '../refusal.ts';
 import { parseMethod, parseServiceName } from '../values.ts';
 import { filterSchema, headerMap, pathRewrite } from './filters.ts';
 import { hsts, redirectToHttps } from './https.ts';
-import { poolOptions, ruleTimeouts } from './pools.ts';
+import { poolOptions } from './pools.ts';
 import {
   exactlyOne,
   headerName,
@@ -22,6 +22,7 @@ import {
   share,
   text,
 } from './scalars.ts';
+import { ruleTimeouts } from './upstream-options.ts';
 
 const path = z
   .strictObject({
