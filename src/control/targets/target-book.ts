@@ -1,25 +1,18 @@
-// Owns all sources of all pools: derives and advances what changed, shares what is equal, and tells which probes are needed.
+// Owns all sources of all pools: has what changed derived and advanced, shares what is equal, and tells what became of targets.
 
-import type { KubeProxyConfig } from '../../model/config.ts';
 import type { Reason } from '../../model/targets.ts';
 import type { PoolTargets, SourceTargets } from '../compile/compile.ts';
 import type { PoolInstance } from '../compile/expand.ts';
-import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { createDerivationMemo, type DerivationMemo, type DerivedSource } from './derive.ts';
+import { createDerivationMemo, type DerivationMemo } from './derive.ts';
 import type { ExplainableSource } from './explain.ts';
-import { advance } from './lifecycle.ts';
-import { hasSamePlan, ProbeMemo, planShared, planTargets } from './probe-plan.ts';
 import { SharedTables } from './shared-tables.ts';
 import { type Change, nodeDelta, type SharedTargets, SourceState } from './source-state.ts';
+import { TableAdvance, type TableAdvanceOptions, type TableChange } from './table-advance.ts';
 import { changesBetween, type SourceChange, type TargetChange } from './target-changes.ts';
-import { EMPTY_TABLE, type LifecycleTimes, type Now, type TargetTable } from './target-table.ts';
-import { viewOfNodes, viewOfSource } from './target-views.ts';
+import { EMPTY_TABLE, type Now, type TargetTable } from './target-table.ts';
 
-export interface TargetBookOptions {
-  readonly times: LifecycleTimes;
-  readonly status: (key: string) => ProbeStatus | undefined;
-  readonly setProbes: (group: string, specs: readonly ProbeSpec[]) => void;
+export interface TargetBookOptions extends TableAdvanceOptions {
   readonly onChange: (change: TargetChange) => void;
   readonly onSourceChange: (change: SourceChange) => void;
 }
@@ -32,12 +25,12 @@ const SOFT_DELAY_MS = 250;
 export class TargetBook {
   readonly #options: TargetBookOptions;
   readonly #memo: DerivationMemo = createDerivationMemo();
-  readonly #probes = new ProbeMemo();
   readonly #sources = new Map<string, SourceState>();
   readonly #byPool = new Map<string, readonly SourceState[]>();
   /** As last compiled, by pool. */
   readonly #targets = new Map<string, PoolTargets>();
   readonly #shared: SharedTables;
+  readonly #advance: TableAdvance;
   #clusters: ReadonlyMap<string, ClusterView> = new Map();
   #pools: readonly PoolInstance[] = [];
   /** Identity -> node uid, of targets that a worker has connected to since the last pass. */
@@ -46,6 +39,7 @@ export class TargetBook {
   constructor(options: TargetBookOptions) {
     this.#options = options;
     this.#shared = new SharedTables(options.setProbes);
+    this.#advance = new TableAdvance(options, this.#connected);
   }
 
   /** The sources of a pool, in configured order. */
@@ -175,10 +169,16 @@ export class TargetBook {
       if (state.reasonsChange !== change) this.#tellSource(state, before?.reasons ?? []);
       this.#shared.settle(state);
     }
-    for (const shared of this.#shared.all) this.#advanceShared(shared, now);
+    for (const shared of this.#shared.all) {
+      const change = this.#advance.shared(shared, this.#clusters.get(shared.cluster), now);
+      if (change !== null) this.#tellShared(shared, change, now);
+    }
     let dueAtMs = Number.POSITIVE_INFINITY;
     for (const state of this.#sources.values()) {
-      if (state.shared === null) this.#advanceOwn(state, now);
+      if (state.shared === null) {
+        const change = this.#advance.own(state, this.#clusters.get(state.source.cluster ?? ''), now);
+        if (change !== null) this.#tellOwn(state, change, now);
+      }
       state.news = '';
       if (this.#shared.canJoin(state)) dueAtMs = now.monotonicMs;
       dueAtMs = Math.min(dueAtMs, state.dueAtMs ?? Number.POSITIVE_INFINITY);
@@ -208,111 +208,19 @@ export class TargetBook {
     };
   }
 
-  #advanceShared(shared: SharedTargets, now: Now): void {
-    if (!isDue(shared, now)) return;
-    const kubeProxy = this.#kubeProxyOf(shared.cluster);
-    const before = shared.table;
-    const viewOf = viewOfNodes(shared, {
-      status: this.#options.status,
-      connected: this.#connected,
-      kubeProxy,
-      memo: this.#probes,
-    });
-    const { table, dueAtMs } = advance(before, shared.derived, viewOf, now, {
-      ...this.#options.times,
-      unknown: 'serve',
-      maxRemovedShare: this.#clusters.get(shared.cluster)?.config.maxRemovedShare ?? 1,
-      believeMissing: false,
-      news: '',
-      isUnlisted: (node) => this.#clusters.get(shared.cluster)?.isUnlisted(node) === true,
-      missingUnlisted: false,
-      doubtsEndpoints: false,
-      sameEvidence: !shared.isTouched,
-    });
-    shared.isDirty = false;
-    shared.isTouched = false;
-    shared.dueAtMs = dueAtMs;
-    const isSamePlan =
-      before !== null &&
-      isPlanned(shared.planned, [before, kubeProxy, shared.proofPort]) &&
-      hasSamePlan(before, table);
-    if (!isSamePlan && !isPlanned(shared.planned, [table, kubeProxy, shared.proofPort]))
-      this.#options.setProbes(shared.id, planShared(table, kubeProxy, shared.proofPort, this.#probes));
-    shared.planned = [table, kubeProxy, shared.proofPort];
-    if (table === before) return;
-    shared.table = table;
-    const users = [...shared.users];
-    if (before === null) return;
-    const delta = nodeDelta(before, table);
+  /** Many pools may use the table; that it has changed is said no more than a few times. */
+  #tellShared({ users }: SharedTargets, { before, after }: TableChange, now: Now): void {
+    const delta = nodeDelta(before, after);
     for (const state of users) state.noteLeft(delta, now);
-    const told = users.length > MOST_POOLS_TOLD ? users.slice(0, 1) : users;
-    for (const state of told) {
-      this.#tell(state, before, table, users.length > MOST_POOLS_TOLD ? '*' : state.pool);
+    const isMany = users.size > MOST_POOLS_TOLD;
+    for (const state of [...users].slice(0, isMany ? 1 : users.size)) {
+      this.#tell(state, before, after, isMany ? '*' : state.pool);
     }
   }
 
-  #advanceOwn(state: SourceState, now: Now): void {
-    const { derived, config } = state;
-    if (derived === null || !isDue(state, now)) return;
-    const cluster = this.#clusters.get(state.source.cluster ?? '');
-    const kubeProxy = this.#kubeProxyOf(state.source.cluster);
-    const before = state.table;
-    const viewOf = viewOfSource(state, derived, {
-      status: this.#options.status,
-      connected: this.#connected,
-      kubeProxy,
-      memo: this.#probes,
-    });
-    const { table, dueAtMs } = advance(before, derived, viewOf, now, {
-      ...this.#options.times,
-      unknown: config.unknown,
-      maxRemovedShare: cluster?.config.maxRemovedShare ?? 1,
-      believeMissing:
-        !(state.service !== null && cluster?.isDoubted(state.service) === true) && cluster?.inventory != null,
-      news: state.news,
-      missingUnlisted: state.service !== null && cluster?.isServiceUnlisted(state.service) === true,
-      isUnlisted: (node) => cluster?.isUnlisted(node) === true,
-      doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
-      sameEvidence: !state.isTouched,
-    });
-    state.isDirty = false;
-    state.isTouched = false;
-    state.dueAtMs = dueAtMs;
-    this.#plan(state, table, derived, kubeProxy);
-    if (table === before) return;
-    // Nothing yet is not a start: the first targets are the ones that are believed at once.
-    state.table = before === null && table.entries.size === 0 ? null : table;
-    if (before === null) return;
-    state.noteLeft(nodeDelta(before, table), now);
-    this.#tell(state, before, table, state.pool);
-  }
-
-  #plan(
-    state: SourceState,
-    table: TargetTable,
-    derived: DerivedSource,
-    kubeProxy: KubeProxyConfig | null,
-  ): void {
-    const { config, healthText } = state;
-    const { healthCheckNodePort } = derived;
-    if (isPlanned(state.planned, [table, config, kubeProxy, healthCheckNodePort])) return;
-    state.planned = [table, config, kubeProxy, healthCheckNodePort];
-    const { health, unknown } = config;
-    const proxyProtocol = config.proxyProtocol?.version ?? null;
-    const probing = {
-      tls: config.tls,
-      health,
-      healthText,
-      unknown,
-      healthCheckNodePort,
-      kubeProxy,
-      proxyProtocol,
-    };
-    this.#options.setProbes(state.id, planTargets(table, probing, this.#probes));
-  }
-
-  #kubeProxyOf(cluster: string | null): KubeProxyConfig | null {
-    return this.#clusters.get(cluster ?? '')?.config.kubeProxy ?? null;
+  #tellOwn(state: SourceState, { before, after }: TableChange, now: Now): void {
+    state.noteLeft(nodeDelta(before, after), now);
+    this.#tell(state, before, after, state.pool);
   }
 
   #drop(state: SourceState): void {
@@ -343,12 +251,4 @@ function latest(...changes: readonly (Change | undefined)[]): Change {
   let found: Change = { atMs: 0, by: '' };
   for (const change of changes) if (change !== undefined && change.atMs > found.atMs) found = change;
   return found;
-}
-
-function isPlanned(before: readonly unknown[], after: readonly unknown[]): boolean {
-  return before.length === after.length && before.every((part, index) => part === after[index]);
-}
-
-function isDue(state: { readonly isDirty: boolean; readonly dueAtMs: number | null }, now: Now): boolean {
-  return state.isDirty || (state.dueAtMs !== null && state.dueAtMs <= now.monotonicMs);
 }
