@@ -13,7 +13,8 @@ import type { Environment } from './environment.ts';
 import type { Finding, Path, Problem } from './problem.ts';
 import { valueAt } from './schema-findings.ts';
 import { type Places, validate } from './validate.ts';
-import { type Plain, readYaml, type YamlTree } from './yaml-tree.ts';
+import { readYaml, type YamlTree } from './yaml-tree.ts';
+import type { Plain } from './yaml-values.ts';
 
 export interface ParseOptions {
   /** Name for messages. */

@@ -5,7 +5,7 @@ import { knownKeys } from './json-schema.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
 import { nearest } from './suggest.ts';
-import type { Plain } from './yaml-tree.ts';
+import type { Plain } from './yaml-values.ts';
 
 type Issue = z.core.$ZodIssue;
 

@@ -4,7 +4,8 @@
 import type { Finding, Path } from './problem.ts';
 import { rootSchema, type Written } from './schema/root.ts';
 import { describe, type FlatIssue, flatten, valueAt } from './schema-findings.ts';
-import type { Plain, YamlTree } from './yaml-tree.ts';
+import type { YamlTree } from './yaml-tree.ts';
+import type { Plain } from './yaml-values.ts';
 
 export interface Validated {
   /** What is free of faults; null when nothing could be saved. */

@@ -1,26 +1,13 @@
-// YAML text to plain values, remembering where each key and value stands in the text.
+// YAML text as a tree of plain values, with the place of each key and value in the text.
 
-import {
-  type Alias,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  type Scalar,
-  type YAMLMap,
-} from 'yaml';
-import { type Environment, hasReference, substitute } from './environment.ts';
+import { isMap, isSeq, LineCounter, type Node } from 'yaml';
+import type { Environment } from './environment.ts';
 import type { Finding, Path, Problem } from './problem.ts';
 import { composeYaml, type SyntaxFault } from './yaml-compose.ts';
 import { sentence, syntaxFix } from './yaml-faults.ts';
-import { FILE_LIMIT_BYTES, scanText, VALUE_LIMIT } from './yaml-limits.ts';
-import { isEmpty, keyText, startOf } from './yaml-nodes.ts';
-
-/** A value as YAML knows it. Maps have no prototype. */
-export type Plain = null | boolean | number | string | Plain[] | { [key: string]: Plain };
+import { FILE_LIMIT_BYTES, scanText } from './yaml-limits.ts';
+import { isEmpty, startOf } from './yaml-nodes.ts';
+import { type Plain, YamlValues } from './yaml-values.ts';
 
 /** Problems beyond this are counted, not listed. */
 const LISTED_SYNTAX_ERRORS = 100;
@@ -50,24 +37,17 @@ class Reader implements YamlTree {
   readonly problems: Problem[] = [];
   readonly #text: string;
   readonly #file: string;
-  readonly #env: Environment;
   readonly #lines = new LineCounter();
   #root: Node | null = null;
-  readonly #anchors = new Map<string, Node>();
-  readonly #resolved = new Map<Alias, Node>();
-  /** Collections being read, outermost first: an alias to one of them would never end. */
-  readonly #open = new Set<Node>();
-  readonly #substituted = new Set<string>();
-  readonly #unreadable = new Set<string>();
-  readonly #pairs = new Map<YAMLMap, Map<string, Pair>>();
-  /** The outermost alias that is being expanded. */
-  #expanding: Alias | null = null;
-  #values = 0;
+  readonly #values: YamlValues;
 
   constructor(text: string, file: string, env: Environment) {
     this.#text = text;
     this.#file = file;
-    this.#env = env;
+    this.#values = new YamlValues(env, {
+      report: (offset, code, message, fix) => this.#report(offset, code, message, fix),
+      lineOf: (offset) => this.#lines.linePos(offset).line,
+    });
   }
 
   read(): void {
@@ -95,18 +75,15 @@ class Reader implements YamlTree {
       return;
     }
     this.#root = contents;
-    const value = this.#convert(contents, []);
-    if (this.#values <= VALUE_LIMIT) {
-      this.value = value;
-    }
+    this.value = this.#values.read(contents);
   }
 
   isSubstituted(path: Path): boolean {
-    return this.#substituted.has(pathKey(path));
+    return this.#values.isSubstituted(path);
   }
 
   isUnreadable(path: Path): boolean {
-    return this.#unreadable.has(pathKey(path));
+    return this.#values.isUnreadable(path);
   }
 
   locate(finding: Finding): Problem {
@@ -136,176 +113,13 @@ class Reader implements YamlTree {
     return faults.length > 0;
   }
 
-  /** The plain value of a node, or undefined when nothing useful can be made of it (a problem says why). */
-  #convert(node: unknown, path: Path): Plain | undefined {
-    this.#values++;
-    if (this.#values > VALUE_LIMIT) {
-      if (this.#values === VALUE_LIMIT + 1) {
-        const message = `the document holds more than ${VALUE_LIMIT} values, aliases expanded`;
-        this.#report(
-          startOf(this.#expanding ?? node) ?? 0,
-          'too-many-values',
-          message,
-          'Use fewer aliases, or split the configuration.',
-        );
-      }
-      return undefined;
-    }
-    if (isAlias(node)) {
-      return this.#convertAlias(node, path);
-    }
-    if (isScalar(node)) {
-      this.#remember(node);
-      return this.#convertScalar(node, path);
-    }
-    if (isMap(node) || isSeq(node)) {
-      this.#remember(node);
-      this.#open.add(node);
-      const value = isMap(node) ? this.#convertMap(node, path) : this.#convertSeq(node.items, path);
-      this.#open.delete(node);
-      return value;
-    }
-    return null;
-  }
-
-  #child(node: unknown, path: Path): Plain | undefined {
-    const value = this.#convert(node, path);
-    if (value === undefined) {
-      this.#unreadable.add(pathKey(path));
-    }
-    return value;
-  }
-
-  #remember(node: Node): void {
-    if ('anchor' in node && node.anchor !== undefined) {
-      this.#anchors.set(node.anchor, node);
-    }
-  }
-
-  #convertAlias(alias: Alias, path: Path): Plain | undefined {
-    const known = this.#resolved.get(alias) ?? this.#anchors.get(alias.source);
-    if (known === undefined) {
-      const message = `the alias *${alias.source} refers to no anchor before it`;
-      this.#report(
-        startOf(alias) ?? 0,
-        'anchor-unknown',
-        message,
-        `Define the anchor first: &${alias.source}.`,
-      );
-      return undefined;
-    }
-    if (this.#open.has(known)) {
-      const message = `the alias *${alias.source} stands inside what it refers to`;
-      this.#report(startOf(alias) ?? 0, 'anchor-circular', message, 'Write the value out instead.');
-      return undefined;
-    }
-    this.#resolved.set(alias, known);
-    const isOutermost = this.#expanding === null;
-    this.#expanding ??= alias;
-    const value = this.#convert(known, path);
-    if (isOutermost) {
-      this.#expanding = null;
-    }
-    return value;
-  }
-
-  #convertScalar(node: Scalar, path: Path): Plain | undefined {
-    const source = typeof node.value === 'string' ? node.value : null;
-    if (source !== null && hasReference(source)) {
-      const result = substitute(source, this.#env);
-      if (!result.ok) {
-        this.#report(startOf(node) ?? 0, result.code, result.message, result.fix);
-        return undefined;
-      }
-      this.#substituted.add(pathKey(path));
-      return result.text;
-    }
-    const { value } = node;
-    if (value === null || typeof value === 'string' || typeof value === 'boolean') {
-      return value;
-    }
-    if (typeof value === 'number' && Number.isFinite(value)) {
-      return value;
-    }
-    this.#report(
-      startOf(node) ?? 0,
-      'value-unsupported',
-      'this is not a finite number, text, true, false or null',
-      'Write a plain number, or quote it to make it text.',
-    );
-    return undefined;
-  }
-
-  #convertSeq(items: readonly unknown[], path: Path): Plain {
-    const values: Plain[] = [];
-    for (let index = 0; index < items.length && this.#values <= VALUE_LIMIT; index++) {
-      // Null holds the place of an item that could not be read, so that indexes stay those of the text.
-      values.push(this.#child(items[index], [...path, index]) ?? null);
-    }
-    return values;
-  }
-
-  #convertMap(map: YAMLMap, path: Path): Plain {
-    const result: { [key: string]: Plain } = Object.create(null);
-    const first = this.#pairsOf(map);
-    for (const pair of map.items) {
-      if (this.#values > VALUE_LIMIT) {
-        break;
-      }
-      const key = keyText(pair);
-      const offset = startOf(pair.key) ?? startOf(map) ?? 0;
-      if (key === null) {
-        this.#report(
-          offset,
-          'key-unsupported',
-          'a key must be plain text on one line',
-          'Write the key as a word, quoted if need be.',
-        );
-        continue;
-      }
-      if (key === '__proto__') {
-        this.#report(offset, 'key-reserved', 'the key __proto__ is reserved', 'Choose another name.');
-        continue;
-      }
-      if (first.get(key) !== pair) {
-        const line = this.#lines.linePos(startOf(first.get(key)?.key) ?? 0).line;
-        const message = `the key ${JSON.stringify(key)} was already given at line ${line}`;
-        // The value is still read: an alias further on may refer to an anchor in it.
-        this.#convert(pair.value, [...path, key]);
-        this.#report(offset, 'key-duplicate', message, 'Remove one of the two, or merge their contents.');
-        continue;
-      }
-      const value = this.#child(pair.value, [...path, key]);
-      if (value !== undefined) {
-        result[key] = value;
-      }
-    }
-    return result;
-  }
-
-  /** First pair of each key. */
-  #pairsOf(map: YAMLMap): Map<string, Pair> {
-    let pairs = this.#pairs.get(map);
-    if (pairs === undefined) {
-      pairs = new Map();
-      for (const pair of map.items) {
-        const key = keyText(pair);
-        if (key !== null && !pairs.has(key)) {
-          pairs.set(key, pair);
-        }
-      }
-      this.#pairs.set(map, pairs);
-    }
-    return pairs;
-  }
-
   #offsetOf(path: Path, at: 'key' | 'value'): number {
     let node: unknown = this.#root;
     let offset = startOf(node) ?? 0;
     for (const [depth, segment] of path.entries()) {
-      const target = isAlias(node) ? this.#resolved.get(node) : node;
+      const target = this.#values.meant(node);
       if (isMap(target)) {
-        const pair = this.#pairsOf(target).get(String(segment));
+        const pair = this.#values.pairsOf(target).get(String(segment));
         if (pair === undefined) {
           return offset;
         }
@@ -347,8 +161,4 @@ class Reader implements YamlTree {
       this.#lines.addNewLine(index + 1);
     }
   }
-}
-
-function pathKey(path: Path): string {
-  return path.join('\u0000');
 }
