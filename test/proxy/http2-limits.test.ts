@@ -10,7 +10,7 @@ import { PREFACE } from '../../src/http2/preface.ts';
 import type { ListenerLimits, ListenerTimeouts } from '../../src/model/config.ts';
 import { block, frame, GET, settings } from '../http2/frames.ts';
 import { certificateFor } from '../support/certificates.ts';
-import { answering, eventually, RawPeer, Stage } from '../support/data-plane.ts';
+import { answering, eventually, RawPeer, Stage, sendApart } from '../support/data-plane.ts';
 import { type Answer, answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
@@ -263,12 +263,6 @@ describe('the time for a head, over HTTP/2', () => {
     return peer;
   }
 
-  /** Sends a piece and waits until the worker has read it. */
-  async function send(peer: RawPeer, bytes: Buffer): Promise<void> {
-    peer.socket.write(bytes);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-
   /** The code of the GOAWAY among frames, -1 without one. */
   function goawayOf(peer: RawPeer): number {
     const bytes = Buffer.from(peer.received, 'latin1');
@@ -300,7 +294,7 @@ describe('the time for a head, over HTTP/2', () => {
       );
       await eventually('the request in flight', () => held.length === 1);
       for (let second = 0; second < 6 && broken('header-timeout') === 0; second += 1) {
-        await send(peer, next(second));
+        await sendApart(peer, next(second));
         await stage.plane.skip(1000);
       }
       await peer.until(() => peer.ended || peer.closed);
@@ -313,11 +307,11 @@ describe('the time for a head, over HTTP/2', () => {
   it('leaves a head alone that is complete in time, in however many pieces', async () => {
     await serve({}, answering(OK), { headerMs: HEADER_MS });
     const peer = await raw();
-    await send(peer, begun(1));
+    await sendApart(peer, begun(1));
     for (let at = 10; at < HEAD.length; at += 10) {
       const last = at + 10 >= HEAD.length;
       await stage.plane.skip(500);
-      await send(
+      await sendApart(
         peer,
         frame(FrameType.Continuation, last ? Flag.EndHeaders : 0, 1, HEAD.subarray(at, at + 10)),
       );
@@ -334,7 +328,7 @@ describe('the time for a head, over HTTP/2', () => {
     const peer = await raw(Buffer.concat([OPENING, pings.subarray(0, 3)]));
     for (let at = 3; at + 17 < pings.length; at += 17) {
       await stage.plane.skip(1000);
-      await send(peer, pings.subarray(at, at + 17));
+      await sendApart(peer, pings.subarray(at, at + 17));
     }
     assert.equal(broken('header-timeout'), 0);
     assert.equal(peer.ended, false);
@@ -392,7 +386,7 @@ describe('the time for a head, over HTTP/2', () => {
     stage.clients.push(secure);
     for (let second = 0; second < 6; second += 1) {
       for (const peer of [secure, plain])
-        if (!peer.ended && !peer.closed) await send(peer, PREFACE.subarray(second, second + 1));
+        if (!peer.ended && !peer.closed) await sendApart(peer, PREFACE.subarray(second, second + 1));
       await stage.plane.skip(1000);
     }
     for (const peer of [secure, plain]) await peer.until(() => peer.ended || peer.closed);

@@ -6,7 +6,14 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { certificateFor } from '../support/certificates.ts';
-import { answering, eventually, type RawPeer as Peer, type RawPeer, Stage } from '../support/data-plane.ts';
+import {
+  answering,
+  eventually,
+  type RawPeer as Peer,
+  type RawPeer,
+  Stage,
+  sendApart,
+} from '../support/data-plane.ts';
 import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { allToFirstPool, listenerConfig, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
@@ -336,8 +343,8 @@ describe('http/2 by prior knowledge', () => {
   const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
   const SETTINGS = '\0\0\0\x04\0\0\0\0\0';
 
-  async function serve(enabled = true): Promise<Peer> {
-    const server = await stage.backend(answering(OK));
+  async function serve(enabled = true, onConnection = answering(OK)): Promise<Peer> {
+    const server = await stage.backend(onConnection);
     const http2Config = { ...listenerConfig().http2, enabled };
     stage.plane.apply(
       snapshotOf({ listeners: [listenerConfig({ http2: http2Config })], pools: [{ targets: [server.at] }] }),
@@ -361,11 +368,17 @@ describe('http/2 by prior knowledge', () => {
     ['three letters in common', 'PRI', 'X /a HTTP/1.1\r\nHost: a\r\n\r\n'],
   ] as const) {
     it(`leaves HTTP/1.1 alone: ${name}`, async () => {
-      const peer = await serve();
-      peer.send(first);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      let asked = '';
+      const peer = await serve(true, (target) => {
+        target.when('\r\n\r\n', () => {
+          asked = target.received;
+          target.send(OK);
+        });
+      });
+      await sendApart(peer, Buffer.from(first));
       peer.send(second);
       await peer.expect('\r\n\r\nok');
+      assert.match(asked, new RegExp(`^${first}${second.slice(0, second.indexOf('\r'))}\r\n`));
     });
   }
 

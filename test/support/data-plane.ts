@@ -366,6 +366,21 @@ export function bytesReadBy(socket: WireSocket): number {
   return (socket instanceof TcpSocket ? socket._handle?.bytesRead : socket.bytesRead) ?? 0;
 }
 
+/** Sends this and waits until the worker has read it, so that what is sent next comes to it in another read. */
+export async function sendApart(peer: RawPeer, bytes: Buffer): Promise<void> {
+  const { localPort, remotePort } = peer.socket;
+  const own = (): WireSocket | undefined =>
+    socketsOf((socket) => socket.localPort === remotePort && socket.remotePort === localPort)[0];
+  await eventually('the worker to accept it', () => own() !== undefined || peer.ended || peer.closed);
+  const socket = own();
+  const before = socket === undefined ? 0 : bytesReadBy(socket);
+  peer.socket.write(bytes);
+  await eventually('the worker to read it', () => {
+    if (peer.ended || peer.closed) return true;
+    return socket !== undefined && bytesReadBy(socket) >= before + bytes.length;
+  });
+}
+
 /** Waits for a state that no event tells of; rejects after `limitMs` with what was waited for. */
 export async function eventually(what: string, holds: () => boolean, limitMs = 10_000): Promise<void> {
   const endAtMs = performance.now() + limitMs;
