@@ -1,6 +1,6 @@
 // Faults of a client: it leaves or resets before, within and after its request and its answer, ends its side, or is slow.
 
-import type { RawPeer, RawServer } from '../support/data-plane.ts';
+import { type RawPeer, type RawServer, sendApart, standsStill } from '../support/data-plane.ts';
 import type { WireFault } from './fault.ts';
 import { GET, OK, type Scene } from './scene.ts';
 import { failures } from './series.ts';
@@ -68,9 +68,7 @@ export const CLIENT: readonly WireFault[] = [
     play: async (scene) => {
       scene.serve([(await scene.sound()).at]);
       const client = await scene.stage.client();
-      client.send('GET / HTTP/1.1\r\nHo');
-      await scene.until(() => scene.plane.metric('portico_connections_total') >= 1);
-      await scene.stalled(() => client.socket.writableLength);
+      await sendApart(client, Buffer.from('GET / HTTP/1.1\r\nHo'));
       await scene.plane.skip(10_000);
       return scene.outcome(client);
     },
@@ -193,7 +191,7 @@ export const CLIENT: readonly WireFault[] = [
       await client.expect('200 OK');
       client.socket.pause();
       const [sender] = target.sockets;
-      await scene.stalled(() => sender!.writableLength);
+      await standsStill('the answer', () => sender!.writableLength);
       await scene.plane.skip(10_000);
       client.socket.resume();
       return scene.outcome(client);

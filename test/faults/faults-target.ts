@@ -1,6 +1,6 @@
 // Faults of a target after the connect: closed or reset before, within and after head and body, silent, slow, nonsense.
 
-import type { RawPeer } from '../support/data-plane.ts';
+import { type RawPeer, standsStill } from '../support/data-plane.ts';
 import type { WireFault } from './fault.ts';
 import { OK, POST, type Scene } from './scene.ts';
 import { failures, retries } from './series.ts';
@@ -247,7 +247,7 @@ export const TARGET: readonly WireFault[] = [
       // More than all buffers on the way hold: in the end the client is not read.
       client.socket.write(Buffer.alloc(32 * 1024 * 1024));
       await scene.until(() => target.connections === 1 && client.socket.writableLength > 0);
-      await scene.stalled(() => client.socket.writableLength);
+      await standsStill('the request', () => client.socket.writableLength);
       await scene.plane.skip(10_000);
       return scene.outcome(client);
     },

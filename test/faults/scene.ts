@@ -172,18 +172,6 @@ export class Scene {
     return eventually(what, condition);
   }
 
-  /** Waits until a number has not changed for a while: what can flow has flowed. */
-  async stalled(number: () => number): Promise<void> {
-    let [last, since, looks] = [number(), performance.now(), 0];
-    await this.until(() => {
-      const now = number();
-      looks += 1;
-      if (now !== last) [last, since, looks] = [now, performance.now(), 0];
-      // Of time in which this process did not run, one look is the only trace.
-      return looks > 20 && performance.now() - since > 200;
-    }, 'everything to stand still');
-  }
-
   /** `reason` of each line that the access log has. */
   async reasons(): Promise<readonly (string | null)[]> {
     const text = await readFile(path.join(this.#directory, 'access.jsonl'), 'utf8').catch(() => '');

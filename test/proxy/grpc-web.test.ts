@@ -20,7 +20,7 @@ import { createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import type { RequestHead } from '../../src/http1/request-head.ts';
 import { type Listening, listen, type ServerEnd, type TestStream } from '../http2/endpoint.ts';
-import { assertNoSocketLeft, DataPlane, eventually, RawPeer } from '../support/data-plane.ts';
+import { assertNoSocketLeft, DataPlane, eventually, RawPeer, standsStill } from '../support/data-plane.ts';
 import { snapshotOf } from '../support/snapshots.ts';
 import { WebXhr } from '../support/web-xhr.ts';
 
@@ -585,13 +585,8 @@ describe('gRPC-Web by hand', () => {
           type.includes('text') ? message('ask').toString('base64') : message('ask').toString('latin1'),
         ),
       );
-      let before = -1;
-      let sinceMs = 0;
-      await eventually('the target waits', () => {
-        if (pending === 0 || pending !== before) sinceMs = performance.now();
-        before = pending;
-        return performance.now() - sinceMs > 200;
-      });
+      await eventually('the answer to begin', () => pending > 0);
+      await standsStill('the answer', () => pending);
       // What is on its way: socket buffers of the kernel on both sides, and a window.
       assert.ok(pending > total / 2, `${pending} of ${total} bytes wait at the target`);
       let received = 0;

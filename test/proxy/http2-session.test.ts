@@ -13,6 +13,7 @@ import {
   type RawPeer,
   Stage,
   sendApart,
+  standsStill,
 } from '../support/data-plane.ts';
 import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { allToFirstPool, listenerConfig, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
@@ -164,13 +165,9 @@ describe('http/2 session', () => {
     const stream = client.open({ ':path': '/', ':method': 'POST' });
     const body = Buffer.alloc(32 * MIB, 'x');
     stream.end(body);
-    let before = -1;
     const sent = (): number => client.session.socket.bytesWritten;
-    // It stands still when two looks a quarter of a second apart see the same.
-    while (sent() === 0 || sent() !== before) {
-      before = sent();
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
+    await eventually('the target to be reached', () => upstream !== null && sent() > 0);
+    await standsStill('the body', sent);
     assert.ok(sent() < 16 * MIB, `${sent()} bytes were taken for a target that takes none`);
     let taken = 0;
     upstream!.socket.removeAllListeners('data');

@@ -389,3 +389,18 @@ export async function eventually(what: string, holds: () => boolean, limitMs = 1
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/**
+ * Waits until a number has not changed for a fifth of a second: what can flow has flowed. How much the kernel's buffers
+ * take, and that they take no more, no event and no clock of ours tells.
+ */
+export async function standsStill(what: string, number: () => number): Promise<void> {
+  let [last, since, looks] = [number(), performance.now(), 0];
+  await eventually(`${what} to stand still`, () => {
+    const now = number();
+    looks += 1;
+    if (now !== last) [last, since, looks] = [now, performance.now(), 0];
+    // Of time in which this process did not run, one look is the only trace.
+    return looks > 20 && performance.now() - since > 200;
+  });
+}
