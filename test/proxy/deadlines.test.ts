@@ -176,18 +176,24 @@ describe('deadlines', () => {
     assert.deepEqual(world.names, ['100', '900', '5000']);
   });
 
-  it('runs by itself once started, and not after its close', async () => {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const deadlines = new Deadlines(() => performance.now());
-    deadlines.start();
-    const deadline = { dueAtMs: Number.POSITIVE_INFINITY, filedTick: -1, filedPlace: 0, onDeadline: resolve };
-    const dueAtMs = performance.now() + 60;
-    deadlines.set(deadline, dueAtMs);
-    // The interval holds no process alive; this timer does, and is the limit of the test.
-    const limit = setTimeout(() => resolve(Number.NaN), 5000);
-    assert.ok((await promise) >= dueAtMs);
-    clearTimeout(limit);
-    deadlines.close();
-    deadlines.run();
+  it('runs by itself once started, and not after its close', (test) => {
+    test.mock.timers.enable({ apis: ['setInterval'] });
+    const world = new World();
+    const pass = (ms: number): void => {
+      world.nowMs += ms;
+      test.mock.timers.tick(ms);
+    };
+    world.deadlines.set(world.make('before the start'), world.nowMs + 60);
+    pass(1000);
+    assert.deepEqual(world.names, []);
+    world.deadlines.start();
+    pass(1000);
+    assert.deepEqual(world.names, ['before the start']);
+    world.deadlines.set(world.make('after the close'), world.nowMs + 60);
+    world.deadlines.close();
+    pass(1000);
+    world.deadlines.set(world.make('after the close'), world.nowMs + 60);
+    pass(1000);
+    assert.deepEqual(world.names, ['before the start']);
   });
 });

@@ -184,6 +184,7 @@ describe('access log in trouble', () => {
   it('closes the new file when its end comes while a reopening waits for a stuck write', async () => {
     let opened = 0;
     let closed = 0;
+    const { promise: stuck, resolve: write } = Promise.withResolvers<void>();
     const log = createAccessLog({
       path: '/memory',
       open: async () => {
@@ -193,7 +194,7 @@ describe('access log in trouble', () => {
           rotates: true,
           end: null,
           startLine: () => {},
-          write: () => {},
+          write: () => write(),
           close: () => {
             closed += 1;
           },
@@ -203,7 +204,7 @@ describe('access log in trouble', () => {
       flushMs: 1,
     });
     for (let index = 0; index < 500; index += 1) log.line(line(index));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await stuck;
     const reopened = log.reopen();
     await log.close(5);
     await reopened;
