@@ -8,8 +8,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Backend, configuration, KeepAliveClient, ReconnectingClient } from '../integration/load.ts';
-import { Portico, shell, until } from '../integration/portico.ts';
+import { Portico, shell } from '../integration/portico.ts';
 import { freePort } from '../support/free-port.ts';
+import { until } from '../support/until.ts';
 import { EXHAUST, HANG } from './inject.ts';
 
 const INJECT = {

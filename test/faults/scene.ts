@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { BlackHole } from '../support/black-hole.ts';
 import { answering, DataPlane, eventually, type RawPeer, RawServer, Stage } from '../support/data-plane.ts';
 import { listenerConfig, type PoolShape, snapshotOf } from '../support/snapshots.ts';
+import { until } from '../support/until.ts';
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 export const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -181,13 +182,12 @@ export class Scene {
 
   /** Waits for an access log line with this reason. */
   async untilReason(reason: string): Promise<void> {
-    const endAtMs = performance.now() + 10_000;
-    for (;;) {
-      const reasons = await this.reasons();
-      if (reasons.includes(reason)) return;
-      if (performance.now() > endAtMs) assert.fail(`no ${reason} among ${reasons.join()}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    let reasons: readonly (string | null)[] = [];
+    const isThere = async (): Promise<boolean> => {
+      reasons = await this.reasons();
+      return reasons.includes(reason);
+    };
+    await until(reason, isThere, 10_000).catch(() => assert.fail(`no ${reason} among ${reasons.join()}`));
   }
 
   /** Waits for a line of the worker's own log with this code. */

@@ -6,9 +6,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Portico, until } from '../integration/portico.ts';
+import { Portico } from '../integration/portico.ts';
 import { freePort } from '../support/free-port.ts';
 import { requirePeers } from '../support/peers.ts';
+import { until } from '../support/until.ts';
 import { limitCounts } from './figures.ts';
 import { descriptorLimit } from './memory.ts';
 

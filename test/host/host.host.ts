@@ -8,8 +8,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { node, service, slice, writeKubeconfig } from '../control/discovery/world.ts';
 import { HANG } from '../faults/inject.ts';
 import { Backend, configuration, KeepAliveClient } from '../integration/load.ts';
-import { Portico, until } from '../integration/portico.ts';
+import { Portico } from '../integration/portico.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
+import { until } from '../support/until.ts';
 import { enclosed, inside, NOBODY } from './enclosed.ts';
 
 /** Small enough to be filled in a moment. */

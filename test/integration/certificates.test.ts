@@ -11,8 +11,9 @@ import { Authority, type Issued } from '../support/authority.ts';
 import { RawPeer } from '../support/data-plane.ts';
 import { openssl } from '../support/openssl.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
+import { until } from '../support/until.ts';
 import { Backend, configuration } from './load.ts';
-import { Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: file.example.com\r\n\r\n';
 const encoded = (text: string): string => Buffer.from(text).toString('base64');

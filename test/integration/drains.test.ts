@@ -9,8 +9,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { clusterConfig, node, service, slice, writeKubeconfig } from '../control/discovery/world.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
+import { until } from '../support/until.ts';
 import { Backend, configuration } from './load.ts';
-import { Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/portico.js');
 

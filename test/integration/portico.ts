@@ -7,10 +7,9 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LIMIT_MS, until } from '../support/until.ts';
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/portico.js');
-/** Generous: a machine with a load of thirty starts four processes in half a minute, an idle one in less than a second. */
-export const LIMIT_MS = 60_000;
 
 export interface LogLine {
   readonly level: string;
@@ -35,21 +34,6 @@ export interface LaunchOptions {
 
 /** `prefix` for a shell that does this first. */
 export const shell = (first: string): readonly string[] => ['sh', '-c', `${first}; exec "$@"`, 'sh'];
-
-/** Waits until `condition` holds; the text says what was waited for when it never does. */
-export async function until<T>(
-  what: string,
-  condition: () => T | undefined | false | null | Promise<T | undefined | false | null>,
-  limitMs = LIMIT_MS,
-): Promise<T> {
-  const endAtMs = performance.now() + limitMs;
-  for (;;) {
-    const value = await condition();
-    if (value !== undefined && value !== false && value !== null) return value;
-    if (performance.now() > endAtMs) throw new Error(`waited ${limitMs} ms in vain for ${what}`);
-    await sleep(10);
-  }
-}
 
 /** One running program; everything that it started is gone after `close`. */
 export class Portico {

@@ -6,8 +6,9 @@ import { rm } from 'node:fs/promises';
 import net from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { RawPeer } from '../support/data-plane.ts';
+import { until } from '../support/until.ts';
 import { Backend, configuration, KeepAliveClient, ReconnectingClient } from './load.ts';
-import { Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 const NEW_ROUTE = {
   name: 'new',

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { LIMIT_MS, until } from '../support/until.ts';
 import { Backend, configuration, KeepAliveClient, ReconnectingClient } from './load.ts';
-import { LIMIT_MS, Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 describe('roles', () => {
   let backend: Backend;

@@ -10,8 +10,9 @@ import { ADMIN_ROUTES } from '../../src/control/admin/admin-routes.ts';
 import { writeKubeconfig } from '../control/discovery/world.ts';
 import { certificateFor } from '../support/certificates.ts';
 import { StandInApi } from '../support/stand-in-api.ts';
+import { until } from '../support/until.ts';
 import { Backend, configuration, KeepAliveClient } from './load.ts';
-import { Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 const PROGRAM = path.join(import.meta.dirname, '../../src/portico.js');
 

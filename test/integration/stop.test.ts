@@ -10,8 +10,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RawPeer } from '../support/data-plane.ts';
+import { until } from '../support/until.ts';
 import { Backend, configuration, KeepAliveClient, refuses } from './load.ts';
-import { Portico, until } from './portico.ts';
+import { Portico } from './portico.ts';
 
 describe('start and stop', () => {
   let backend: Backend;

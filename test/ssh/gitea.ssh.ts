@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { EDGE_ADDRESS } from '../cluster/netns/network.ts';
-import { until } from '../integration/portico.ts';
+import { until } from '../support/until.ts';
 import type { ClientMachine } from './client-machine.ts';
 import type { GiteaProgram } from './gitea/build.ts';
 import { GiteaMachine, type GiteaSettings, USER } from './gitea/machine.ts';

@@ -8,9 +8,9 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../cluster/clients.ts';
 import { EDGE_ADDRESS } from '../cluster/netns/network.ts';
-import { LIMIT_MS, until } from '../integration/portico.ts';
 import { RawPeer } from '../support/data-plane.ts';
 import { findProgram } from '../support/peers.ts';
+import { LIMIT_MS, until } from '../support/until.ts';
 import { SshWorld } from './world.ts';
 
 /** How long the silent clone is silent: longer than the 30 s after which the kernel asks whether the other is there. */

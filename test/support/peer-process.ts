@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { until } from './until.ts';
 
 const START_MS = 20_000;
 
@@ -64,8 +64,7 @@ export class PeerProcess {
   }
 
   async #accepts(): Promise<void> {
-    const endsAtMs = performance.now() + START_MS;
-    while (performance.now() < endsAtMs) {
+    const tries = async (): Promise<boolean> => {
       if (this.#child.exitCode !== null) throw new Error(`exit code ${this.#child.exitCode}`);
       const socket = net.connect(this.port, '127.0.0.1');
       const accepted = await new Promise<boolean>((resolve) => {
@@ -73,9 +72,8 @@ export class PeerProcess {
         socket.once('error', () => resolve(false));
       });
       socket.destroy();
-      if (accepted) return;
-      await delay(50);
-    }
-    throw new Error('nothing accepts');
+      return accepted;
+    };
+    await until('it to accept', tries, START_MS);
   }
 }

@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type AccessLog, type AccessLogOptions, createAccessLog } from '../../src/telemetry/access-log.ts';
 import { openLogDestination } from '../../src/telemetry/log-destination.ts';
+import { until } from '../support/until.ts';
 
 let directory = '';
 before(async () => {
@@ -36,10 +37,6 @@ function open(options: Partial<AccessLogOptions> & { path: string }): { log: Acc
   return { log, counts, errors };
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
 const line = (index: number, pad = 100): string => `{"n":${index},"pad":"${'x'.repeat(pad)}"}\n`;
 const numbers = (text: string): number[] =>
   text
@@ -65,7 +62,7 @@ describe('access log into a file', () => {
     const path = join(directory, 'lonely.log');
     const { log } = open({ path });
     log.line(line(0));
-    await until(async () => (await readFile(path, 'utf8').catch(() => '')) !== '');
+    await until('the line', async () => (await readFile(path, 'utf8').catch(() => '')) !== '');
     await log.close(1000);
   });
 
@@ -75,7 +72,7 @@ describe('access log into a file', () => {
     let next = 0;
     for (let round = 0; round < 4; round += 1) {
       for (let index = 0; index < 1000; index += 1) log.line(line(next++));
-      await until(async () => (await stat(path).catch(() => null)) !== null);
+      await until('the file', () => stat(path).catch(() => null));
       await rename(path, `${path}.${round}`);
       const reopened = log.reopen();
       for (let index = 0; index < 1000; index += 1) log.line(line(next++));
@@ -101,7 +98,7 @@ describe('access log into a file', () => {
       },
     });
     log.line(line(0));
-    await until(async () => (await readFile(path, 'utf8').catch(() => '')) !== '');
+    await until('the line', async () => (await readFile(path, 'utf8').catch(() => '')) !== '');
     await log.reopen();
     log.line(line(1));
     await log.close(1000);
@@ -113,7 +110,7 @@ describe('access log into a file', () => {
   it('counts lines as lost on a full disk, tells once, and never throws', async () => {
     const { log, counts, errors } = open({ path: '/dev/full', bufferBytes: 10_000 });
     log.line(line(0));
-    await until(() => errors.length > 0);
+    await until('an error', () => errors.length > 0);
     for (let index = 1; index < 1000; index += 1) log.line(line(index));
     const kept = Math.floor(10_000 / line(100).length);
     await log.close(50);
@@ -130,9 +127,9 @@ describe('access log into a file', () => {
       open: (wanted) => openLogDestination(full ? '/dev/full' : wanted),
     });
     for (let index = 0; index < 500; index += 1) log.line(line(index));
-    await until(() => errors.length > 0);
+    await until('an error', () => errors.length > 0);
     full = false;
-    await until(async () => (await stat(path).catch(() => null)) !== null);
+    await until('the file', () => stat(path).catch(() => null));
     for (let index = 500; index < 1000; index += 1) log.line(line(index));
     await log.close(5000);
     assert.deepEqual(numbers(await readFile(path, 'utf8')), upTo(1000));
@@ -141,7 +138,7 @@ describe('access log into a file', () => {
 
   it('starts although its directory is missing, and counts', async () => {
     const { log, counts, errors } = open({ path: join(directory, 'absent', 'x.log'), bufferBytes: 200 });
-    await until(() => errors.length > 0);
+    await until('an error', () => errors.length > 0);
     for (let index = 0; index < 10; index += 1) log.line(line(index));
     await log.close(10);
     assert.deepEqual(errors, ['ENOENT']);
@@ -185,12 +182,12 @@ describe('access log into a pipe', () => {
     // Five file operations at once need more threads than would be left if the writer held one of the four.
     await Promise.all(Array.from({ length: 5 }, () => stat(directory)));
     let text = drain(reader);
-    await until(() => {
+    await until('the lines', () => {
       text += drain(reader);
       return text.split('\n').length - 1 === total - (counts['buffer-full'] ?? 0);
     });
     log.line(line(total));
-    await until(() => {
+    await until('the lines', () => {
       text += drain(reader);
       return text.endsWith(line(total));
     });
@@ -220,11 +217,11 @@ describe('access log into a pipe', () => {
     const path = fifo('early');
     const { log, errors, counts } = open({ path });
     log.line(line(0));
-    await until(() => errors.length > 0);
+    await until('an error', () => errors.length > 0);
     assert.deepEqual(errors, ['ENXIO']);
     const reader = openReader(path);
     let text = '';
-    await until(() => {
+    await until('the lines', () => {
       text += drain(reader);
       return text !== '';
     });
@@ -240,17 +237,17 @@ describe('access log into a pipe', () => {
     const { log, errors } = open({ path });
     log.line(line(0));
     let text = '';
-    await until(() => {
+    await until('the lines', () => {
       text += drain(first);
       return text !== '';
     });
     closeSync(first);
     log.line(line(1));
-    await until(() => errors.length > 0);
+    await until('an error', () => errors.length > 0);
     assert.deepEqual(errors, ['EPIPE']);
     const second = openReader(path);
     log.line(line(2));
-    await until(() => {
+    await until('the lines', () => {
       text += drain(second);
       return text.endsWith(line(2));
     });
@@ -276,7 +273,7 @@ describe('access log into a pipe', () => {
     void closing.then(() => {
       open_ = false;
     });
-    await until(() => {
+    await until('both to end', () => {
       text += drain(reader);
       return !open_;
     });

@@ -9,9 +9,9 @@ import { Material, type MaterialResult } from '../../../src/control/tls/material
 import { readSecrets } from '../../../src/control/tls/read-secrets.ts';
 import type { CertificateSource, Config } from '../../../src/model/config.ts';
 import { certificateKey } from '../../../src/model/secrets.ts';
-import { until } from '../../integration/portico.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { httpsListener } from '../../support/tls.ts';
+import { until } from '../../support/until.ts';
 import { recordLog } from '../discovery/world.ts';
 
 /** Only what material looks at. */
