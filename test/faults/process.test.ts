@@ -103,7 +103,7 @@ describe('a fault of processes and the machine', () => {
       // Asked anew each time: a close may come late on a busy machine.
       return counted === sockets.filter(({ closed }) => closed).length;
     });
-    // At its limit it sleeps: nothing is tried again and again.
+    // At its limit it sleeps: nothing is tried again and again. Time that another process does not use only passes.
     const before = await cpuMs(pid!);
     await until('a second to pass', async () => (await uptimeMs()) > before.atMs + 1000);
     const after = await cpuMs(pid!);
@@ -220,7 +220,10 @@ async function uptimeMs(): Promise<number> {
   return Number((await readFile('/proc/uptime', 'latin1')).split(' ')[0]) * 1000;
 }
 
-/** Answers each request a moment later, so that many are in flight at a time, and keeps its connections. */
+/**
+ * Answers each request a moment later, so that many are in flight at a time, and keeps its connections. It cannot wait for
+ * a number of them: how many get a descriptor is what the test is about.
+ */
 async function slowServer(): Promise<{ readonly at: string; close(): void }> {
   const server = http.createServer({ keepAliveTimeout: 0 }, (_request, response) => {
     setTimeout(() => response.end('ok'), 300);

@@ -122,7 +122,8 @@ describe('start and stop', () => {
     let received = 0;
     for await (const chunk of socket) {
       received += (chunk as Buffer).length;
-      // Slow all the time: what the worker still holds when the target is done must not be lost with its process.
+      // Slow all the time: what the worker still holds when the target is done must not be lost with its process. A pace,
+      // not a wait: no event of this process tells how much another one holds.
       await sleep(4);
     }
     assert.ok(received > size, `${received} of ${size} bytes and a head`);
