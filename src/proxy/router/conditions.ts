@@ -11,21 +11,13 @@ export const QUERY_PARAMETER_LIMIT = 256;
 export const QUERY_LENGTH_LIMIT = 8192;
 
 /**
- * A condition that a request is too long for. It can be that of the rule which protects something, so that neither answer
- * will do: the request is refused.
+ * Why a condition cannot be decided. It can be that of the rule which protects something, so that neither answer will
+ * do: the request is refused, unless something else rules the rule out.
  */
-export class Undecidable extends Error {
-  readonly code: 'target-too-long' | 'header-too-large';
+export type TooLong = 'target-too-long' | 'header-too-large';
 
-  constructor(code: Undecidable['code']) {
-    super(code);
-    this.code = code;
-  }
-}
-
-// Made once: a trace for each would cost more than the rest of the request.
-export const TARGET_TOO_LONG = new Undecidable('target-too-long');
-const HEADER_TOO_LONG = new Undecidable('header-too-large');
+/** Whether a condition, a match or a table of them fits a request. */
+export type Fit = boolean | TooLong;
 
 export interface ValueCondition {
   readonly name: string;
@@ -43,11 +35,9 @@ export interface Conditions {
 /** Compiles a pattern so that it has to fit the whole text. */
 export const fullRegex = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`);
 
-/** True when `regex` fits the whole of `text`. @throws tooLong when that has more than REGEX_INPUT_LIMIT */
-export function fitsRegex(regex: RegExp, text: string, tooLong: Undecidable): boolean {
-  if (text.length > REGEX_INPUT_LIMIT) throw tooLong;
-  return regex.test(text);
-}
+/** Whether `regex` fits the whole of `text`; `tooLong` when that has more than REGEX_INPUT_LIMIT. */
+export const fitsRegex = (regex: RegExp, text: string, tooLong: TooLong): Fit =>
+  text.length > REGEX_INPUT_LIMIT ? tooLong : regex.test(text);
 
 /** Of several entries with equal names only the first counts (HTTPRoute, HTTPHeaderMatch and HTTPQueryParamMatch). */
 function compileValues(
@@ -75,41 +65,47 @@ export function compileConditions(match: MatchConfig | null): Conditions {
   };
 }
 
-/** @throws Undecidable when one that is reached is asked of too long a text */
-export function fitsConditions(conditions: Conditions, request: RouteRequest): boolean {
+/** False when one does not fit, whatever the request is too long for. */
+export function fitsConditions(conditions: Conditions, request: RouteRequest): Fit {
   if (conditions.method !== null && conditions.method !== request.method) return false;
   const { headers, query } = conditions;
+  let all: Fit = true;
   for (let i = 0; i < headers.length; i++) {
     const condition = headers[i] as ValueCondition;
-    if (!fitsValue(condition, request.header(condition.name), HEADER_TOO_LONG)) return false;
+    const fit = fitsValue(condition, request.header(condition.name), 'header-too-large');
+    if (fit === false) return false;
+    if (fit !== true) all = fit;
   }
   for (let i = 0; i < query.length; i++) {
     const condition = query[i] as ValueCondition;
-    if (!fitsValue(condition, queryValue(request.query, condition.name), TARGET_TOO_LONG)) return false;
+    const fit = fitsValue(condition, queryValue(request.query, condition.name), 'target-too-long');
+    if (fit === false) return false;
+    if (fit !== true && all === true) all = fit;
   }
-  return true;
+  return all;
 }
 
-function fitsValue(condition: ValueCondition, value: string | undefined, tooLong: Undecidable): boolean {
+function fitsValue(condition: ValueCondition, value: string | null | undefined, tooLong: TooLong): Fit {
   if (value === undefined) return false;
+  if (value === null) return tooLong;
   if (condition.exact !== null) return condition.exact === value;
   return condition.regex === null || fitsRegex(condition.regex, value, tooLong);
 }
 
 /**
- * The decoded value of the first parameter called `name`, bounded by QUERY_PARAMETER_LIMIT and QUERY_LENGTH_LIMIT: throws
- * Undecidable when it is not among the first and there are more.
+ * The decoded value of the first parameter called `name`, bounded by QUERY_PARAMETER_LIMIT and QUERY_LENGTH_LIMIT: null
+ * when it is not among the first and there are more.
  * Decoding is that of forms: `+` is a space; an escape sequence that is not UTF-8 leaves its part undecoded.
  */
-export function queryValue(query: string, name: string): string | undefined {
+export function queryValue(query: string, name: string): string | null | undefined {
   const length = query.length;
   let start = 0;
   for (let count = 0; start < length; count++) {
-    if (count === QUERY_PARAMETER_LIMIT) throw TARGET_TOO_LONG;
+    if (count === QUERY_PARAMETER_LIMIT) return null;
     let end = query.indexOf('&', start);
     if (end < 0) end = length;
     // A parameter that crosses the limit is not half-read: its value would be another one.
-    if (end > QUERY_LENGTH_LIMIT) throw TARGET_TOO_LONG;
+    if (end > QUERY_LENGTH_LIMIT) return null;
     let equals = query.indexOf('=', start);
     if (equals < 0 || equals > end) equals = end;
     if (decodeForm(query.slice(start, equals)) === name) return decodeForm(query.slice(equals + 1, end));

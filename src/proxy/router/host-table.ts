@@ -2,7 +2,7 @@
 
 import type { HostPattern } from '../../model/config.ts';
 import type { SnapshotRoute } from '../../model/snapshot.ts';
-import { fullRegex } from './conditions.ts';
+import { type Fit, fullRegex } from './conditions.ts';
 import { PathTable } from './path-table.ts';
 import type { RouteRequest } from './request.ts';
 import type { CompiledMatch, RouteMatch } from './rules.ts';
@@ -11,7 +11,7 @@ import { HASH_SEED, hashBackward, rollHash, TextIndex } from './text-index.ts';
 type CapturePattern = Extract<HostPattern, { kind: 'capture' }>;
 
 const DOT = 0x2e;
-/** No host name is longer (RFC 1035, section 2.3.4); a longer text fits no capture. */
+/** No host name is longer (RFC 1035, section 2.3.4), and a codec refuses a longer one: it fits no capture. */
 const HOST_LENGTH_LIMIT = 255;
 
 interface CaptureHost {
@@ -117,7 +117,7 @@ export class HostTable {
     this.#longest = longest;
   }
 
-  match(request: RouteRequest, out: RouteMatch): boolean {
+  match(request: RouteRequest, out: RouteMatch): Fit {
     const host = request.host;
     const length = host.length;
     let nearest = this.#root;
@@ -132,27 +132,30 @@ export class HostTable {
       hash = rollHash(hash, code);
     }
     if (at < 0) {
-      const exact = this.#exact.find(hash, host, 0, length);
-      if (exact?.match(request, out) === true) return true;
+      const fit = this.#exact.find(hash, host, 0, length)?.match(request, out) ?? false;
+      if (fit !== false) return fit;
     } else if (at > 0 && host.charCodeAt(at) === DOT) {
       nearest = this.#suffixes.find(hash, host, at + 1, length) ?? nearest;
     }
     // The next less specific pattern has its turn when no rule of this one fits.
     for (let node = nearest; node !== null; node = node.parent) {
-      if (node.captures.length > 0 && matchCaptures(node.captures, request, out)) return true;
-      if (node.wildcard?.match(request, out) === true) return true;
+      let fit: Fit = node.captures.length > 0 && matchCaptures(node.captures, request, out);
+      if (fit === false && node.wildcard !== null) fit = node.wildcard.match(request, out);
+      if (fit !== false) return fit;
     }
     return false;
   }
 }
 
-function matchCaptures(captures: readonly CaptureHost[], request: RouteRequest, out: RouteMatch): boolean {
+function matchCaptures(captures: readonly CaptureHost[], request: RouteRequest, out: RouteMatch): Fit {
   if (request.host.length > HOST_LENGTH_LIMIT) return false;
   for (let i = 0; i < captures.length; i++) {
     const host = captures[i] as CaptureHost;
     const groups = host.regex.exec(request.host);
     if (groups === null || !areSafe(groups)) continue;
-    if (!host.paths.match(request, out)) continue;
+    const fit = host.paths.match(request, out);
+    if (fit === false) continue;
+    if (fit !== true) return fit;
     const winner = out.rule as NonNullable<RouteMatch['rule']>;
     const names = host.names.get(winner.route) ?? [];
     for (let n = 0; n < winner.captureNames.length; n++) {

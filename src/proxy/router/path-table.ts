@@ -1,6 +1,6 @@
 // The matches of one host pattern, ordered by path: exact, then regular expressions, then the longest prefix.
 
-import { fitsConditions, fitsRegex, TARGET_TOO_LONG } from './conditions.ts';
+import { type Fit, fitsConditions, fitsRegex } from './conditions.ts';
 import type { RouteRequest } from './request.ts';
 import { type CompiledMatch, comparePrecedence, type RouteMatch } from './rules.ts';
 import { HASH_SEED, hashForward, rollHash, TextIndex } from './text-index.ts';
@@ -55,8 +55,11 @@ export class PathTable {
         : regexes.sort((a, b) => b.path.length - a.path.length || comparePrecedence(a, b));
   }
 
-  /** Fills `out` (but for the captures) and returns true when one of the matches fits. */
-  match(request: RouteRequest, out: RouteMatch): boolean {
+  /**
+   * Fills `out` (but for the captures) and returns true when one of the matches fits. None is tried behind one that
+   * cannot be decided.
+   */
+  match(request: RouteRequest, out: RouteMatch): Fit {
     const path = request.path;
     const length = path.length;
     let nearest = this.#root;
@@ -78,20 +81,24 @@ export class PathTable {
         if (node !== undefined && node.prefix.length > 0) nearest = node;
       }
     }
-    if (whole !== undefined && settle(whole.exact, request, length, out)) return true;
-    if (this.#regexes.length > 0 && this.#matchRegex(request, out)) return true;
-    for (let node = nearest; node !== null; node = node.parent) {
-      if (settle(node.prefix, request, -1, out)) return true;
+    let fit: Fit = whole !== undefined && settle(whole.exact, request, length, out);
+    if (fit === false && this.#regexes.length > 0) fit = this.#matchRegex(request, out);
+    for (let node = nearest; node !== null && fit === false; node = node.parent) {
+      fit = settle(node.prefix, request, -1, out);
     }
-    return false;
+    return fit;
   }
 
-  #matchRegex(request: RouteRequest, out: RouteMatch): boolean {
+  #matchRegex(request: RouteRequest, out: RouteMatch): Fit {
     for (let i = 0; i < this.#regexes.length; i++) {
       const match = this.#regexes[i] as CompiledMatch;
       // The conditions go first: they cost less than the expression.
-      if (!fitsConditions(match.conditions, request)) continue;
-      if (!fitsRegex(match.regex as RegExp, request.path, TARGET_TOO_LONG)) continue;
+      const conditions = fitsConditions(match.conditions, request);
+      if (conditions === false) continue;
+      const path = fitsRegex(match.regex as RegExp, request.path, 'target-too-long');
+      if (path === false) continue;
+      if (conditions !== true) return conditions;
+      if (path !== true) return path;
       settleOn(match, request.path.length, out);
       return true;
     }
@@ -105,10 +112,12 @@ function settle(
   request: RouteRequest,
   prefixLength: number,
   out: RouteMatch,
-): boolean {
+): Fit {
   for (let i = 0; i < candidates.length; i++) {
     const match = candidates[i] as CompiledMatch;
-    if (!fitsConditions(match.conditions, request)) continue;
+    const fit = fitsConditions(match.conditions, request);
+    if (fit === false) continue;
+    if (fit !== true) return fit;
     settleOn(match, prefixLength < 0 ? match.path.length : prefixLength, out);
     return true;
   }

@@ -2,7 +2,6 @@
 
 import type { HostPattern } from '../../model/config.ts';
 import type { SnapshotRoute } from '../../model/snapshot.ts';
-import { Undecidable } from './conditions.ts';
 import { type HostTable, HostTableBuilder } from './host-table.ts';
 import type { RouteRequest } from './request.ts';
 import { type CompiledRule, compileRules, type RouteMatch } from './rules.ts';
@@ -37,13 +36,9 @@ export class Router {
    */
   match(request: RouteRequest, out: RouteMatch): boolean {
     if (out.captures.length > 0) out.captures.length = 0;
-    out.refusal = null;
-    try {
-      if (this.#hosts.match(request, out)) return true;
-    } catch (error) {
-      if (!(error instanceof Undecidable)) throw error;
-      out.refusal = error.code;
-    }
+    const fit = this.#hosts.match(request, out);
+    out.refusal = fit === true || fit === false ? null : fit;
+    if (fit === true) return true;
     out.rule = null;
     out.match = null;
     out.prefixLength = 0;

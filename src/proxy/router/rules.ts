@@ -3,7 +3,7 @@
 import type { PathMatch } from '../../model/config.ts';
 import type { SnapshotRoute, SnapshotRule } from '../../model/snapshot.ts';
 import { type CompiledAction, compileAction } from './actions.ts';
-import { type Conditions, compileConditions, fullRegex, type Undecidable } from './conditions.ts';
+import { type Conditions, compileConditions, fullRegex, type TooLong } from './conditions.ts';
 import { compileFilters, type FilterPlan } from './filters.ts';
 
 export interface CompiledRule {
@@ -38,7 +38,7 @@ export interface RouteMatch {
   /** Characters of the path that the match stands for: those of a prefix without trailing slash, else the whole path. */
   prefixLength: number;
   /** Why there is no rule where the request is too long to tell; else null. */
-  refusal: Undecidable['code'] | null;
+  refusal: TooLong | null;
 }
 
 /** Compiles every rule of a snapshot once; the routers of its listeners share the result. Throws on what can't be honoured. */

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import type { MatchConfig } from '../../../src/model/config.ts';
-import { answering, Stage } from '../../support/data-plane.ts';
+import { createRouteMatch, createRouter } from '../../../src/proxy/router/router.ts';
+import { answering, DataPlane, Stage } from '../../support/data-plane.ts';
 import { route, rule, snapshotOf } from '../../support/snapshots.ts';
+import { type MatchSample, type RequestSample, request, route as routeOf } from './samples.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const LONG = 'a'.repeat(4100);
@@ -79,6 +81,119 @@ describe('a request that is too long for a condition', () => {
     assert.match(long!, /^HTTP\/1\.1 414 /);
     assert.match(other!, /ok$/);
   });
+});
+
+describe('a condition that a request is too long for', () => {
+  function outcome(hosts: readonly string[], denied: MatchSample, sample: RequestSample): string | null {
+    const routes = [
+      routeOf(hosts, [{ name: 'deny', matches: [denied] }]),
+      routeOf(['*'], [{ name: 'pass' }]),
+    ];
+    const out = createRouteMatch();
+    createRouter(routes, 'web').match(request('www.example.com', sample), out);
+    return out.refusal ?? out.rule?.rule.name ?? null;
+  }
+
+  const agent = { 'user-agent': LONG };
+  const byAgent = 'user-agent~.*bot.*';
+  const cases: readonly (readonly [string, MatchSample, RequestSample, string])[] = [
+    [
+      'a field, behind an expression that does not fit the path',
+      { path: '~/admin(/.*)?', headers: [byAgent] },
+      { path: '/other', headers: agent },
+      'pass',
+    ],
+    [
+      'a field, behind an expression that fits the path',
+      { path: '~/admin(/.*)?', headers: [byAgent] },
+      { path: '/admin/x', headers: agent },
+      'header-too-large',
+    ],
+    [
+      'a field, before another that is not there',
+      { headers: [byAgent, 'x-env=prod'] },
+      { headers: agent },
+      'pass',
+    ],
+    [
+      'a field, before another that fits',
+      { headers: [byAgent, 'x-env=prod'] },
+      { headers: { ...agent, 'x-env': 'prod' } },
+      'header-too-large',
+    ],
+    [
+      'a field, before a parameter that is not there',
+      { headers: [byAgent], query: ['debug=1'] },
+      { headers: agent },
+      'pass',
+    ],
+    [
+      'a field, before a parameter that may be there',
+      { headers: [byAgent], query: ['debug=1'] },
+      { headers: agent, query: 'x&'.repeat(257) },
+      'header-too-large',
+    ],
+    ['a parameter, before another', { query: ['a~b.*', 'debug=1'] }, { query: `a=${LONG}` }, 'pass'],
+    [
+      'the path, beside a field that is not there',
+      { path: '~/.*', headers: ['x-env=prod'] },
+      { path: `/${LONG}` },
+      'pass',
+    ],
+    ['a field, under a prefix', { path: '/admin', headers: [byAgent] }, { headers: agent }, 'pass'],
+    ['a field, under a method', { method: 'POST', headers: [byAgent] }, { headers: agent }, 'pass'],
+  ];
+  for (const [of, denied, sample, expected] of cases) {
+    const told = expected === 'pass' ? 'counts for nothing' : 'refuses the request';
+    it(`${told}: ${of}`, () => {
+      for (const host of ['www.example.com', '{name}.example.com', '*.example.com'])
+        assert.equal(outcome([host], denied, sample), expected, host);
+    });
+  }
+
+  it('is not come to when a rule before it fits', () => {
+    const routes = [
+      routeOf(['*'], [{ name: 'exact', matches: [{ path: '=/' }] }, { matches: [{ headers: [byAgent] }] }]),
+    ];
+    const out = createRouteMatch();
+    assert.equal(createRouter(routes, 'web').match(request('a', { headers: agent }), out), true);
+    assert.deepEqual([out.rule?.rule.name, out.refusal], ['exact', null]);
+  });
+
+  it('leaves nothing to the next request', () => {
+    const router = createRouter(
+      [routeOf(['{b}.example.com'], [{ matches: [{ headers: [byAgent] }] }])],
+      'web',
+    );
+    const out = createRouteMatch();
+    assert.equal(router.match(request('a.example.com', { headers: { 'user-agent': 'bot' } }), out), true);
+    assert.equal(router.match(request('a.example.com', { headers: agent }), out), false);
+    assert.deepEqual([out.rule, out.captures, out.refusal], [null, [], 'header-too-large']);
+    assert.equal(router.match(request('a.example.com'), out), false);
+    assert.equal(out.refusal, null);
+  });
+
+  for (const [what, path, headers, failure] of [
+    ['path', `/admin/${LONG}`, [], 'target-too-long'],
+    ['header', '/', [{ name: 'User-Agent', value: LONG }], 'header-too-large'],
+  ] as const) {
+    it(`is named by an explanation: ${what}`, () => {
+      const plane = new DataPlane();
+      const denied = [
+        match({ path: { kind: 'regex', value: '/admin(/.*)?' } }),
+        match({ headers: [{ kind: 'regex', name: 'user-agent', value: '.*bot.*' }] }),
+      ];
+      const deny = rule({ kind: 'respond', status: 403, headers: [], body: '' }, { matches: denied });
+      plane.apply(snapshotOf({ pools: [], routes: [route([deny])] }));
+      const url = `http://a.example:${plane.port()}${path}`;
+      const question = { kind: 'route', method: 'GET', url, headers } as const;
+      plane.worker.onMessage({ kind: 'ask', id: 1, question }, null);
+      const said = plane.said.flatMap((message) => (message.kind === 'answer' ? [message.answer] : []));
+      plane.close();
+      assert.ok(said[0]?.kind === 'route');
+      assert.deepEqual([said[0].route.failure, said[0].route.route], [failure, null]);
+    });
+  }
 });
 
 describe('OPTIONS *', () => {
