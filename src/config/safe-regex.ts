@@ -16,7 +16,7 @@ const BOUNDED_CHOICES = 16;
  *
  * JavaScript's engine backtracks. It goes back over a repeat only where what the repeat accepts may also begin what
  * follows; such a repeat is ambiguous. The time stays linear when at most one unbounded repeat is ambiguous and no
- * unbounded repeat comes after it (but for a final `.*` or `.+`, which cannot fail on a value without line ends),
+ * unbounded repeat comes after it (but for a final `.*` or `.+`, which cannot fail, for `.` fits line ends too),
  * when nothing that repeats holds a quantifier or an ambiguous choice, and when the number of bounded choices is
  * small. Patterns are matched against the whole value.
  */
@@ -37,7 +37,7 @@ export function refuseRegex(pattern: string): Refusal | null {
     return refusal;
   }
   try {
-    new RegExp(anchored(pattern));
+    new RegExp(anchored(pattern), 's');
     return null;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -49,7 +49,7 @@ export function refuseRegex(pattern: string): Refusal | null {
   }
 }
 
-/** The source of a `RegExp` that matches whole values only. */
+/** The source of a `RegExp` that matches whole values only; its flag is `s`. */
 export function anchored(pattern: string): string {
   return `^(?:${pattern})$`;
 }

@@ -32,8 +32,11 @@ export interface Conditions {
   readonly query: readonly ValueCondition[];
 }
 
-/** Compiles a pattern so that it has to fit the whole text. */
-export const fullRegex = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`);
+/**
+ * Compiles a pattern so that it has to fit the whole text. `.` fits line ends too: a query parameter may hold them
+ * (`%0A`), which would otherwise go around `.*bad.*`, and be tried from every place of the text.
+ */
+export const fullRegex = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`, 's');
 
 /** Whether `regex` fits the whole of `text`; `tooLong` when that has more than REGEX_INPUT_LIMIT. */
 export const fitsRegex = (regex: RegExp, text: string, tooLong: TooLong): Fit =>

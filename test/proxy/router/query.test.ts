@@ -3,11 +3,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
+  compileConditions,
+  fitsConditions,
   QUERY_LENGTH_LIMIT,
   QUERY_PARAMETER_LIMIT,
   queryValue,
 } from '../../../src/proxy/router/conditions.ts';
 import { fc } from '../../support/properties.ts';
+import { match, request } from './samples.ts';
 
 describe('query value', () => {
   const cases: readonly (readonly [string, string, string | undefined])[] = [
@@ -42,6 +45,21 @@ describe('query value', () => {
       }),
     );
   });
+
+  for (const end of ['\n', '\r', '\u2028', '\u2029']) {
+    const written = encodeURIComponent(end);
+    it(`is tried as a whole by an expression, a line end (${written}) is a character like others`, () => {
+      const fits = (regex: string, query: string) =>
+        fitsConditions(
+          compileConditions({ ...match({}), query: [{ kind: 'regex', name: 'q', value: regex }] }),
+          request('a', { query }),
+        );
+      for (const query of [`q=bad${written}`, `q=${written}bad`, `q=a${written}bad${written}b`])
+        assert.equal(fits('.*bad.*', query), true, query);
+      assert.equal(fits('bad', `q=bad${written}`), false);
+      assert.equal(fits('bad', `q=a${written}bad`), false);
+    });
+  }
 
   it('is not looked for beyond a number of parameters and a length, nor taken for absent there', () => {
     const parameters = (count: number) => `${'x=1&'.repeat(count)}a=1`;
