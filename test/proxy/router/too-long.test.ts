@@ -217,4 +217,26 @@ describe('OPTIONS *', () => {
     await client.expect('ok');
     assert.match(seen, /^OPTIONS \* HTTP\/1\.1\r\n/);
   });
+
+  for (const [kind, location] of [
+    ['prefix', '/v2/'],
+    ['full', '/v2'],
+  ] as const) {
+    it(`is a path when it is redirected to another (${kind})`, async () => {
+      const path = { kind, value: '/v2' } as const;
+      const action = {
+        kind: 'redirect',
+        scheme: 'https',
+        host: null,
+        port: null,
+        path,
+        status: 308,
+      } as const;
+      stage.plane.apply(snapshotOf({ pools: [], routes: [route([rule(action)])] }));
+      const client = await stage.client();
+      client.send('OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n');
+      await client.expect('\r\n\r\n');
+      assert.ok(client.received.includes(`\r\nLocation: https://a.example${location}\r\n`), client.received);
+    });
+  }
 });
