@@ -13,6 +13,7 @@ import type { PieceBudget } from './http/piece-budget.ts';
 import type { RequestIds } from './http/request-id.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Recorder } from './recorder.ts';
+import type { HeaderEdits } from './router/header-edits.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
@@ -51,8 +52,8 @@ export interface ExchangeSession {
   readonly takenBytes: number;
   /** The client takes less than it is sent; `Exchange.onDownstreamDrain` tells when that is over. */
   readonly congested: boolean;
-  /** A 1xx answer other than 101, to clients that can read it. */
-  sendInterim(head: ResponseHead): void;
+  /** A 1xx answer other than 101, to clients that can read it, without what `edits` remove. */
+  sendInterim(head: ResponseHead, edits: HeaderEdits | null): void;
   /** The head of a target's answer, with the edits of the rule that `facts` name. */
   sendHead(head: ResponseHead, facts: ExchangeFacts): void;
   /** Bytes of the answer's body; copied, so that the buffer may be reused at once. */

@@ -279,7 +279,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   // Relay --------------------------------------------------------------------------------------------------------
 
   onUpstreamInterim(head: ResponseHead): void {
-    this.#session.sendInterim(head);
+    this.#session.sendInterim(head, this.#facts.match.rule!.filters.response);
   }
 
   onUpstreamHead(head: ResponseHead): void {

@@ -13,6 +13,7 @@ import {
   type DownstreamFraming,
   downstreamFraming,
 } from './http/response-head.ts';
+import type { HeaderEdits } from './router/header-edits.ts';
 import type { Wire } from './wire/wire.ts';
 
 export class Http1Answer {
@@ -28,8 +29,8 @@ export class Http1Answer {
   }
 
   /** 1xx answers pass to clients that can read them (RFC 9110, section 15.2). */
-  interim(head: ResponseHead, { minor }: RequestHead): void {
-    if (minor === 1) this.#wire.text(buildInterimHead(head));
+  interim(head: ResponseHead, { minor }: RequestHead, edits: HeaderEdits | null): void {
+    if (minor === 1) this.#wire.text(buildInterimHead(head, edits));
   }
 
   head(head: ResponseHead, facts: ExchangeFacts, { minor }: RequestHead, mayKeepAlive: boolean): void {

@@ -17,6 +17,7 @@ import { buildSwitchHead } from './http/response-head.ts';
 import { HttpSession, KEPT_READY_MS } from './http-session.ts';
 import { Http1Answer } from './http1-answer.ts';
 import type { Listener } from './listener.ts';
+import type { HeaderEdits } from './router/header-edits.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
@@ -341,8 +342,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   // Exchange ---------------------------------------------------------------------------------------------------------
 
-  sendInterim(head: ResponseHead): void {
-    this.#answer!.interim(head, this.#parser!.head);
+  sendInterim(head: ResponseHead, edits: HeaderEdits | null): void {
+    this.#answer!.interim(head, this.#parser!.head, edits);
   }
 
   sendHead(head: ResponseHead, facts: ExchangeFacts): void {

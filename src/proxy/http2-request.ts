@@ -26,6 +26,7 @@ import type { Http2Client } from './http2-client.ts';
 import { RequestTunnel, type TunnelledRequest } from './http2-request-tunnel.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Placed } from './roster.ts';
+import type { HeaderEdits } from './router/header-edits.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
@@ -198,9 +199,9 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
 
   // What goes to the client ------------------------------------------------------------------------------------------
 
-  sendInterim(head: ResponseHead): void {
+  sendInterim(head: ResponseHead, edits: HeaderEdits | null): void {
     const { codec } = this.#on;
-    writeInterimHead(codec.beginHead(this.#stream!), head);
+    writeInterimHead(codec.beginHead(this.#stream!), head, edits);
     codec.endHead(false);
   }
 

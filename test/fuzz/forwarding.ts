@@ -138,7 +138,7 @@ export function forwardResponseHead(head: ResponseHead, method: string): Forward
 const isChunked = (open: ForwardedResponse): boolean => open.framing === 'chunked';
 
 function interim(head: ResponseHead, method: string): ForwardedResponse {
-  const text = buildInterimHead(head);
+  const text = buildInterimHead(head, null);
   return { status: head.status, method, framing: 'interim', text, body: '', trailers: '', complete: true };
 }
 

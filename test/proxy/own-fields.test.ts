@@ -114,6 +114,17 @@ describe('who says what', () => {
     });
   });
 
+  it('interim answers obey what the rule removes', async () => {
+    const filters = [edit('response-headers', { remove: ['X-Secret'], set: { 'X-Late': '1' } })];
+    const { answer } = await through(
+      'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+      { filters },
+      `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Secret: s\r\n\r\n${OK}`,
+    );
+    assert.match(answer, /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a>\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+    assert.match(answer, /X-Late: 1/i);
+  });
+
   it('trailers of an answer obey the edits of the rule, in both versions', async () => {
     const answer =
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nx-secret: s\r\n\r\n';

@@ -6,7 +6,7 @@ import type { ResponseHead } from '../../http1/response-head.ts';
 import { Framing } from '../../http1/step.ts';
 import type { HeadEncoder } from '../../http2/head-encoder.ts';
 import type { ExchangeFacts } from '../exchange-facts.ts';
-import { editLines } from '../router/header-edits.ts';
+import { editLines, type HeaderEdits } from '../router/header-edits.ts';
 import type { Answer } from './answers.ts';
 import type { HttpDate } from './date.ts';
 import { dropFor, ownRequestLines, type RequestHeadParts } from './request-head.ts';
@@ -35,10 +35,10 @@ export function writeResponseHead(
   }
 }
 
-/** The head of a 1xx answer. */
-export function writeInterimHead(encoder: HeadEncoder, head: ResponseHead): void {
+/** The head of a 1xx answer. What a rule sets is for the final one. */
+export function writeInterimHead(encoder: HeadEncoder, head: ResponseHead, edits: HeaderEdits | null): void {
   encoder.status(head.status);
-  encoder.copy(head, DROP_FROM_RESPONSES, null);
+  encoder.copy(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop);
 }
 
 /** The head that takes an extended CONNECT, made from a 101 (RFC 8441, section 5). */

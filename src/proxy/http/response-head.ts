@@ -92,9 +92,9 @@ export function buildSwitchHead(head: ResponseHead, request: RequestHead): strin
   return `${text}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`;
 }
 
-/** The head of another 1xx. */
-export function buildInterimHead(head: ResponseHead): string {
-  return `${statusLine(head)}${copyFields(head, DROP_FROM_RESPONSES, null)}\r\n`;
+/** The head of another 1xx. What a rule sets is for the final one. */
+export function buildInterimHead(head: ResponseHead, edits: HeaderEdits | null): string {
+  return `${statusLine(head)}${copyFields(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop)}\r\n`;
 }
 
 function statusLine(head: ResponseHead): string {
