@@ -77,17 +77,11 @@ export class RequestHead extends MessageHead {
 
   /**
    * The same for a head that came in HTTP/2 (RFC 9113, section 8.3.1), of which `lines` holds the field lines, Host made
-   * of `:authority` among them; `scheme` is set. A body whose length is not said counts as chunked: what goes on in
-   * HTTP/1.1 will be.
+   * of `:authority` among them; `method` and `scheme` are set. A body whose length is not said counts as chunked: what
+   * goes on in HTTP/1.1 will be.
    */
-  takeHttp2(
-    lines: Uint8Array,
-    method: string,
-    path: string,
-    protocol: string,
-    ended: boolean,
-  ): ParseFailure | '' {
-    this.method = method;
+  takeHttp2(lines: Uint8Array, path: string, protocol: string, ended: boolean): ParseFailure | '' {
+    const { method } = this;
     this.connectProtocol = protocol;
     let failure = readFraming(this) || this.#readBodyRules();
     if (failure !== '') return failure;

@@ -17,6 +17,8 @@ export class RequestLineScanner {
   /** Offset of the first byte not scanned; after `Done` the offset of the first field line. */
   position = 0;
   methodEnd = 0;
+  /** Whether the method is HEAD; false until it is complete. */
+  methodIsHead = false;
   targetEnd = 0;
   minor: 0 | 1 = 1;
   #at: At = At.Method;
@@ -26,6 +28,7 @@ export class RequestLineScanner {
   /** Starts a new line at the base. */
   begin(): void {
     this.position = 0;
+    this.methodIsHead = false;
     this.#at = At.Method;
   }
 
@@ -44,6 +47,7 @@ export class RequestLineScanner {
       if (p === end) return this.#more(p - base);
       if (bytes[p] !== SP || p === base) return this.#fail(lineEnd(bytes[p]!, 'method-invalid'));
       this.methodEnd = p - base;
+      this.methodIsHead = p - base === 4 && isHead(bytes, base);
       this.#at = At.Target;
       p++;
     }
@@ -104,6 +108,10 @@ export class RequestLineScanner {
     this.failure = failure;
     return Scan.Failed;
   }
+}
+
+function isHead(bytes: Uint8Array, p: number): boolean {
+  return bytes[p] === 0x48 && bytes[p + 1] === 0x45 && bytes[p + 2] === 0x41 && bytes[p + 3] === 0x44;
 }
 
 /** Whether `HTTP/1.1 CRLF` stands at `p`: nearly always, and then it need not be read byte by byte. */

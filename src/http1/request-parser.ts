@@ -40,6 +40,11 @@ export class RequestParser extends MessageParser {
     return this.stage === Stage.Start && this.#empty !== Empty.Cr;
   }
 
+  /** Of the request that is read or refused: whether its method is known to be HEAD, whose answer has no content. */
+  get methodIsHead(): boolean {
+    return this.#line.methodIsHead;
+  }
+
   get failureCode(): FailureCode {
     return this.failure === '' ? 'bad-request' : requestFailure(this.failure);
   }
@@ -70,6 +75,8 @@ export class RequestParser extends MessageParser {
     if (byte !== CR) return 0;
     if (this.#empty === Empty.Line) return this.#refuse('empty-line-repeated');
     this.#empty = Empty.Cr;
+    // Of what comes after it nothing is known, also where it is no request.
+    this.#line.begin();
     return 1;
   }
 

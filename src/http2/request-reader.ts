@@ -19,7 +19,6 @@ export class RequestReader extends HeadReader<RequestHead> {
   /** Whether extended CONNECT was announced. */
   #extendedConnect = false;
   #seen = 0;
-  #method = '';
   #scheme = '';
   #path = '';
   #protocol = '';
@@ -33,7 +32,8 @@ export class RequestReader extends HeadReader<RequestHead> {
     this.begin(head, limits, underscores);
     this.#extendedConnect = extendedConnect;
     this.#seen = 0;
-    this.#method = '';
+    // It is known as soon as it is read: what is refused behind it is answered accordingly.
+    head.method = '';
     this.#scheme = '';
     this.#path = '';
     this.#protocol = '';
@@ -59,8 +59,8 @@ export class RequestReader extends HeadReader<RequestHead> {
     const end = start + valueLength;
     switch (kind) {
       case Pseudo.Method:
-        this.#method = methodOf(lines, start, valueLength) ?? this.#token(start, end);
-        if (this.#method === '') return this.fail('method-invalid', at);
+        this.head.method = methodOf(lines, start, valueLength) ?? this.#token(start, end);
+        if (this.head.method === '') return this.fail('method-invalid', at);
         return at;
       case Pseudo.Scheme:
         this.#scheme = lines.latin1Slice(start, end);
@@ -100,7 +100,7 @@ export class RequestReader extends HeadReader<RequestHead> {
   protected judge(ended: boolean): MessageFailure | '' {
     const head = this.head;
     const seen = this.#seen;
-    const isConnect = this.#method === 'CONNECT';
+    const isConnect = head.method === 'CONNECT';
     const extended = (seen & (1 << Pseudo.Protocol)) !== 0;
     if ((seen & (1 << Pseudo.Method)) === 0) return 'pseudo-field-missing';
     if (extended && !(isConnect && this.#extendedConnect)) return 'pseudo-field-invalid';
@@ -114,7 +114,7 @@ export class RequestReader extends HeadReader<RequestHead> {
       const failure = this.#dropHost();
       if (failure !== '') return failure;
     }
-    const failure = head.takeHttp2(this.lines, this.#method, this.#path, this.#protocol, ended);
+    const failure = head.takeHttp2(this.lines, this.#path, this.#protocol, ended);
     if (failure !== '') return failure;
     return ended && head.contentLength > 0 ? 'content-length-mismatch' : '';
   }

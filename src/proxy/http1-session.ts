@@ -533,7 +533,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
         requestId: '',
         keepAlive: false,
         clientMinor: 1,
-        isHead: false,
+        isHead: this.#parser!.methodIsHead,
       }),
     );
     this.#close();

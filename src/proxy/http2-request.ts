@@ -256,7 +256,8 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
       },
       this.meters,
     );
-    this.#sendAnswer(withLines(failureAnswer(code), securityLine(this.hsts)), '', false);
+    const answer = withLines(failureAnswer(code), securityLine(this.hsts));
+    this.#sendAnswer(answer, '', stream.head.method === 'HEAD');
   }
 
   cut(): void {

@@ -510,6 +510,38 @@ describe('RequestParser', () => {
     assert.equal(parser.failure, 'method-invalid');
   });
 
+  it('knows of a request that it refuses, or has not read whole, whether it is HEAD', () => {
+    for (const [text, expected] of [
+      [`HEAD / HTTP/1.1\r\n${HOST}${HOST}\r\n`, true],
+      [`HEAD / HTTP/1.1\r\nHost : a\r\n\r\n`, true],
+      ['HEAD / HTTP/2.0\r\n\r\n', true],
+      ['HEAD /\x00', true],
+      [`HEAD /${'a'.repeat(LIMITS.headerBytes)}`, true],
+      ['HEAD / HTTP/1.1\r\nHo', true],
+      [`\r\nHEAD / HTTP/1.1\r\n${HOST}${HOST}\r\n`, true],
+      ['HEAD', false],
+      ['HEADS /\x00', false],
+      ['head /\x00', false],
+      ['POST /\x00', false],
+      ['HEA@', false],
+      // What follows one is another.
+      [`HEAD / HTTP/1.1\r\n${HOST}\r\nG@T`, false],
+      [`HEAD / HTTP/1.1\r\n${HOST}\r\n\rX`, false],
+      [`HEAD / HTTP/1.1\r\n${HOST}\r\n\r\n`, false],
+    ] as const) {
+      const bytes = bytesOf(text);
+      for (let cut = 0; cut < Math.min(bytes.length, 80); cut += 1) {
+        const parser = new RequestParser(LIMITS);
+        for (const end of [cut, bytes.length]) {
+          let step: Step = Step.Head;
+          while (step !== Step.NeedMore && step !== Step.Failed)
+            step = parser.next(bytes, parser.position, end);
+        }
+        assert.equal(parser.methodIsHead, expected, `${JSON.stringify(text.slice(0, 60))} cut at ${cut}`);
+      }
+    }
+  });
+
   it('leaves the bytes after an upgrade to the caller', () => {
     const parser = new RequestParser(LIMITS);
     const head = `GET /chat HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;

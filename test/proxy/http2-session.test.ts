@@ -255,6 +255,20 @@ describe('http/2 session', () => {
     assert.equal(stage.plane.metric('portico_failures_total{listener="web",reason="header-too-large"'), 1);
   });
 
+  it('answers a malformed request by HEAD without a body', async () => {
+    const client = await throughOne(answering(OK));
+    for (const [fields, status] of [
+      [{ expect: 'x' }, 417],
+      [{ 'x-large': 'x'.repeat(40_000) }, 431],
+    ] as const) {
+      const head = await client.send({ ':path': '/', ':method': 'HEAD', ...fields });
+      assert.deepEqual([head.status, head.body], [status, '']);
+      const get = await client.get('/', fields);
+      assert.equal(head.headers['content-length'], String(get.body.length));
+    }
+    assert.equal((await client.get('/')).body, 'ok');
+  });
+
   it('lets requests in flight finish when the listener drains, and says goodbye', async () => {
     let upstream: Peer | null = null;
     const client = await throughOne((peer) => {

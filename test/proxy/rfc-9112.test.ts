@@ -450,6 +450,11 @@ const ROWS: readonly Row[] = [
       const own = await world.ask('HEAD /%zz HTTP/1.1\r\nHost: a\r\n\r\n');
       assert.match(own, /^HTTP\/1\.1 400 /);
       assert.equal(bodyOf(own), '');
+      // A request that cannot be read says its method all the same.
+      const refused = await world.ask('HEAD / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
+      assert.match(refused, /^HTTP\/1\.1 400 /);
+      assert.notEqual(fieldOf(refused, 'Content-Length'), '0');
+      assert.equal(bodyOf(refused), '');
     },
   ],
   [
