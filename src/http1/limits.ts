@@ -19,3 +19,8 @@ export interface HeadLimits {
 
 /** Interim responses before a final one, in either version. Real ones are a 100, a 103, or a 102 now and then. */
 export const MAX_INTERIM = 32;
+/**
+ * Bytes of their heads together, no more than one final head of a target may have. They are written for a client that does not
+ * read as well: no window holds heads back (RFC 9113, section 5.2.1), and a target's connection that rests holds back other clients.
+ */
+export const MAX_INTERIM_BYTES = 65_536;

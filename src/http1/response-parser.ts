@@ -3,7 +3,7 @@
 import type { Buffer } from 'node:buffer';
 import type { FailureCode } from '../model/failures.ts';
 import { FieldScanner, Scan } from './field-scanner.ts';
-import { type HeadLimits, MAX_INTERIM } from './limits.ts';
+import { type HeadLimits, MAX_INTERIM, MAX_INTERIM_BYTES } from './limits.ts';
 import { MessageParser, Stage } from './message-parser.ts';
 import { type ParseFailure, responseFailure } from './parse-failure.ts';
 import { ResponseHead } from './response-head.ts';
@@ -24,6 +24,7 @@ export class ResponseParser extends MessageParser {
   #method = '';
   #inFields = false;
   #interim = 0;
+  #interimBytes = 0;
   #started = false;
 
   constructor(limits: HeadLimits) {
@@ -42,6 +43,7 @@ export class ResponseParser extends MessageParser {
     }
     this.#method = method;
     this.#interim = 0;
+    this.#interimBytes = 0;
     this.#started = false;
     this.stage = Stage.Start;
   }
@@ -125,7 +127,9 @@ export class ResponseParser extends MessageParser {
     head.reason = line.reasonEnd > REASON_START ? reasonOf(head.text, line.reasonEnd) : '';
     let failure = head.judge(this.#method);
     if (failure === '' && head.status < 200 && head.status !== SWITCHING_PROTOCOLS) {
-      if (++this.#interim <= MAX_INTERIM) return Step.Interim;
+      this.#interim += 1;
+      this.#interimBytes += head.text.length;
+      if (this.#interim <= MAX_INTERIM && this.#interimBytes <= MAX_INTERIM_BYTES) return Step.Interim;
       failure = 'interim-flood';
     }
     if (failure === '') return Step.Head;

@@ -232,6 +232,23 @@ describe('interim responses', () => {
     const outcome = readResponses(flood(33));
     assert.deepEqual([outcome.failure, outcome.failureCode], ['interim-flood', 'upstream-protocol']);
   });
+
+  it('so are large ones that take more than 64 KiB together', () => {
+    const limits = { ...LIMITS, headerBytes: 65_536, lineBytes: 65_536 };
+    const hint = (bytes: number) => `HTTP/1.1 103 \r\nX: ${'a'.repeat(bytes - 22)}\r\n\r\n`;
+    const flood = (...sizes: number[]) => bytesOf(`${sizes.map(hint).join('')}HTTP/1.1 204 \r\n\r\n`);
+    const outcome = (bytes: Buffer) => readResponses(bytes, [], ['GET'], false, limits).failure;
+    assert.equal(hint(1000).length, 1000);
+    assert.equal(outcome(flood(32_768, 32_768)), '');
+    assert.equal(outcome(flood(32_768, 32_769)), 'interim-flood');
+    const final = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+    const twice = bytesOf(`${hint(40_000)}${final}${hint(40_000)}${final}`);
+    assert.equal(
+      readResponses(twice, [], ['GET', 'GET'], false, limits).failure,
+      '',
+      'those of one response',
+    );
+  });
 });
 
 describe('what a backend must not do with a connection', () => {

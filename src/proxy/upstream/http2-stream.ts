@@ -1,6 +1,6 @@
 // One request on an HTTP/2 connection to a target: the wait for the connection, then the stream.
 
-import { MAX_INTERIM } from '../../http1/limits.ts';
+import { MAX_INTERIM, MAX_INTERIM_BYTES } from '../../http1/limits.ts';
 import { responseFailure } from '../../http1/parse-failure.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
@@ -39,6 +39,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   readonly #queue: SendQueue<ResponseHead, Http2Stream>;
   #paused = false;
   #interims = 0;
+  #interimBytes = 0;
   /** The request was an extended CONNECT: a 2xx makes it a tunnel. */
   #asksForTunnel = false;
   #tunnel: Http2Tunnel | null = null;
@@ -217,7 +218,9 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
 
   #onInterim(head: ResponseHead): void {
     this.#interims += 1;
-    if (this.#interims <= MAX_INTERIM) return this.#user?.onUpstreamInterim(head);
+    this.#interimBytes += head.text.length;
+    if (this.#interims <= MAX_INTERIM && this.#interimBytes <= MAX_INTERIM_BYTES)
+      return this.#user?.onUpstreamInterim(head);
     const stream = this.#stream;
     this.fail(responseFailure('interim-flood'), true);
     if (stream !== null) this.#on.codec.reset(stream, ErrorCode.EnhanceYourCalm);
