@@ -130,6 +130,30 @@ describe('a hostile target', () => {
     assert.doesNotMatch(seen, /AAAA|BBBB|^expect:/im);
   });
 
+  it('that refuses a handshake which came with Expect keeps its connection', async () => {
+    const backend = await stage.backend((peer) => {
+      const answer = (): void => {
+        peer.when('\r\n\r\n', () => {
+          peer.take();
+          peer.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno');
+          answer();
+        });
+      };
+      answer();
+    });
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
+    const h2 = client();
+    await once(h2.session, 'remoteSettings');
+    for (let round = 0; round < 2; round += 1) {
+      const stream = h2.open(
+        { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', expect: '100-continue' },
+        { endStream: false },
+      );
+      assert.equal((await answerOf(stream)).status, 403);
+    }
+    assert.equal(backend.connections, 1);
+  });
+
   it('that agrees to a handshake with another key gives a 502', async () => {
     const { status } = await shake(() => acceptOf('AAAA'));
     assert.equal(status, 502);

@@ -47,6 +47,8 @@ export function becomeHandshake(head: RequestHead): string {
   head.method = 'GET';
   head.upgrade = WEB_SOCKET;
   head.framing = Framing.UntilClose;
+  // A GET without content expects nothing (RFC 9110, section 10.1.1).
+  head.expectContinue = false;
   for (let index = 0; index < head.count; index += 1)
     if (head.ids[index] === FieldId.Expect || KEY_ONLY.has(head.name(index).toLowerCase()))
       head.ids[index] = FieldId.Dropped;
