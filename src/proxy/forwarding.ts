@@ -66,6 +66,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #phase: Phase = 'idle';
   #stream: UpstreamStream | null = null;
   #requestComplete = false;
+  /** An interim answer has come with this attempt: a request is not repeated once any part of its response has. */
+  #hinted = false;
   /** A call of gRPC-Web to a target that speaks gRPC, and its translation at the last of those. */
   #webCall: GrpcWebCall | null = null;
   #web: GrpcWebStream | null = null;
@@ -146,6 +148,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const nowMs = this.#context.now();
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
+    this.#hinted = false;
     this.#paceDueAtMs = NEVER;
     this.#setDeadline(NEVER);
     const dial = this.#attempts.dial(nowMs);
@@ -279,6 +282,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   // Relay --------------------------------------------------------------------------------------------------------
 
   onUpstreamInterim(head: ResponseHead): void {
+    this.#hinted = true;
     this.#session.sendInterim(head, this.#facts.match.rule!.filters.response);
   }
 
@@ -387,7 +391,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       facts.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
     }
     this.drop();
-    if (this.answered) return this.#owner.onCut(code === 'upstream-reset' ? 'upstream-incomplete' : code);
+    if (this.answered || this.#hinted)
+      return this.#fail(code === 'upstream-reset' ? 'upstream-incomplete' : code);
     // Only a pooled connection is expected to close under a request; a fresh one that does has looked at it.
     if (code === 'upstream-reset' && !facts.reused) return this.#fail(code);
     this.#retryOrFail(code);
@@ -404,6 +409,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   #mayRetry(code: FailureCode): boolean {
+    if (this.#hinted) return false;
     const { retry } = FAILURES[code] as Failure;
     const rules = this.#facts.match.rule!.rule.retry;
     if (retry === 'always') return this.#sent.whole && this.#attempts.rounds <= rules.attempts;

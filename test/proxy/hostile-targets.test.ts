@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
+import type net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { eventually, Stage } from '../support/data-plane.ts';
@@ -62,6 +63,66 @@ describe('a hostile target', () => {
       await eventually('the end of the stream', () => (status === 200) === (resetWith === 0));
     });
   }
+
+  for (const [how, giveUp] of [
+    ['refuses the request', (stream) => stream.close(http2.constants.NGHTTP2_REFUSED_STREAM)],
+    ['resets its connection', (stream) => (stream.session!.socket as net.Socket).resetAndDestroy()],
+    ['ends its connection', (stream) => stream.session!.destroy()],
+  ] as const satisfies [string, (stream: http2.ServerHttp2Stream) => void][]) {
+    it(`that ${how} after an interim answer over HTTP/2 is not asked again`, async () => {
+      const server = http2.createServer();
+      let asked = 0;
+      server.on('sessionError', () => {});
+      server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+        stream.on('error', () => {});
+        if (headers[':path'] === '/first') {
+          stream.respond({ ':status': 200 });
+          stream.end('ok');
+          return;
+        }
+        asked += 1;
+        stream.additionalHeaders({ ':status': 103, link: '</a>' });
+        received = () => giveUp(stream);
+      });
+      let received = (): void => {};
+      server.listen(0, '127.0.0.1');
+      closers.push(() => server.close());
+      await once(server, 'listening');
+      const at = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [at], protocol: 'http2' }] }));
+      const peer = await stage.client();
+      peer.send('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('ok');
+      peer.take();
+      peer.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('HTTP/1.1 103 ');
+      received();
+      await peer.expect('HTTP/1.1 502 ');
+      assert.equal(asked, 1);
+    });
+  }
+
+  it('that resets its connection after an interim answer over HTTP/1.1 is not asked again', async () => {
+    let asked = 0;
+    const backend = await stage.backend((peer) => {
+      peer.when('/first', () => peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+      peer.when('/second', () => {
+        asked += 1;
+        peer.send('HTTP/1.1 103 Early Hints\r\n\r\n');
+        giveUp = () => peer.socket.resetAndDestroy();
+      });
+    });
+    let giveUp = (): void => {};
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
+    const peer = await stage.client();
+    peer.send('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+    await peer.expect('ok');
+    peer.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+    await peer.expect('HTTP/1.1 103 ');
+    giveUp();
+    await peer.expect('HTTP/1.1 502 ');
+    assert.equal(asked, 1);
+  });
 
   async function cutAnswer(type: string): Promise<http2.ClientHttp2Stream> {
     const backend = await stage.backend((peer) => {
