@@ -53,11 +53,6 @@ export class ResponseParser extends MessageParser {
     return this.stage === Stage.Closed;
   }
 
-  /** Whether any byte of the response that was last announced has come: after one, no retry. */
-  get started(): boolean {
-    return this.#started;
-  }
-
   /** The connection ended: End for a body that lasts until then, else Failed. */
   eof(): Step {
     switch (this.stage) {

@@ -317,12 +317,4 @@ describe('what a backend must not do with a connection', () => {
       assert.ok(outcome.messages.every((message) => message.start.includes(' 100 ') || !message.ended));
     });
   }
-
-  it('says whether a byte of the response has come', () => {
-    const parser = new ResponseParser(LIMITS);
-    parser.begin('GET');
-    assert.equal(parser.started, false);
-    parser.next(bytesOf('H'), 0, 1);
-    assert.equal(parser.started, true);
-  });
 });

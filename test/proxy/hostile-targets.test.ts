@@ -6,7 +6,7 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import { eventually, Stage } from '../support/data-plane.ts';
+import { eventually, Stage, sendApart } from '../support/data-plane.ts';
 import { acceptOf } from '../support/extended-connect.ts';
 import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
@@ -102,27 +102,30 @@ describe('a hostile target', () => {
     });
   }
 
-  it('that resets its connection after an interim answer over HTTP/1.1 is not asked again', async () => {
-    let asked = 0;
-    const backend = await stage.backend((peer) => {
-      peer.when('/first', () => peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
-      peer.when('/second', () => {
-        asked += 1;
-        peer.send('HTTP/1.1 103 Early Hints\r\n\r\n');
-        giveUp = () => peer.socket.resetAndDestroy();
+  for (const [what, begun] of [
+    ['an interim answer', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+    ['part of a head', 'HTTP/1.1 200 OK\r\nX-'],
+    ['the first byte of a head', 'H'],
+  ] as const) {
+    it(`that resets its connection after ${what} over HTTP/1.1 is not asked again`, async () => {
+      let asked = 0;
+      const backend = await stage.backend((peer) => {
+        peer.when('/first', () => peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+        peer.when('/second', () => {
+          asked += 1;
+          void sendApart(peer, Buffer.from(begun)).then(() => peer.socket.resetAndDestroy());
+        });
       });
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
+      const peer = await stage.client();
+      peer.send('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('ok');
+      peer.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('HTTP/1.1 502 ');
+      await peer.expect('upstream-incomplete');
+      assert.equal(asked, 1);
     });
-    let giveUp = (): void => {};
-    stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at] }] }));
-    const peer = await stage.client();
-    peer.send('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
-    await peer.expect('ok');
-    peer.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
-    await peer.expect('HTTP/1.1 103 ');
-    giveUp();
-    await peer.expect('HTTP/1.1 502 ');
-    assert.equal(asked, 1);
-  });
+  }
 
   async function cutAnswer(type: string): Promise<http2.ClientHttp2Stream> {
     const backend = await stage.backend((peer) => {

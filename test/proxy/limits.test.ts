@@ -119,6 +119,20 @@ describe('limits of a listener', () => {
     assert.equal(await (await stage.client('web', OTHER)).all(), '');
   });
 
+  it('neither trusts others of the network of a trusted proxy nor limits it with them', async () => {
+    await serve({ clientPrefix4: 24, connectionsPerClient: 2, requestRatePerClient: 1 }, answering(OK), {
+      trustedProxies: ['127.0.0.5/32'],
+    });
+    const other = await stage.client('web', '127.0.0.66');
+    assert.match(await request(other), /200 OK/);
+    const proxy = await stage.client('web', '127.0.0.5');
+    for (let round = 0; round < 3; round += 1) {
+      assert.match(await request(proxy), /200 OK/);
+      assert.match(await request(other), /^HTTP\/1.1 429 /);
+      if (round === 0) await stage.client('web', '127.0.0.67');
+    }
+  });
+
   // Requests ---------------------------------------------------------------------------------------------------------
 
   it('answers 503 to a request above those in flight, at once, and goes on when one has ended', async () => {

@@ -2,23 +2,10 @@
 
 import { z } from 'zod';
 import type { FilterConfig, HeaderValue, PathRewrite } from '../../model/config.ts';
+import { CONNECTION_FIELDS } from '../../model/connection-fields.ts';
 import { Refusal } from '../refusal.ts';
 import { parseHeaderName, parseHeaderValue } from '../values.ts';
 import { exactlyOne, headerName, hostTemplate, refuse, requestPath } from './scalars.ts';
-
-/** Portico frames messages and connections itself (RFC 9110, section 7.6.1), so no filter may touch these. */
-const FRAMING: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** A map of header names to values, as a list with lower-case names. */
 export function headerMap() {
@@ -123,13 +110,15 @@ export const filterSchema = z
   });
 
 function refuseFraming(name: string, ctx: z.RefinementCtx, path: string[]): void {
-  if (FRAMING.has(name)) {
+  if (CONNECTION_FIELDS.has(name)) {
     const fix =
       name === 'host'
         ? 'Use the filter rewrite: { host: ... }.'
         : name === 'expect'
           ? 'Remove it: the client waits for what the target answers to it.'
-          : 'Remove it: Portico sets this header itself.';
+          : name.startsWith('sec-websocket')
+            ? 'Remove it: the ends of a WebSocket prove with it that they have read its handshake.'
+            : 'Remove it: Portico sets this header itself.';
     refuse(ctx, new Refusal('header-framing', `the header ${name} may not be changed`, fix), path);
   }
 }

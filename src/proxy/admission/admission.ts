@@ -99,9 +99,11 @@ export class Admission {
   }
 
   #admitClient(address: string, exempt: boolean, nowMs: number, limits: ListenerLimits): ClientLoad | null {
-    const key = clientKey(address, limits.clientPrefix4, limits.clientPrefix6);
-    const client = this.#clients.find(key) ?? new ClientLoad(key, this);
-    client.exempt = exempt;
+    // Others of its network are not trusted with it, nor is it limited with them.
+    const key = exempt
+      ? `trusted ${address}`
+      : clientKey(address, limits.clientPrefix4, limits.clientPrefix6);
+    const client = this.#clients.find(key) ?? new ClientLoad(key, exempt, this);
     if (exempt) return client;
     if (client.connections >= limits.connectionsPerClient) return this.#refuse('client-limit');
     if (limits.connectionRatePerClient === 0) return client;

@@ -13,16 +13,17 @@ const REMEMBERED = 4096;
 export class ClientLoad {
   connections = 0;
   requests = 0;
-  /** A trusted proxy speaks for many clients: limits of one client are not for it. */
-  exempt = false;
   /** Made when a rate is configured. */
   connectionRate: TokenBucket | null = null;
   requestRate: TokenBucket | null = null;
   readonly key: string;
+  /** A trusted proxy speaks for many clients: limits of one client are not for it. */
+  readonly exempt: boolean;
   readonly admission: Admission;
 
-  constructor(key: string, admission: Admission) {
+  constructor(key: string, exempt: boolean, admission: Admission) {
     this.key = key;
+    this.exempt = exempt;
     this.admission = admission;
   }
 }

@@ -1,6 +1,7 @@
 // Header edits of a rule, folded into two things that cost little per message: names to drop and lines to append.
 
 import type { FilterConfig, HeaderValue } from '../../model/config.ts';
+import { CONNECTION_FIELDS } from '../../model/connection-fields.ts';
 import { compileTemplate, render, type Template } from './template.ts';
 
 type HeaderFilter = Extract<FilterConfig, { kind: 'request-headers' | 'response-headers' }>;
@@ -32,22 +33,6 @@ const OWN: ReadonlySet<string> = new Set([
   'x-request-id',
 ]);
 
-/**
- * Fields that decide framing or belong to one connection, what the client waits for (Expect), and Host, which the rewrite
- * filter owns.
- */
-const PROTECTED: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // Visible characters and inner spaces or tabs (RFC 9110, section 5.5), one byte each.
 const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\t\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
@@ -111,7 +96,7 @@ export function editFields(
 /** Throws RangeError unless the field may stand in a message and is not one that Portico itself must write. */
 export function checkField(name: string, value: string): void {
   if (!TOKEN.test(name)) throw new RangeError(`not a header field name: ${JSON.stringify(name)}`);
-  if (PROTECTED.has(name.toLowerCase()))
+  if (CONNECTION_FIELDS.has(name.toLowerCase()))
     throw new RangeError(`the field ${name} cannot be edited by a filter`);
   if (!VALUE.test(value)) throw new RangeError(`not a value for the field ${name}: ${JSON.stringify(value)}`);
 }

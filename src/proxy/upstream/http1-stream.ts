@@ -7,6 +7,7 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import { ResponseParser } from '../../http1/response-parser.ts';
 import { Framing, Step } from '../../http1/step.ts';
 import { lastChunk } from '../../http1/write.ts';
+import type { FailureCode } from '../../model/failures.ts';
 import { writeBody } from '../http/body.ts';
 import { buildRequestHead, type RequestHeadParts } from '../http/request-head.ts';
 import type { WireSocket } from '../wire/wire.ts';
@@ -136,8 +137,15 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
 
   onUpstreamClose(error: NodeJS.ErrnoException | null): void {
     // A reset may not pass for the end of a body that is delimited by the close (RFC 9112, section 8).
-    if (error === null && this.#parser.eof() === Step.End) return this.#end('', true);
-    this.#user?.onUpstreamFailure(error === TARGET_LOST ? 'target-lost' : 'upstream-reset', false);
+    const ended = this.#parser.eof() === Step.End;
+    if (error === null && ended) return this.#end('', true);
+    this.#user?.onUpstreamFailure(this.#closeFailure(error), false);
+  }
+
+  #closeFailure(error: NodeJS.ErrnoException | null): FailureCode {
+    if (error === TARGET_LOST) return 'target-lost';
+    // Part of a head has come: the target has read the request.
+    return this.#parser.failure === 'incomplete-head' ? 'upstream-incomplete' : 'upstream-reset';
   }
 
   onUpstreamDrain(): void {

@@ -102,6 +102,7 @@ describe('header edits', () => {
       'Content-Length=1',
       'TE=gzip',
       'Host=a',
+      'Sec-WebSocket-Key=a',
     ];
     for (const line of bad) {
       assert.throws(
