@@ -74,6 +74,11 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     return this.#blockStreamId === 0 ? this.partialSinceMs : this.#blockSinceMs;
   }
 
+  /** The stream whose head, or trailers, have begun and are not complete; 0 when there is none. */
+  get incompleteHeadOn(): number {
+    return this.#blockStreamId === 0 ? this.partialHeadersOn : this.#blockStreamId;
+  }
+
   /** What is incomplete has taken too long: nothing after it can be read. */
   onIncomplete(): void {
     this.break('header-timeout');

@@ -43,6 +43,11 @@ export abstract class FrameReader {
     return this.#partialSinceMs;
   }
 
+  /** The stream of a HEADERS frame of which only a part has come; 0 when there is none. */
+  protected get partialHeadersOn(): number {
+    return this.#at === At.Payload && this.#type === FrameType.Headers ? this.#streamId : 0;
+  }
+
   /** A frame that is complete, but for DATA. */
   protected abstract onFrame(
     type: number,

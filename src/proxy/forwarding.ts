@@ -146,16 +146,21 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   #attempt(): void {
     const nowMs = this.#context.now();
+    this.#awaitConnection(nowMs);
+    const dial = this.#attempts.dial(nowMs);
+    if (dial !== undefined) return this.#begin(dial);
+    if (!this.#attempts.wait(nowMs)) this.#fail(this.#attempts.lastFailure);
+  }
+
+  #awaitConnection(nowMs: number): void {
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
     this.#hinted = false;
     this.#paceDueAtMs = NEVER;
     this.#setDeadline(NEVER);
-    const dial = this.#attempts.dial(nowMs);
-    if (dial === undefined) {
-      if (!this.#attempts.wait(nowMs)) this.#fail(this.#attempts.lastFailure);
-      return;
-    }
+  }
+
+  #begin(dial: StreamDial): void {
     this.#facts.attempts = this.#attempts.count;
     this.#facts.target = dial.target;
     if (dial.connected) this.onUpstreamConnected(dial);
@@ -299,11 +304,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     pool.meters.answered(status, tookMs);
     facts.target!.onAnswer(status === 502 || status === 503 || status === 504, tookMs, nowMs);
     const { retry } = facts.match.rule!.rule;
-    if (retry.statuses.length > 0 && retry.statuses.includes(status) && this.#mayRetryStatus(retry)) {
-      pool.meters.retried('status');
-      this.drop();
-      return this.#attempt();
-    }
+    const isBad = retry.statuses.length > 0 && retry.statuses.includes(status);
+    if (isBad && this.#mayRetryStatus(retry) && this.#attemptElsewhere(nowMs)) return;
     facts.firstByteAtMs = nowMs;
     facts.status = status;
     this.answered = true;
@@ -318,11 +320,25 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   #mayRetryStatus(retry: RetryConfig): boolean {
     return (
+      !this.#hinted &&
       this.#attempts.count <= retry.attempts &&
       this.#sent.replayable &&
       (this.#requestComplete || !this.#facts.view.head.hasContent) &&
       this.#facts.pool!.mayRetry(retry.budget)
     );
+  }
+
+  /** False, and nothing has changed, when nobody else can be asked: then the answer that came is better than one of ours. */
+  #attemptElsewhere(nowMs: number): boolean {
+    const dial = this.#attempts.dial(nowMs);
+    if (dial === undefined) return false;
+    this.#facts.pool!.meters.retried('status');
+    const answered = this.#stream!;
+    this.#leaveTarget();
+    answered.close();
+    this.#awaitConnection(nowMs);
+    this.#begin(dial);
+    return true;
   }
 
   onUpstreamBody(buffer: Buffer, start: number, end: number): void {

@@ -197,6 +197,13 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#settle();
   }
 
+  /** No more comes from it: a request or a tunnel that it has not ended is cut off. */
+  onClientEnd(): void {
+    if (this.#done || this.#stream?.receiving !== Half.Open) return;
+    this.#on.codec.reset(this.#stream, ErrorCode.Cancel);
+    this.onGone();
+  }
+
   // What goes to the client ------------------------------------------------------------------------------------------
 
   sendInterim(head: ResponseHead, edits: HeaderEdits | null): void {

@@ -153,7 +153,7 @@ export class Http2Session
     this.#within(() => {
       this.#read(held, held.length);
       if (this.#held !== null) return;
-      if (this.#clientEnded) this.onGoaway();
+      if (this.#clientEnded) this.#onLastBytes();
       this.#readOn();
     });
   }
@@ -183,7 +183,14 @@ export class Http2Session
   /** A client that ends its side may still wait for what is on its way. */
   onEnd(): void {
     this.#clientEnded = true;
-    if (this.#held === null) this.onGoaway();
+    if (this.#held === null) this.#onLastBytes();
+  }
+
+  /** What was not sent whole never will be; who has sent it whole and has left is not waited for either. */
+  #onLastBytes(): void {
+    this.#streams.onClientEnd();
+    this.onGoaway();
+    if (!this.#ended) this.#wire.askWhetherPeerIsThere();
   }
 
   onDrain(): void {

@@ -89,6 +89,11 @@ export class Http2Streams implements ConnectionHandler<RequestHead, Http2Request
     for (const request of this.#open) request.onDrain();
   }
 
+  /** The client has ended its side of the connection. */
+  onClientEnd(): void {
+    for (const request of [...this.#open]) request.onClientEnd();
+  }
+
   /** Whatever is in progress has lost its client, and none will follow. */
   abandon(): void {
     for (const request of [...this.#open]) request.onGone();

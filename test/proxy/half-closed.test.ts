@@ -3,7 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, describe, it } from 'node:test';
+import { PREFACE } from '../../src/http2/preface.ts';
+import { block, GET as FIELDS, frame, settings } from '../http2/frames.ts';
+import type { Field } from '../http2/hpack.ts';
 import { eventually, type RawPeer, Stage, whenAsked } from '../support/data-plane.ts';
+import { acceptOf } from '../support/extended-connect.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -122,5 +126,71 @@ describe('a client that has ended its side', () => {
     await stage.plane.skip(RESPONSE_HEADER_MS + 100);
     await target.until(() => target.ended || target.closed);
     assert.match(await client.all(), /^HTTP\/1\.1 504 /);
+  });
+
+  describe('over HTTP/2', () => {
+    /** A request without its end unless `flags` says it, at its target; the client has ended its connection. */
+    async function asked(
+      fields: readonly Field[],
+      flags: number,
+      answer = '',
+    ): Promise<{ client: RawPeer; target: RawPeer }> {
+      const asked = Promise.withResolvers<RawPeer>();
+      const server = await stage.backend((peer) => whenAsked(peer, () => asked.resolve(peer)));
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: TIMEOUTS }] }));
+      const client = await stage.client();
+      client.socket.write(Buffer.concat([PREFACE, settings(), frame(1, flags | 4, 1, block(...fields))]));
+      const target = await asked.promise;
+      if (answer !== '') {
+        const key = /^sec-websocket-key: (.*)\r$/im.exec(target.received)![1]!;
+        target.send(answer.replace('KEY', acceptOf(key)));
+        await client.expect('\x00\x00\x00\x01\x88');
+      }
+      client.socket.end();
+      return { client, target };
+    }
+
+    it('gets its answer, and is asked whether it is there until then', async () => {
+      const { client, target } = await asked(FIELDS, 1);
+      await eventually('a timer that asks', () => timerOfEnded(stage.plane.port()) === KEEP_ALIVE_TIMER);
+      await stage.plane.skip(RESPONSE_HEADER_MS - 1000);
+      target.send(OK);
+      assert.match(await client.all(), /ok/);
+    });
+
+    it('is given up where nobody is there', async () => {
+      const { client, target } = await asked(FIELDS, 1);
+      await eventually('a timer that asks', () => timerOfEnded(stage.plane.port()) === KEEP_ALIVE_TIMER);
+      client.socket.resetAndDestroy();
+      await eventually('the reset', () => timerOfEnded(stage.plane.port()) === '');
+      await stage.plane.skip(10_100);
+      await target.until(() => target.ended || target.closed);
+      assert.equal(stage.plane.metric('portico_failures_total{listener="web",reason="client-aborted"}'), 1);
+    });
+
+    it('cuts a request off whose end has not come', async () => {
+      const { client, target } = await asked([[':method', 'POST'], ...FIELDS.slice(1)], 0);
+      await target.until(() => target.ended || target.closed);
+      await client.all();
+      assert.equal(stage.plane.metric('portico_failures_total{listener="web",reason="client-aborted"}'), 1);
+      assert.equal(stage.plane.metric('portico_requests_active{listener="web"}'), 0);
+    });
+
+    it('cuts a WebSocket off', async () => {
+      const { client, target } = await asked(
+        [
+          [':method', 'CONNECT'],
+          [':protocol', 'websocket'],
+          ...FIELDS.slice(1),
+          ['sec-websocket-version', '13'],
+        ],
+        0,
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: KEY\r\n\r\n',
+      );
+      await target.until(() => target.ended || target.closed);
+      await client.all();
+      await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
+      assert.equal(stage.plane.metric('portico_requests_active{listener="web"}'), 0);
+    });
   });
 });

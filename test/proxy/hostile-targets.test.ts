@@ -6,10 +6,16 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import { eventually, Stage, sendApart } from '../support/data-plane.ts';
+import { FrameType } from '../../src/http2/frames.ts';
+import { block, frame, settings } from '../http2/frames.ts';
+import { eventually, type RawPeer, Stage, sendApart, whenAsked } from '../support/data-plane.ts';
 import { acceptOf } from '../support/extended-connect.ts';
 import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
+
+/** HEADERS of a 200 on the second stream of a connection. */
+const answerHead = (flags: number): Buffer =>
+  frame(FrameType.Headers, flags, 3, block([':status', '200'], ['x', 'y']));
 
 describe('a hostile target', () => {
   const stage = new Stage();
@@ -123,6 +129,61 @@ describe('a hostile target', () => {
       peer.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
       await peer.expect('HTTP/1.1 502 ');
       await peer.expect('upstream-incomplete');
+      assert.equal(asked, 1);
+    });
+  }
+
+  for (const [what, begun, end] of [
+    ['part of a head ends', answerHead(0), 'end'],
+    ['part of a head resets', answerHead(0), 'reset'],
+    ['part of a HEADERS frame ends', answerHead(4).subarray(0, 12), 'end'],
+  ] as const) {
+    it(`that after ${what} its connection over HTTP/2 is not asked again`, async () => {
+      let asked = 0;
+      const backend = await stage.backend((peer) => {
+        peer.socket.write(settings());
+        peer.when('/first', () => peer.socket.write(frame(FrameType.Headers, 5, 1, Buffer.from([0x88]))));
+        peer.when('/second', async () => {
+          asked += 1;
+          await sendApart(peer, begun);
+          if (end === 'end') peer.socket.end();
+          else peer.socket.resetAndDestroy();
+        });
+      });
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [backend.at], protocol: 'http2' }] }));
+      const peer = await stage.client();
+      peer.send('GET /first HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('HTTP/1.1 200 ');
+      peer.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('HTTP/1.1 502 ');
+      await peer.expect('upstream-incomplete');
+      assert.equal(asked, 1);
+    });
+  }
+
+  for (const [what, targets, before, statuses] of [
+    ['after an interim answer', 2, 'HTTP/1.1 103 Early Hints\r\n\r\n', ['103', '503']],
+    ['where nobody else is left', 1, '', ['503']],
+  ] as const) {
+    it(`whose bad status would be retried has its answer passed on ${what}`, async () => {
+      let asked = 0;
+      const busy = (peer: RawPeer): void =>
+        whenAsked(peer, () => {
+          asked += 1;
+          peer.send(`${before}HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy`);
+        });
+      const backends = await Promise.all(Array.from({ length: targets }, () => stage.backend(busy)));
+      const retry = { attempts: 3, statuses: [503], budget: 1 };
+      const pools = [{ targets: backends.map(({ at }) => at) }];
+      stage.plane.apply(snapshotOf({ pools, routes: allToFirstPool(retry) }));
+      const peer = await stage.client();
+      peer.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('\r\n\r\nbusy');
+      assert.match(peer.received, /\r\nRetry-After: 7\r\n/);
+      assert.deepEqual(
+        [...peer.received.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status),
+        statuses,
+      );
       assert.equal(asked, 1);
     });
   }

@@ -21,10 +21,12 @@ export function clientCertificateLines(verdict: ClientVerdict): string {
     case 'failed':
       return `X-Client-Cert-Verify: failed; reason=${verdict.reason}\r\n`;
     case 'verified': {
-      const { subject, fingerprint256 } = verdict.certificate;
+      const { fingerprint256 } = verdict.certificate;
+      // Undefined, against its type, where it is empty: who it is for is said by alternative names alone (RFC 5280, section 4.1.2.6).
+      const subject = verdict.certificate.subject as string | undefined;
       return (
         'X-Client-Cert-Verify: success\r\n' +
-        `X-Client-Cert-Subject: ${subjectText(subject)}\r\n` +
+        (subject ? `X-Client-Cert-Subject: ${subjectText(subject)}\r\n` : '') +
         `X-Client-Cert-Fingerprint: ${fingerprint256.replaceAll(':', '').toLowerCase()}\r\n`
       );
     }

@@ -92,22 +92,24 @@ function parse(hello: Reader): ClientHello {
     if (seen.has(type)) throw new RangeError('an extension comes twice');
     seen.add(type);
     const data = extensions.vector(2);
-    if (type === SERVER_NAME) serverName = hostName(data.vector(2));
+    if (type === SERVER_NAME) serverName = hostName(data);
     else if (type === STATUS_REQUEST) wantsStatus = data.number(1) === 1;
     else if (type === SIGNATURE_ALGORITHMS) signatureAlgorithms = data.vector(2).numbers();
     else if (type === ALPN) alpn = protocols(data.vector(2));
     else if (type === SUPPORTED_VERSIONS) offersTls13 = data.vector(1).numbers().includes(TLS_1_3);
   }
+  if (!hello.empty) throw new RangeError('bytes after the extensions');
   return { serverName, alpn, ciphers, signatureAlgorithms, offersTls13, wantsStatus };
 }
 
-function hostName(names: Reader): string {
-  while (!names.empty) {
-    const type = names.number(1);
-    const name = names.vector(2).text().toLowerCase();
-    if (type === 0) return name.endsWith('.') ? name.slice(0, -1) : name;
-  }
-  return '';
+/** As OpenSSL reads it: one host name and nothing else. Of two, another reader might take the other (RFC 6066, section 3). */
+function hostName(data: Reader): string {
+  const names = data.vector(2);
+  const type = names.number(1);
+  const name = names.vector(2).text().toLowerCase();
+  const isOne = type === 0 && !name.includes('\0') && names.empty && data.empty;
+  if (!isOne) throw new RangeError('not one host name');
+  return name.endsWith('.') ? name.slice(0, -1) : name;
 }
 
 function protocols(list: Reader): readonly string[] {

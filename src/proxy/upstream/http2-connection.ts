@@ -308,11 +308,16 @@ export class Http2Connection
   #lose(code: FailureCode): void {
     const streams = [...this.codec.streams];
     const waiting = [...this.#waiting];
+    const { incompleteHeadOn } = this.codec;
     this.#waiting.clear();
     this.#close();
     for (const stream of waiting)
       stream.onConnectFailed(code === 'connect-timeout' ? code : 'connect-failed');
-    for (const stream of streams) stream.owner?.fail(code, code === 'upstream-protocol');
+    for (const stream of streams) {
+      // Part of its head has come: the target has read the request.
+      const isPartial = code === 'upstream-reset' && stream.id === incompleteHeadOn;
+      stream.owner?.fail(isPartial ? 'upstream-incomplete' : code, code === 'upstream-protocol');
+    }
   }
 
   #close(): void {

@@ -31,6 +31,7 @@ for (const [kind, tcp] of SECURE_SOCKETS) {
     let revoked: Issued;
     let unknown: Issued;
     let expired: Issued;
+    let nameless: Issued;
     let crl: string;
 
     before(async () => {
@@ -41,6 +42,8 @@ for (const [kind, tcp] of SECURE_SOCKETS) {
       revoked = await authority.issue({ subject: '/CN=revoked' });
       unknown = await stranger.issue({ subject: '/CN=admin' });
       expired = await authority.issue({ subject: '/CN=expired', expired: true });
+      const names = ['subjectAltName=critical,URI:spiffe://example.com/client'];
+      nameless = await authority.issue({ subject: '/', extensions: names });
       await authority.revoke(revoked);
       crl = await authority.crl();
     });
@@ -150,6 +153,15 @@ for (const [kind, tcp] of SECURE_SOCKETS) {
       assert.deepEqual(told('x-client-cert-subject'), ['CN=known,O=Gr\\C3\\BCn\\, Blau,C=DE']);
       const fingerprint = new X509Certificate(known.cert).fingerprint256.replaceAll(':', '').toLowerCase();
       assert.deepEqual(told('x-client-cert-fingerprint'), [fingerprint]);
+    });
+
+    it('lets a certificate in that has alternative names and no subject, and sends none', async () => {
+      await serve(REQUIRED);
+      for (const version of ['-tls1_2', '-tls1_3'])
+        assert.match((await as(nameless, '', version)).output, /answer/);
+      assert.deepEqual(told('x-client-cert-verify'), ['success', 'success']);
+      assert.deepEqual(told('x-client-cert-subject'), []);
+      assert.equal(told('x-client-cert-fingerprint').length, 2);
     });
 
     it('refuses revoked certificates, and serves the others, by the revocation list', async () => {

@@ -5,9 +5,12 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { before, describe, it } from 'node:test';
 import tls from 'node:tls';
-import { readClientHello } from '../../../src/proxy/tls/client-hello.ts';
+import { type ClientHello, readClientHello } from '../../../src/proxy/tls/client-hello.ts';
+import { certificateFor } from '../../support/certificates.ts';
 import { openssl } from '../../support/openssl.ts';
 import { fc } from '../../support/properties.ts';
+
+const NAME = 'A.Example.com';
 
 /** What a client sends first. */
 async function firstFlight(connect: (port: number) => void): Promise<Buffer> {
@@ -37,6 +40,46 @@ function inRecords(hello: Buffer, size: number): Buffer {
   return Buffer.concat(records);
 }
 
+/** The same hello with another server_name extension, and something behind its extensions. */
+function withServerName(hello: Buffer, extension: Buffer, behind = Buffer.alloc(0)): Buffer {
+  const name = hello.indexOf(NAME);
+  const [start, end] = [name - 9, name + NAME.length];
+  const sessionId = 5 + 4 + 2 + 32;
+  const ciphers = sessionId + 1 + hello[sessionId]!;
+  const compression = ciphers + 2 + hello.readUInt16BE(ciphers);
+  const extensions = compression + 1 + hello[compression]!;
+  assert.ok(name > 0 && hello.readUInt16BE(start) === 0, 'the extension is where it is looked for');
+  const parts = [
+    hello.subarray(0, start),
+    Buffer.from([0, 0]),
+    sized(extension),
+    hello.subarray(end),
+    behind,
+  ];
+  const changed = Buffer.concat(parts);
+  changed.writeUInt16BE(changed.length - 5, 3);
+  changed.writeUIntBE(changed.length - 9, 6, 3);
+  changed.writeUInt16BE(changed.length - behind.length - extensions - 2, extensions);
+  return changed;
+}
+
+function sized(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+}
+
+const named = (text: string, type = 0): Buffer =>
+  Buffer.concat([Buffer.from([type]), sized(Buffer.from(text))]);
+const listOf = (...names: readonly Buffer[]): Buffer => sized(Buffer.concat(names));
+
+/** Whether a TLS server on OpenSSL goes on with it. */
+async function opensslTakes(hello: Buffer, server: tls.Server): Promise<boolean> {
+  const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  socket.on('error', () => {}).write(hello);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return answer[0] === 22;
+}
+
 describe('readClientHello', () => {
   let hello: Buffer;
 
@@ -45,7 +88,7 @@ describe('readClientHello', () => {
       const options = {
         host: '127.0.0.1',
         port,
-        servername: 'A.Example.com',
+        servername: NAME,
         ALPNProtocols: ['h2', 'http/1.1'],
       };
       tls.connect(options).on('error', () => {});
@@ -110,6 +153,33 @@ describe('readClientHello', () => {
   it('takes what follows the message for no part of it', () => {
     assert.deepEqual(readClientHello(Buffer.concat([hello, Buffer.from('rest')])), readClientHello(hello));
   });
+
+  for (const [what, extension, behind, serverName] of [
+    ['one name', listOf(named('b.example')), '', 'b.example'],
+    ['a name with a final dot', listOf(named('b.example.')), '', 'b.example'],
+    ['two names', listOf(named('b.example'), named('c.example')), '', null],
+    ['the same name twice', listOf(named('b.example'), named('b.example')), '', null],
+    ['a name of another type', listOf(named('b.example', 1)), '', null],
+    ['a name of another type behind it', listOf(named('b.example'), named('c', 1)), '', null],
+    ['a name of no length', listOf(named('')), '', ''],
+    ['no name in the list', listOf(), '', null],
+    ['no list', Buffer.alloc(0), '', null],
+    ['a NUL in the name', listOf(named('b.example\0.c')), '', null],
+    ['bytes behind the list', Buffer.concat([listOf(named('b.example')), Buffer.from('x')]), '', null],
+    ['bytes behind the extensions', listOf(named('b.example')), 'xy', null],
+  ] as const) {
+    it(`${serverName === null ? 'refuses' : 'reads'} ${what}, as OpenSSL does`, async (test) => {
+      const changed = withServerName(hello, extension, Buffer.from(behind));
+      const read = readClientHello(changed);
+      assert.notEqual(read, 'more');
+      assert.equal((read as ClientHello | null)?.serverName ?? null, serverName);
+      const server = tls.createServer(await certificateFor('b.example')).on('tlsClientError', () => {});
+      test.after(() => server.close());
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      assert.equal(await opensslTakes(changed, server), serverName !== null);
+    });
+  }
 
   it('says at once that other protocols and other messages are none', () => {
     assert.equal(readClientHello(Buffer.from('GET / HTTP/1.1\r\n')), null);
