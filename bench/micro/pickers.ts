@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { HashTables } from '../../src/balance/hash-tables.ts';
 import { createPoolPicker } from '../../src/balance/pool-picker.ts';
 import { createFlowHasher } from '../../src/balance/siphash.ts';
-import type { PolicyName } from '../../src/model/config.ts';
 import type { Member, Picker, PickerOptions } from '../../src/model/picker.ts';
+import type { PolicyName } from '../../src/model/pool-config.ts';
 
 const POLICIES: readonly PolicyName[] = [
   'round-robin',

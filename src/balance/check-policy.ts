@@ -1,6 +1,6 @@
 // What could be wrong with a policy, looked at before a picker is made of it.
 
-import type { PolicyConfig } from '../model/config.ts';
+import type { PolicyConfig } from '../model/pool-config.ts';
 import { checkTableSize } from './maglev.ts';
 import { hashKeyBytes } from './siphash.ts';
 

@@ -1,7 +1,7 @@
 // From the name of a policy to its algorithm and, for a hash policy, its table.
 
-import type { PolicyConfig } from '../model/config.ts';
 import type { Member, PickerOptions } from '../model/picker.ts';
+import type { PolicyConfig } from '../model/pool-config.ts';
 import type { Algorithm, Candidates } from './candidates.ts';
 import { HashPolicy, type HashTable } from './hash-policy.ts';
 import type { HashTables } from './hash-tables.ts';

@@ -1,6 +1,7 @@
 // What was written for pools becomes the model's pools, with `defaults` merged in.
 
-import type { DefaultsConfig, PoolConfig, PoolTls, SourceConfig } from '../model/config.ts';
+import type { DefaultsConfig } from '../model/config.ts';
+import type { PoolConfig, PoolTls, SourceConfig } from '../model/pool-config.ts';
 import type { Written } from './schema/root.ts';
 
 type WrittenPool = Written['pools'][number];

@@ -1,6 +1,7 @@
 // What was written for routes becomes the model's routes, with `defaults` merged in.
 
-import type { ActionConfig, DefaultsConfig, RouteConfig, RuleConfig } from '../model/config.ts';
+import type { DefaultsConfig } from '../model/config.ts';
+import type { ActionConfig, RouteConfig, RuleConfig } from '../model/route-config.ts';
 import { type Absolute, buildPoolOptions } from './build-pool.ts';
 import type { Written } from './schema/root.ts';
 

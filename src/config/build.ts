@@ -1,15 +1,8 @@
 // What was written becomes the model's configuration: defaults merged, paths absolute, absent values null.
 
 import { resolve } from 'node:path';
-import type {
-  AdminConfig,
-  ClusterConfig,
-  Config,
-  DefaultsConfig,
-  ListenerConfig,
-  ListenerLimits,
-  ListenerTls,
-} from '../model/config.ts';
+import type { AdminConfig, ClusterConfig, Config, DefaultsConfig } from '../model/config.ts';
+import type { ListenerConfig, ListenerLimits, ListenerTls } from '../model/listener-config.ts';
 import { buildPool } from './build-pool.ts';
 import { buildRoute } from './build-route.ts';
 import type { Written } from './schema/root.ts';

@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
-import type { HostPattern } from '../model/config.ts';
+import type { HostPattern } from '../model/route-config.ts';
 import { quote, Refusal } from './refusal.ts';
 
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;

@@ -3,7 +3,9 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import type { ClientAuthConfig, Config, PoolTls } from '../model/config.ts';
+import type { Config } from '../model/config.ts';
+import type { ClientAuthConfig } from '../model/listener-config.ts';
+import type { PoolTls } from '../model/pool-config.ts';
 import { EXPIRY_WARNING_MS, factsOf } from './certificate-pair.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';

@@ -1,6 +1,6 @@
 // The one normalisation of a path before rules are matched against it.
 
-import type { PathPolicy } from '../model/config.ts';
+import type { PathPolicy } from '../model/listener-config.ts';
 
 export const DEFAULT_PATH_POLICY: PathPolicy = Object.freeze({
   mergeSlashes: false,

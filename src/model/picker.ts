@@ -1,6 +1,6 @@
 // The contract between the worker, which counts, and the balancing algorithms, which only choose.
 
-import type { PolicyConfig } from './config.ts';
+import type { PolicyConfig } from './pool-config.ts';
 import type { HealthState, TargetState } from './targets.ts';
 
 /** What this worker knows of a target; outlives snapshots, keyed by pool and identity. Pickers read it, never write it. */

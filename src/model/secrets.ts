@@ -1,6 +1,6 @@
 // What travels beside a snapshot and is never printed, written to disk or shown: certificates with their keys, and ticket keys.
 
-import type { CertificateSource } from './config.ts';
+import type { CertificateSource } from './listener-config.ts';
 
 /** One certificate with its chain and its private key, both PEM. */
 export interface CertificatePair {

@@ -1,24 +1,24 @@
 // The one value that crosses the process boundary: everything a worker needs, immutable and versioned.
 
+import type { AccessLogConfig, MemoryConfig } from './config.ts';
+import type { HttpsRedirect, ListenerConfig } from './listener-config.ts';
 import type {
-  AccessLogConfig,
   EjectionConfig,
-  FilterConfig,
-  HeaderValue,
-  HostPattern,
-  HttpsRedirect,
-  ListenerConfig,
-  MatchConfig,
-  MemoryConfig,
-  PathRewrite,
   PolicyConfig,
   PoolTimeouts,
   PoolTls,
   ProxyProtocolOut,
+  UpstreamLimits,
+} from './pool-config.ts';
+import type {
+  FilterConfig,
+  HeaderValue,
+  HostPattern,
+  MatchConfig,
+  PathRewrite,
   RetryConfig,
   RuleTimeouts,
-  UpstreamLimits,
-} from './config.ts';
+} from './route-config.ts';
 import type { HealthState, TargetState } from './targets.ts';
 
 export interface Snapshot {

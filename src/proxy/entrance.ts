@@ -1,7 +1,7 @@
 // From an admitted connection to its session: reads what has to be read first, and shakes hands where TLS is spoken.
 
 import type { Logger } from 'pino';
-import type { ListenerConfig, ProxyProtocolIn } from '../model/config.ts';
+import type { ListenerConfig, ProxyProtocolIn } from '../model/listener-config.ts';
 import { NO_HEADER, type ProxyHeader } from '../proxy-protocol/header.ts';
 import type { Client, ClientLoad } from './admission/client-table.ts';
 import { HelloReader } from './first-bytes/hello-reader.ts';

@@ -2,7 +2,7 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Workspace } from '../http2/workspace.ts';
-import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/listener-config.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';

@@ -1,8 +1,8 @@
 // Where a request would go now, asked of a worker: the router and pickers that serve, without sending anything.
 
 import { normalisePath } from '../http1/normalise.ts';
-import type { PathPolicy } from '../model/config.ts';
 import type { FailureCode } from '../model/failures.ts';
+import type { PathPolicy } from '../model/listener-config.ts';
 import type { RoutedRequest, WorkerQuestion } from '../model/messages.ts';
 import type { CompiledAction } from './router/actions.ts';
 import { createRouteMatch, type RouteMatch } from './router/router.ts';

@@ -2,8 +2,9 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing } from '../http1/step.ts';
-import type { ProxyProtocolOut, RetryConfig } from '../model/config.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { ProxyProtocolOut } from '../model/pool-config.ts';
+import type { RetryConfig } from '../model/route-config.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
@@ -11,12 +12,12 @@ import { withoutEdited } from './http/field-lines.ts';
 import { grpcTimeoutMs, isGrpc } from './http/grpc.ts';
 import { type GrpcWebCall, grpcWebCallOf } from './http/grpc-web.ts';
 import { hasMediaType } from './http/media-type.ts';
-import { isAskedUpgrade, type RequestHeadParts, upgradeOf } from './http/request-head.ts';
+import { isAskedUpgrade, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
 import { acceptsKey } from './http/web-socket-handshake.ts';
-import { rewritePath } from './router/filters.ts';
-import { render } from './router/template.ts';
-import type { TunnelLimits } from './tunnel.ts';
+import { type Moving, Pace } from './pace.ts';
+import { requestPartsOf, sentHostOf } from './request-parts.ts';
+import { responseHeaderMsOf, streamIdleMsOf, totalMsOf, tunnelLimitsOf } from './request-timeouts.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
 import type { Pool } from './upstream/pool.ts';
@@ -78,10 +79,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #totalDueAtMs = NEVER;
   #answerDueAtMs = NEVER;
   #silentAtMs = NEVER;
-  /** End of the stretch of time over which the least rates are judged, and what had been moved at its beginning. */
-  #paceDueAtMs = NEVER;
-  #paceBytes = 0;
-  #paceTaken = 0;
+  readonly #pace: Pace;
 
   constructor(
     owner: ForwardingOwner,
@@ -93,8 +91,9 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#session = session;
     this.#context = context;
     this.#facts = facts;
+    this.#pace = new Pace(session, facts);
     this.#attempts = new Attempts<StreamDial>(context, (pool, target, user, reuse) =>
-      pool.open(target, user, reuse, pool.tls === null ? '' : this.#sentHost()),
+      pool.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
     );
   }
 
@@ -113,7 +112,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#totalDueAtMs = NEVER;
     this.#answerDueAtMs = NEVER;
     this.#silentAtMs = NEVER;
-    this.#paceDueAtMs = NEVER;
+    this.#pace.stop();
   }
 
   /** False while the body has to wait for its connection. */
@@ -130,7 +129,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const facts = this.#facts;
     facts.pool = pool;
     pool.onRequest(facts.headAtMs);
-    const totalMs = facts.match.rule!.rule.timeouts.totalMs ?? pool.config.timeouts.totalMs;
+    const totalMs = totalMsOf(facts);
     if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
     if (pool.config.protocol === 'http2') this.#webCall = grpcWebCallOf(facts.view.head);
     if (this.#webCall !== null || isGrpc(facts.view.head)) {
@@ -156,7 +155,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
     this.#hinted = false;
-    this.#paceDueAtMs = NEVER;
+    this.#pace.stop();
     this.#setDeadline(NEVER);
   }
 
@@ -203,7 +202,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   #send(stream: UpstreamStream): void {
     const { head } = this.#facts.view;
-    stream.sendHead(head, this.#headParts());
+    stream.sendHead(head, requestPartsOf(this.#facts, this.#session));
     const { body, trailers } = this.#sent;
     if (body !== '') stream.sendBody(Buffer.from(body, 'latin1'), 0, body.length);
     if (!head.hasContent) return this.#awaitResponse();
@@ -212,39 +211,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       return this.#awaitResponse();
     }
     this.#phase = 'request';
-    this.#beginPace(this.#context.now());
-    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
+    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
     // The body waited for the connection; it flows now.
     this.#session.continueReading();
-  }
-
-  #headParts(): RequestHeadParts {
-    const { match, view, requestId } = this.#facts;
-    const { head } = view;
-    const { filters } = match.rule!;
-    const { captures } = match;
-    const received = this.#session.paths.forward === 'received' ? head.path : view.path;
-    const path =
-      filters.path === null ? received : rewritePath(filters.path, view.path, match.prefixLength, captures);
-    return {
-      target: head.hasQuery ? `${path}?${head.query}` : path,
-      authority: filters.host === null ? head.authority : render(filters.host, captures),
-      scheme: this.#session.scheme,
-      webSocketKey: this.#session.webSocketKey,
-      grpcType: '',
-      client: this.#session.client,
-      requestId,
-      edits: filters.request,
-      captures,
-    };
-  }
-
-  /** The host that the target is told, lower case, without port and final dot. */
-  #sentHost(): string {
-    const { match, view } = this.#facts;
-    const { host } = match.rule!.filters;
-    const sent = host === null ? view.head.host : render(host, match.captures).toLowerCase();
-    return sent.replace(/(:\d*)?$/, '').replace(/\.$/, '');
   }
 
   onRequestBody(buffer: Buffer, start: number, end: number): void {
@@ -253,7 +223,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (stream === null || this.#phase === 'idle') return;
     stream.sendBody(buffer, start, end);
     this.#sent.keepBody(buffer, start, end);
-    if (this.#phase === 'request') this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    if (this.#phase === 'request')
+      this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
   }
 
   onRequestEnd(received: string): void {
@@ -265,22 +236,17 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   #awaitResponse(): void {
-    const { match, pool } = this.#facts;
     this.#phase = 'response-head';
-    this.#paceDueAtMs = NEVER;
+    this.#pace.stop();
     this.#sentAtMs = this.#context.now();
-    const { responseHeaderMs } = match.rule!.rule.timeouts;
-    // A gRPC answer begins with its first message, which may be the last thing that happens.
-    const usualMs = this.#longLived ? this.#tunnelIdleMs() : pool!.config.timeouts.responseHeaderMs;
-    const waitMs = responseHeaderMs ?? usualMs;
-    this.#answerDueAtMs = this.#sentAtMs + waitMs;
+    this.#answerDueAtMs = this.#sentAtMs + responseHeaderMsOf(this.#facts, this.#longLived);
     const looksAtMs = this.#sent.replayable ? this.#sentAtMs + SILENT_AFTER_MS : NEVER;
     this.#setDeadline(Math.min(this.#answerDueAtMs, looksAtMs));
   }
 
   onUpstreamDrain(): void {
     // The target was slow, not the client.
-    if (this.#phase === 'request') this.#beginPace(this.#context.now());
+    if (this.#phase === 'request') this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
     this.#session.continueReading();
   }
 
@@ -314,8 +280,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (hasMediaType(head, EVENT_STREAM)) this.#longLived = true;
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
-    this.#beginPace(nowMs);
-    this.#setDeadline(nowMs + this.#streamIdleMs());
+    this.#pace.begin(this.#moving, this.#longLived, nowMs);
+    this.#setDeadline(nowMs + streamIdleMsOf(this.#facts, this.#longLived));
   }
 
   #mayRetryStatus(retry: RetryConfig): boolean {
@@ -345,7 +311,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#facts.bytesOut += end - start;
     this.#session.sendBody(buffer, start, end);
     if (this.#session.congested) this.#stream?.pause();
-    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
   }
 
   /** The client has read what was queued. */
@@ -354,8 +320,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#stream.resume();
     if (this.#phase !== 'response-body') return;
     // The client was slow, not the target.
-    this.#beginPace(this.#context.now());
-    this.#setDeadline(this.#context.now() + this.#streamIdleMs());
+    this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
+    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -395,7 +361,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.answered = true;
     this.#context.deadlines.clear(this);
     this.#stream = null;
-    this.#session.becomeTunnel(head, side, this.#tunnelLimits(head), buffer, start, end);
+    this.#session.becomeTunnel(head, side, tunnelLimitsOf(facts, head), buffer, start, end);
   }
 
   // Retry or fail ------------------------------------------------------------------------------------------------
@@ -469,9 +435,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     }
     let code: FailureCode | null = null;
     if (nowMs >= Math.min(this.#silentAtMs, this.#totalDueAtMs)) code = this.#timeoutAt(nowMs);
-    else if (nowMs >= this.#paceDueAtMs) code = this.#judgePace();
+    else if (nowMs >= this.#pace.dueAtMs)
+      code = this.#pace.judge(this.#moving, this.#stream?.congested === true);
     if (code === null) {
-      if (nowMs >= this.#paceDueAtMs) this.#beginPace(nowMs);
+      if (nowMs >= this.#pace.dueAtMs) this.#pace.begin(this.#moving, this.#longLived, nowMs);
       this.#setDeadline(this.#silentAtMs);
       return;
     }
@@ -485,32 +452,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     }
   }
 
-  #beginPace(nowMs: number): void {
-    const { limits, timeouts, takenBytes } = this.#session;
-    const { minAnswerRate } = this.#facts.pool!.config.connections;
-    const isLimited =
-      this.#phase === 'request'
-        ? // A gRPC client that streams may have nothing to say before the server does.
-          limits.minBodyRate > 0 && !this.#longLived
-        : limits.minReadRate > 0 || minAnswerRate > 0;
-    this.#paceDueAtMs = isLimited ? nowMs + timeouts.rateGraceMs : NEVER;
-    this.#paceBytes = this.#phase === 'request' ? this.#facts.bytesIn : this.#facts.bytesOut;
-    this.#paceTaken = takenBytes;
-  }
-
-  /** Whether whoever was waited for has moved enough; time in which it was held back by the other side never counts. */
-  #judgePace(): FailureCode | null {
-    const { limits, timeouts, congested, takenBytes } = this.#session;
-    const seconds = timeouts.rateGraceMs / 1000;
-    if (this.#phase === 'request') {
-      const came = this.#facts.bytesIn - this.#paceBytes;
-      return this.#stream?.congested !== true && came < limits.minBodyRate * seconds ? 'body-too-slow' : null;
-    }
-    if (congested) {
-      return takenBytes - this.#paceTaken < limits.minReadRate * seconds ? 'client-too-slow' : null;
-    }
-    const { minAnswerRate } = this.#facts.pool!.config.connections;
-    return this.#facts.bytesOut - this.#paceBytes < minAnswerRate * seconds ? 'answer-too-slow' : null;
+  get #moving(): Moving {
+    return this.#phase === 'request' ? 'request' : 'answer';
   }
 
   #timeoutAt(nowMs: number): FailureCode {
@@ -543,29 +486,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#facts.target?.end();
   }
 
-  #streamIdleMs(): number {
-    if (this.#longLived) return this.#tunnelIdleMs();
-    const { match, pool } = this.#facts;
-    return match.rule!.rule.timeouts.streamIdleMs ?? pool!.config.timeouts.streamIdleMs;
-  }
-
-  #tunnelIdleMs(): number {
-    const { match, pool } = this.#facts;
-    return match.rule!.rule.timeouts.tunnelIdleMs ?? pool!.config.timeouts.tunnelIdleMs;
-  }
-
-  #tunnelLimits(head: ResponseHead): TunnelLimits {
-    const { match, pool } = this.#facts;
-    const lifetimeMs = match.rule!.rule.timeouts.tunnelLifetimeMs ?? pool!.config.timeouts.tunnelLifetimeMs;
-    return {
-      idleMs: this.#tunnelIdleMs(),
-      lifetimeMs: lifetimeMs === 0 ? NEVER : lifetimeMs,
-      webSocket: head.upgrade.toLowerCase() === 'websocket',
-    };
-  }
-
   #setDeadline(dueAtMs: number): void {
     this.#silentAtMs = dueAtMs;
-    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs, this.#paceDueAtMs));
+    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs, this.#pace.dueAtMs));
   }
 }

@@ -1,6 +1,6 @@
 // What the sessions of both HTTP versions have of the listener and the client that they are between.
 
-import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/listener-config.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { Listener } from './listener.ts';

@@ -1,7 +1,7 @@
 // The client's HTTP/2 connection, as its requests see it.
 
 import type { ServerConnection } from '../http2/server-connection.ts';
-import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/config.ts';
+import type { ListenerLimits, ListenerTimeouts, PathPolicy } from '../model/listener-config.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { Http2Request, RequestStream } from './http2-request.ts';

@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
-import type { ListenerConfig } from '../model/config.ts';
+import type { ListenerConfig } from '../model/listener-config.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import { Admission, type Pressure } from './admission/admission.ts';
 import type { Client, ClientLoad } from './admission/client-table.ts';

@@ -1,6 +1,6 @@
 // The listeners of a worker, as the snapshots name them; one that is named no more stays until its last connection ends.
 
-import type { ListenerConfig } from '../model/config.ts';
+import type { ListenerConfig } from '../model/listener-config.ts';
 import type { ListenAddress } from '../model/messages.ts';
 import type { Secrets } from '../model/secrets.ts';
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';

@@ -1,7 +1,7 @@
 // One downstream connection of a tcp listener: picks a target, fails over along the row, then becomes a tunnel.
 
-import type { ProxyProtocolOut } from '../model/config.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { ProxyProtocolOut } from '../model/pool-config.ts';
 import { flagOf } from '../telemetry/flags.ts';
 import type { ClientLoad } from './admission/client-table.ts';
 import type { ExchangeContext } from './exchange-context.ts';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPoolPicker } from '../../src/balance/pool-picker.ts';
-import type { PolicyName } from '../../src/model/config.ts';
 import type { Member, Picker } from '../../src/model/picker.ts';
+import type { PolicyName } from '../../src/model/pool-config.ts';
 import { countPicks, createMember, createMembers, createOptions, seededRandom } from './members.ts';
 
 function createPicker(policy: PolicyName, members: readonly Member[], choices = 2, nowMs = 0): Picker {

@@ -1,7 +1,7 @@
 // Members, options and repeatable chance for the tests of the pickers.
 
-import type { PolicyName } from '../../src/model/config.ts';
 import type { Member, PickerOptions, TargetLive } from '../../src/model/picker.ts';
+import type { PolicyName } from '../../src/model/pool-config.ts';
 
 export const HASH_POLICIES = ['rendezvous', 'maglev', 'ring-hash'] as const satisfies readonly PolicyName[];
 export const POLICIES = [

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPoolPicker } from '../../src/balance/pool-picker.ts';
-import type { PolicyName } from '../../src/model/config.ts';
 import type { Member, Picker, PickerOptions } from '../../src/model/picker.ts';
+import type { PolicyName } from '../../src/model/pool-config.ts';
 import { HEALTH_STATES, TARGET_STATES } from '../../src/model/targets.ts';
 import { fc } from '../support/properties.ts';
 import {

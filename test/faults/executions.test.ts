@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { RetryConfig } from '../../src/model/config.ts';
+import type { RetryConfig } from '../../src/model/route-config.ts';
 import { type RawPeer, Stage } from '../support/data-plane.ts';
 import { allToFirstPool, snapshotOf } from '../support/snapshots.ts';
 

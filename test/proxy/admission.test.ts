@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ListenerLimits } from '../../src/model/config.ts';
+import type { ListenerLimits } from '../../src/model/listener-config.ts';
 import { Admission, ALWAYS_TAKEN, PRESSED_REQUESTS } from '../../src/proxy/admission/admission.ts';
 import { clientKey } from '../../src/proxy/admission/client-key.ts';
 import { MemoryWatch } from '../../src/proxy/admission/memory-watch.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
-import type { ListenerConfig, TlsRouteConfig } from '../../src/model/config.ts';
+import type { ListenerConfig, TlsRouteConfig } from '../../src/model/listener-config.ts';
 import { protocolOf } from '../../src/proxy/first-bytes/protocol-reader.ts';
 import { TlsRoutes } from '../../src/proxy/first-bytes/tls-routes.ts';
 import { readHeader } from '../../src/proxy-protocol/read-header.ts';

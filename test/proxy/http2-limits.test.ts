@@ -7,7 +7,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { Flag, FrameType } from '../../src/http2/frames.ts';
 import { PREFACE } from '../../src/http2/preface.ts';
-import type { ListenerLimits, ListenerTimeouts } from '../../src/model/config.ts';
+import type { ListenerLimits, ListenerTimeouts } from '../../src/model/listener-config.ts';
 import { block, frame, GET, settings } from '../http2/frames.ts';
 import { certificateFor } from '../support/certificates.ts';
 import { answering, eventually, RawPeer, Stage, sendApart } from '../support/data-plane.ts';

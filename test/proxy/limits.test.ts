@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { ListenerLimits } from '../../src/model/config.ts';
+import type { ListenerLimits } from '../../src/model/listener-config.ts';
 import { ALWAYS_TAKEN } from '../../src/proxy/admission/admission.ts';
 import {
   answering,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import type { ListenerLimits } from '../../src/model/config.ts';
+import type { ListenerLimits } from '../../src/model/listener-config.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import {
   answering,

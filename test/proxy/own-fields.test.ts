@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import type { FilterConfig } from '../../src/model/config.ts';
+import type { FilterConfig } from '../../src/model/route-config.ts';
 import { answering, type RawPeer, Stage } from '../support/data-plane.ts';
 import { answerOf, Http2Client } from '../support/http2-client.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { ListenerLimits, UpstreamLimits } from '../../src/model/config.ts';
+import type { ListenerLimits } from '../../src/model/listener-config.ts';
+import type { UpstreamLimits } from '../../src/model/pool-config.ts';
 import {
   answering,
   bytesReadBy,

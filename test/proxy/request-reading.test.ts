@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import { DEFAULT_PATH_POLICY } from '../../src/http1/normalise.ts';
-import type { ListenerConfig } from '../../src/model/config.ts';
+import type { ListenerConfig } from '../../src/model/listener-config.ts';
 import type { SnapshotRoute } from '../../src/model/snapshot.ts';
 import { assertNoSocketLeft, DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
 import { listenerConfig, route, rule, snapshotOf } from '../support/snapshots.ts';

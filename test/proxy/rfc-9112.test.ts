@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import type { RetryConfig } from '../../src/model/config.ts';
+import type { RetryConfig } from '../../src/model/route-config.ts';
 import { DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
 import { allToFirstPool, RETRY, snapshotOf } from '../support/snapshots.ts';
 

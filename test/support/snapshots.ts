@@ -1,16 +1,9 @@
 // Snapshots for data-plane tests: everything has its default, a test states only what it is about.
 
 import { DEFAULT_PATH_POLICY } from '../../src/http1/normalise.ts';
-import type {
-  FilterConfig,
-  ListenerConfig,
-  ListenerLimits,
-  ListenerTimeouts,
-  MatchConfig,
-  PolicyConfig,
-  RetryConfig,
-  UpstreamLimits,
-} from '../../src/model/config.ts';
+import type { ListenerConfig, ListenerLimits, ListenerTimeouts } from '../../src/model/listener-config.ts';
+import type { PolicyConfig, UpstreamLimits } from '../../src/model/pool-config.ts';
+import type { FilterConfig, MatchConfig, RetryConfig } from '../../src/model/route-config.ts';
 import type {
   HostSet,
   HostSetMember,

@@ -1,7 +1,7 @@
 // https listeners for tests: their configuration and their secrets, from certificates that are made when needed.
 
 import process from 'node:process';
-import type { ListenerConfig, ListenerTls } from '../../src/model/config.ts';
+import type { ListenerConfig, ListenerTls } from '../../src/model/listener-config.ts';
 import { certificateKey, type Secrets } from '../../src/model/secrets.ts';
 import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
 import type { CertificatePair } from './certificates.ts';

@@ -1,13 +1,13 @@
 // Captures: each that a host declares is used, and each that is used is declared.
 
+import type { PoolConfig } from '../../model/pool-config.ts';
 import type {
   FilterConfig,
   HeaderValue,
   PathRewrite,
-  PoolConfig,
   RouteConfig,
   RuleConfig,
-} from '../../model/config.ts';
+} from '../../model/route-config.ts';
 import { captureNames } from '../host-pattern.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';

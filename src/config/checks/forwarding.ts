@@ -1,6 +1,6 @@
 // Where a listener sends what it does not read itself: the pool of a tcp listener, TLS routes, and listeners that take over.
 
-import type { ListenerConfig, ListenerProtocol } from '../../model/config.ts';
+import type { ListenerConfig, ListenerProtocol } from '../../model/listener-config.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';
 import type { CheckContext } from './context.ts';

@@ -1,6 +1,6 @@
 // Matches that can never be reached, because an equal one comes first.
 
-import type { HostPattern, MatchConfig, RouteConfig } from '../../model/config.ts';
+import type { HostPattern, MatchConfig, RouteConfig } from '../../model/route-config.ts';
 import type { CheckContext } from './context.ts';
 
 /** Where a match stands: indexes into the checked configuration; -1 is the match of a rule without any. */

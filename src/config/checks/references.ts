@@ -1,6 +1,7 @@
 // Names: each given once, and each that is referred to exists and is of the right kind.
 
-import type { ListenerConfig, PoolConfig } from '../../model/config.ts';
+import type { ListenerConfig } from '../../model/listener-config.ts';
+import type { PoolConfig } from '../../model/pool-config.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';
 import type { CheckContext } from './context.ts';

@@ -1,6 +1,6 @@
 // What the parts of one rule say together: weights, filters that fit the action, prefix rewrites.
 
-import type { PathRewrite, RuleConfig } from '../../model/config.ts';
+import type { PathRewrite, RuleConfig } from '../../model/route-config.ts';
 import type { Path } from '../problem.ts';
 import { quote } from '../refusal.ts';
 import { checkCaptures } from './captures.ts';

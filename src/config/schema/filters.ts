@@ -1,8 +1,8 @@
 // Schema of a rule's filters and of the paths and header lists they share with actions.
 
 import { z } from 'zod';
-import type { FilterConfig, HeaderValue, PathRewrite } from '../../model/config.ts';
 import { CONNECTION_FIELDS } from '../../model/connection-fields.ts';
+import type { FilterConfig, HeaderValue, PathRewrite } from '../../model/route-config.ts';
 import { Refusal } from '../refusal.ts';
 import { parseHeaderName, parseHeaderValue } from '../values.ts';
 import { exactlyOne, headerName, hostTemplate, refuse, requestPath } from './scalars.ts';

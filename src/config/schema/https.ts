@@ -1,7 +1,7 @@
 // Schema of the one-line options that send clients to https and keep them there: `redirectToHttps` and `hsts`.
 
 import { z } from 'zod';
-import type { HttpsRedirect } from '../../model/config.ts';
+import type { HttpsRedirect } from '../../model/listener-config.ts';
 import { Refusal } from '../refusal.ts';
 import { integer, refuse } from './scalars.ts';
 

@@ -1,7 +1,7 @@
 // Schema of `policy`: the balancing algorithm of a pool, by name or with options.
 
 import { z } from 'zod';
-import type { HashKeyConfig, PolicyConfig, PolicyName } from '../../model/config.ts';
+import type { HashKeyConfig, PolicyConfig, PolicyName } from '../../model/pool-config.ts';
 import { Refusal } from '../refusal.ts';
 import { isPrime } from '../values.ts';
 import { exactlyOne, headerName, integer, refuse } from './scalars.ts';

@@ -1,7 +1,7 @@
 // Schema of `pools`: sources, policy, health, ejection, and which targets take part.
 
 import { z } from 'zod';
-import type { ProbeConfig } from '../../model/config.ts';
+import type { ProbeConfig } from '../../model/pool-config.ts';
 import { Refusal } from '../refusal.ts';
 import { parseAddress, parseServiceName, parseStatusRange } from '../values.ts';
 import { policySchema } from './policy.ts';

@@ -1,7 +1,7 @@
 // Schema of `routes`: hosts, rules, matches and actions, with HTTPRoute's words.
 
 import { z } from 'zod';
-import type { MatchConfig, PathMatch, ValueMatch } from '../../model/config.ts';
+import type { MatchConfig, PathMatch, ValueMatch } from '../../model/route-config.ts';
 import { parseHostPattern } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { parseMethod, parseServiceName } from '../values.ts';

@@ -1,7 +1,7 @@
 // Schema of how a pool's targets are spoken to: timeouts, connections, protocol, PROXY header and TLS.
 
 import { z } from 'zod';
-import { PROXY_FACTS, type ProxyProtocolOut } from '../../model/config.ts';
+import { PROXY_FACTS, type ProxyProtocolOut } from '../../model/pool-config.ts';
 import { Refusal } from '../refusal.ts';
 import { duration, filePath, hostName, integer, refuse } from './scalars.ts';
 

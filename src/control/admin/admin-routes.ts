@@ -1,6 +1,6 @@
 // The table of admin calls: method, path, whether it changes anything, and how it is answered.
 
-import type { HeaderValue } from '../../model/config.ts';
+import type { HeaderValue } from '../../model/route-config.ts';
 import { REASON_CODES, TARGET_STATES } from '../../model/targets.ts';
 import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics-text.ts';
 import type { AdminSource, DrainOutcome, DrainSubject, ExplainQuery } from './admin-source.ts';

@@ -1,7 +1,7 @@
 // What the admin HTTP asks of the controller, and the shapes of the answers; the controller implements it.
 
-import type { HeaderValue } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
+import type { HeaderValue } from '../../model/route-config.ts';
 import type { Snapshot } from '../../model/snapshot.ts';
 import type { ExplainedTarget } from '../../model/targets.ts';
 

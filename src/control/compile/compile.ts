@@ -1,7 +1,9 @@
 // Owns the one pure function that makes a snapshot from configuration and targets.
 
 import { createHash, type Hash } from 'node:crypto';
-import type { ActionConfig, Config, PoolConfig } from '../../model/config.ts';
+import type { Config } from '../../model/config.ts';
+import type { PoolConfig } from '../../model/pool-config.ts';
+import type { ActionConfig } from '../../model/route-config.ts';
 import type { Snapshot, SnapshotAction, SnapshotPool, TargetGroup } from '../../model/snapshot.ts';
 import { isSameShape } from '../../snapshot/pool-shape.ts';
 import { identityOf } from '../targets/derive.ts';

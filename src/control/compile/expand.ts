@@ -1,6 +1,8 @@
 // Owns the expansion of configured pools and of rules that name services by template into the pools there are.
 
-import type { ActionConfig, Config, PoolConfig, SourceConfig } from '../../model/config.ts';
+import type { Config } from '../../model/config.ts';
+import type { PoolConfig, SourceConfig } from '../../model/pool-config.ts';
+import type { ActionConfig } from '../../model/route-config.ts';
 
 /** A pool with its sources: written in the configuration, or made for one service that a template matches. */
 export interface PoolInstance {

@@ -1,7 +1,7 @@
 // Owns what a snapshot says of a pool beside its targets.
 
 import { createHash } from 'node:crypto';
-import type { PoolConfig } from '../../model/config.ts';
+import type { PoolConfig } from '../../model/pool-config.ts';
 import type { SnapshotPool } from '../../model/snapshot.ts';
 
 export type Settings = Omit<SnapshotPool, 'name' | 'settings' | 'groups' | 'lost'> & {

@@ -3,7 +3,7 @@
 /** Version of the PROXY header that comes first and says that the connection is our own; null sends none. */
 export type ProbeHeader = 1 | 2 | null;
 
-import type { PoolTls } from '../../model/config.ts';
+import type { PoolTls } from '../../model/pool-config.ts';
 
 /** What is probed and how. `host` is an address or a DNS name, never in brackets. */
 export type ProbeTarget =

@@ -4,7 +4,7 @@ import net, { type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { Workspace } from '../../http2/workspace.ts';
-import type { PoolTls } from '../../model/config.ts';
+import type { PoolTls } from '../../model/pool-config.ts';
 import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { type GrpcProbing, grpcProbe } from './grpc-probe.ts';

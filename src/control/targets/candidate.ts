@@ -1,6 +1,6 @@
 // Owns the judgement of one service x node as the API alone tells it: its address, its state, its weight and its reasons.
 
-import type { SourceConfig } from '../../model/config.ts';
+import type { SourceConfig } from '../../model/pool-config.ts';
 import type { Reason } from '../../model/targets.ts';
 import type { NodeView } from './nodes.ts';
 import { EFFECTS, type Effect, REASONS, reason, strongestEffect } from './reasons.ts';

@@ -1,7 +1,8 @@
 // Owns target derivation: a service source and the nodes of its cluster to every service x node, its state and its reasons.
 
-import type { Family, SourceConfig } from '../../model/config.ts';
+import type { Family } from '../../model/config.ts';
 import type { EndpointSliceFact } from '../../model/inventory.ts';
+import type { SourceConfig } from '../../model/pool-config.ts';
 import type { Reason } from '../../model/targets.ts';
 import { type Candidate, judgeCandidate, outsideSubset } from './candidate.ts';
 import type { NodeView, NodeViews } from './nodes.ts';

@@ -1,6 +1,6 @@
 // Owns the answers to "why is this target in, or not": rows for every service x node, and what is known of one node or service.
 
-import type { PoolConfig, SourceConfig } from '../../model/config.ts';
+import type { PoolConfig, SourceConfig } from '../../model/pool-config.ts';
 import type { ExplainedTarget, Reason } from '../../model/targets.ts';
 import type { Candidate } from './candidate.ts';
 import type { DerivedSource } from './derive.ts';

@@ -1,6 +1,7 @@
 // Owns which probes the targets need: keys made from content, so that equal probes are run once.
 
-import type { HealthConfig, KubeProxyConfig, PoolConfig, ProbeConfig } from '../../model/config.ts';
+import type { KubeProxyConfig } from '../../model/config.ts';
+import type { HealthConfig, PoolConfig, ProbeConfig } from '../../model/pool-config.ts';
 import type { ProbeHeader, ProbeTarget } from '../health/probe-result.ts';
 import type { ProbeSpec } from '../health/scheduler.ts';
 import type { Candidate } from './candidate.ts';

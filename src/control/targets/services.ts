@@ -1,7 +1,8 @@
 // Owns what a service is worth to every node: its port, policy, families and where its endpoints run.
 
-import type { Family, SourceConfig } from '../../model/config.ts';
+import type { Family } from '../../model/config.ts';
 import type { EndpointFact, EndpointSliceFact, ServiceFact, ServicePortFact } from '../../model/inventory.ts';
+import type { SourceConfig } from '../../model/pool-config.ts';
 import type { Reason } from '../../model/targets.ts';
 import { reason } from './reasons.ts';
 

@@ -1,7 +1,7 @@
 // Owns the state of one source of one pool between recomputations, and its derivation from the cluster.
 
-import type { PoolConfig, SourceConfig } from '../../model/config.ts';
 import type { EndpointSliceFact, ServiceFact } from '../../model/inventory.ts';
+import type { PoolConfig, SourceConfig } from '../../model/pool-config.ts';
 import type { SourceTargets } from '../compile/compile.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type DerivationMemo, type DerivedSource, deriveService, deriveStatic } from './derive.ts';

@@ -9,7 +9,8 @@ import {
   judgePair,
   type PairFault,
 } from '../../config/certificate-pair.ts';
-import type { CertificateSource, Config } from '../../model/config.ts';
+import type { Config } from '../../model/config.ts';
+import type { CertificateSource } from '../../model/listener-config.ts';
 import { type CertificatePair, certificateLabel, type NamedSecrets } from '../../model/secrets.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { FileWatch } from './file-watch.ts';

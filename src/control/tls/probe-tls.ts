@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net';
 import tls, { type ConnectionOptions, type SecureContext } from 'node:tls';
-import type { PoolTls } from '../../model/config.ts';
+import type { PoolTls } from '../../model/pool-config.ts';
 import { certificateKey, type NamedSecrets } from '../../model/secrets.ts';
 
 export class ProbeTls {

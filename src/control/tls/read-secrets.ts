@@ -1,7 +1,9 @@
 // Certificates, keys, authorities and revocation lists that a configuration names, read beside it and never printed.
 
 import { readFile } from 'node:fs/promises';
-import type { CertificateSource, Config, PoolTls } from '../../model/config.ts';
+import type { Config } from '../../model/config.ts';
+import type { CertificateSource } from '../../model/listener-config.ts';
+import type { PoolTls } from '../../model/pool-config.ts';
 import { type CertificatePair, certificateKey, type NamedSecrets } from '../../model/secrets.ts';
 
 type FileSource = Extract<CertificateSource, { readonly kind: 'files' }>;

@@ -1,7 +1,7 @@
 // What one listener lets in: connections and requests, of everybody together and of each client.
 
-import type { ListenerLimits } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
+import type { ListenerLimits } from '../../model/listener-config.ts';
 import { clientKey } from './client-key.ts';
 import { ClientLoad, ClientTable } from './client-table.ts';
 import { TokenBucket } from './token-bucket.ts';

@@ -1,6 +1,6 @@
 // Tells TLS, HTTP and SSH apart by their first bytes, and a client that waits for the server to speak.
 
-import type { MuxConfig } from '../../model/config.ts';
+import type { MuxConfig } from '../../model/listener-config.ts';
 import type { FirstBytesReader, FirstBytesVerdict } from './opening.ts';
 
 /** Keys of `MuxConfig` that name listeners. */

@@ -1,6 +1,6 @@
 // Reads the PROXY header of a sender that is believed.
 
-import type { ProxyProtocolIn } from '../../model/config.ts';
+import type { ProxyProtocolIn } from '../../model/listener-config.ts';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import { readHeader } from '../../proxy-protocol/read-header.ts';
 import type { FirstBytesReader, FirstBytesVerdict } from './opening.ts';

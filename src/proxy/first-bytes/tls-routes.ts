@@ -1,6 +1,6 @@
 // Which pool a TLS connection goes to that is not opened: by server name and offered protocols, like Gateway API's TLSRoute.
 
-import type { TlsRouteConfig } from '../../model/config.ts';
+import type { TlsRouteConfig } from '../../model/listener-config.ts';
 
 type Route = TlsRouteConfig;
 

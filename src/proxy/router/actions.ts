@@ -1,6 +1,6 @@
 // A rule's action compiled: pools to choose from, a redirect to build, or an answer that is ready.
 
-import type { FilterConfig } from '../../model/config.ts';
+import type { FilterConfig } from '../../model/route-config.ts';
 import type { SnapshotAction } from '../../model/snapshot.ts';
 import { compileHost, compilePath, type PathPlan, rewritePath } from './filters.ts';
 import { checkField, editFields, responseHeaderFilters } from './header-edits.ts';

@@ -1,6 +1,6 @@
 // What a match asks of a request beside host and path: method, header fields and query parameters.
 
-import type { MatchConfig, ValueMatch } from '../../model/config.ts';
+import type { MatchConfig, ValueMatch } from '../../model/route-config.ts';
 import type { RouteRequest } from './request.ts';
 
 /** A regular expression is never run on a longer text than this (UTF-16 code units). */

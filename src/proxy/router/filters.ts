@@ -1,6 +1,6 @@
 // A rule's filters as a plan: header edits, and the rewrite of host and path.
 
-import type { FilterConfig, PathRewrite } from '../../model/config.ts';
+import type { FilterConfig, PathRewrite } from '../../model/route-config.ts';
 import {
   compileHeaderEdits,
   type HeaderEdits,

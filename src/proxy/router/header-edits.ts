@@ -1,7 +1,7 @@
 // Header edits of a rule, folded into two things that cost little per message: names to drop and lines to append.
 
-import type { FilterConfig, HeaderValue } from '../../model/config.ts';
 import { CONNECTION_FIELDS } from '../../model/connection-fields.ts';
+import type { FilterConfig, HeaderValue } from '../../model/route-config.ts';
 import { compileTemplate, render, type Template } from './template.ts';
 
 type HeaderFilter = Extract<FilterConfig, { kind: 'request-headers' | 'response-headers' }>;

@@ -1,6 +1,6 @@
 // The host patterns of one listener, from the most specific to the least: exact, captures and wildcards by suffix, any.
 
-import type { HostPattern } from '../../model/config.ts';
+import type { HostPattern } from '../../model/route-config.ts';
 import type { SnapshotRoute } from '../../model/snapshot.ts';
 import { type Fit, fullRegex } from './conditions.ts';
 import { PathTable } from './path-table.ts';

@@ -1,6 +1,7 @@
 // What `redirectToHttps` and `hsts` make of the routes of one listener.
 
-import type { FilterConfig, HttpsRedirect, ListenerConfig } from '../../model/config.ts';
+import type { HttpsRedirect, ListenerConfig } from '../../model/listener-config.ts';
+import type { FilterConfig } from '../../model/route-config.ts';
 import type { SnapshotRoute, SnapshotRule } from '../../model/snapshot.ts';
 
 const NAME = 'redirect-to-https';

@@ -1,6 +1,6 @@
 // The router of one listener: from a request head to the rule that answers it, by HTTPRoute's precedence.
 
-import type { HostPattern } from '../../model/config.ts';
+import type { HostPattern } from '../../model/route-config.ts';
 import type { SnapshotRoute } from '../../model/snapshot.ts';
 import { type HostTable, HostTableBuilder } from './host-table.ts';
 import type { RouteRequest } from './request.ts';

@@ -1,6 +1,6 @@
 // Rules compiled from a snapshot's routes: everything about a rule that can be worked out before a request comes.
 
-import type { PathMatch } from '../../model/config.ts';
+import type { PathMatch } from '../../model/route-config.ts';
 import type { SnapshotRoute, SnapshotRule } from '../../model/snapshot.ts';
 import { type CompiledAction, compileAction } from './actions.ts';
 import { type Conditions, compileConditions, fullRegex, type TooLong } from './conditions.ts';

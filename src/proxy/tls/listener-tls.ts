@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
-import type { ClientAuthConfig, ListenerConfig } from '../../model/config.ts';
+import type { ClientAuthConfig, ListenerConfig } from '../../model/listener-config.ts';
 import { certificateKey, type Secrets } from '../../model/secrets.ts';
 import { Certificates, type Identity } from './certificates.ts';
 import type { ClientHello } from './client-hello.ts';

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
-import type { TlsProfile } from '../../model/config.ts';
+import type { TlsProfile } from '../../model/listener-config.ts';
 
 interface Suite {
   readonly code: number;

@@ -1,6 +1,6 @@
 // TLS of all https listeners of a worker: built anew only where configuration, certificates or authorities have changed.
 
-import type { ListenerConfig } from '../../model/config.ts';
+import type { ListenerConfig } from '../../model/listener-config.ts';
 import { NO_SECRETS, type Secrets } from '../../model/secrets.ts';
 import { ListenerTls } from './listener-tls.ts';
 import { TicketKeys } from './ticket-keys.ts';

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
-import type { PoolTls } from '../../model/config.ts';
+import type { PoolTls } from '../../model/pool-config.ts';
 import { certificateKey, type Secrets } from '../../model/secrets.ts';
 import type { Target } from '../upstream/target.ts';
 import { profileOptions } from './profile.ts';

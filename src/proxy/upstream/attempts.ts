@@ -1,8 +1,8 @@
 // The attempts of one request or tcp connection: which targets were tried, and the dials that are open for it.
 
-import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Member } from '../../model/picker.ts';
+import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
 import type { Pool, Reuse } from './pool.ts';

@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { addressBytes, clearBits } from '../../balance/address-bytes.ts';
 import type { createFlowHasher } from '../../balance/siphash.ts';
-import type { HashKeyConfig } from '../../model/config.ts';
+import type { HashKeyConfig } from '../../model/pool-config.ts';
 
 export type FlowHasher = ReturnType<typeof createFlowHasher>;
 

@@ -1,6 +1,6 @@
 // The PROXY header that tells a target which client a connection is for.
 
-import type { ProxyProtocolOut } from '../../model/config.ts';
+import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import { type Facts, NO_FACTS, type TlsFacts as ProxyTlsFacts } from '../../proxy-protocol/header.ts';
 import { type Ends, writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
 import type { SecureSocket } from '../wire/secure-socket.ts';

@@ -1,7 +1,7 @@
 // One target as this worker lives with it: flows in flight, idle connections and passive ejection.
 
-import type { EjectionConfig } from '../../model/config.ts';
 import type { Member, TargetLive } from '../../model/picker.ts';
+import type { EjectionConfig } from '../../model/pool-config.ts';
 import type { Deadline, Deadlines } from '../deadlines.ts';
 import { Roster } from '../roster.ts';
 import { AnswerRecord } from './answer-record.ts';

@@ -2,8 +2,8 @@
 
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
-import type { ProxyProtocolOut } from '../../model/config.ts';
 import type { FailureCode } from '../../model/failures.ts';
+import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
 import type { Wire, WireSocket } from '../wire/wire.ts';
 import type { Target } from './target.ts';

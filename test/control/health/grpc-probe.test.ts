@@ -14,7 +14,7 @@ import type { ProbeResult, ProbeTarget } from '../../../src/control/health/probe
 import { createProber } from '../../../src/control/health/probes.ts';
 import { ProbeTls } from '../../../src/control/tls/probe-tls.ts';
 import type { RequestHead } from '../../../src/http1/request-head.ts';
-import type { PoolTls } from '../../../src/model/config.ts';
+import type { PoolTls } from '../../../src/model/pool-config.ts';
 import { listen, type ServerEnd, type TestStream } from '../../http2/endpoint.ts';
 import { goaway } from '../../http2/frames.ts';
 import { Authority } from '../../support/authority.ts';

@@ -9,7 +9,7 @@ import { createSystemClock } from '../../../src/control/discovery/clock.ts';
 import type { ProbeResult, ProbeTarget } from '../../../src/control/health/probe-result.ts';
 import { createProber } from '../../../src/control/health/probes.ts';
 import { ProbeTls } from '../../../src/control/tls/probe-tls.ts';
-import type { PoolTls } from '../../../src/model/config.ts';
+import type { PoolTls } from '../../../src/model/pool-config.ts';
 import { certificateKey, type NamedSecrets } from '../../../src/model/secrets.ts';
 import { Authority } from '../../support/authority.ts';
 

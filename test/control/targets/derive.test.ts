@@ -13,8 +13,9 @@ import { joinNodes, viewNode } from '../../../src/control/targets/nodes.ts';
 import { EFFECTS, REASONS } from '../../../src/control/targets/reasons.ts';
 import { parseSelector } from '../../../src/control/targets/selector.ts';
 import { viewService } from '../../../src/control/targets/services.ts';
-import type { NodeSelection, SourceConfig } from '../../../src/model/config.ts';
+import type { NodeSelection } from '../../../src/model/config.ts';
 import type { EndpointSliceFact, NodeFact, ServiceFact } from '../../../src/model/inventory.ts';
+import type { SourceConfig } from '../../../src/model/pool-config.ts';
 import { REASON_CODES, type ReasonCode } from '../../../src/model/targets.ts';
 import {
   clusterConfig,

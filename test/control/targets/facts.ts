@@ -1,14 +1,7 @@
 // Owns builders of configuration and inventory facts for the tests of targets, health and compile.
 
 import type { TargetView } from '../../../src/control/health/evidence.ts';
-import type {
-  ClusterConfig,
-  Config,
-  HealthConfig,
-  PoolConfig,
-  RouteConfig,
-  SourceConfig,
-} from '../../../src/model/config.ts';
+import type { ClusterConfig, Config } from '../../../src/model/config.ts';
 import {
   type ClusterInventory,
   type EndpointFact,
@@ -17,6 +10,8 @@ import {
   type NodeFact,
   type ServiceFact,
 } from '../../../src/model/inventory.ts';
+import type { HealthConfig, PoolConfig, SourceConfig } from '../../../src/model/pool-config.ts';
+import type { RouteConfig } from '../../../src/model/route-config.ts';
 import { listenerConfig, UPSTREAM_LIMITS } from '../../support/snapshots.ts';
 
 /** What probes say of a target that is well. */

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EXCLUDE_LABEL } from '../../../src/control/targets/nodes.ts';
-import type { Config, PoolConfig } from '../../../src/model/config.ts';
+import type { Config } from '../../../src/model/config.ts';
 import type { ClusterInventory, NodeFact } from '../../../src/model/inventory.ts';
+import type { PoolConfig } from '../../../src/model/pool-config.ts';
 import { fc } from '../../support/properties.ts';
 import { Bench } from './engine-bench.ts';
 import {

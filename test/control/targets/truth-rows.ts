@@ -2,13 +2,14 @@
 // beside src and not from it.
 
 import type { ProbeFailure } from '../../../src/control/health/probe-result.ts';
-import type { ClusterConfig, PoolConfig, SourceConfig } from '../../../src/model/config.ts';
+import type { ClusterConfig } from '../../../src/model/config.ts';
 import type {
   EndpointSliceFact,
   InventoryOrigin,
   NodeFact,
   ServiceFact,
 } from '../../../src/model/inventory.ts';
+import type { PoolConfig, SourceConfig } from '../../../src/model/pool-config.ts';
 import type { ReasonCode } from '../../../src/model/targets.ts';
 import {
   clusterConfig,

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { HostPattern, MatchConfig, ValueMatch } from '../../../src/model/config.ts';
+import type { HostPattern, MatchConfig, ValueMatch } from '../../../src/model/route-config.ts';
 import type { SnapshotRoute } from '../../../src/model/snapshot.ts';
 import type { RouteRequest } from '../../../src/proxy/router/request.ts';
 import { createRouteMatch, createRouter } from '../../../src/proxy/router/router.ts';

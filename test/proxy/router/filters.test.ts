@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { FilterConfig, PathRewrite } from '../../../src/model/config.ts';
+import type { FilterConfig, PathRewrite } from '../../../src/model/route-config.ts';
 import type { SnapshotAction } from '../../../src/model/snapshot.ts';
 import { compileAction, compileWeighted, locationOf } from '../../../src/proxy/router/actions.ts';
 import { compileFilters, compilePath, rewritePath } from '../../../src/proxy/router/filters.ts';

@@ -1,6 +1,6 @@
 // Short ways to write routes and requests for the router's tests and benchmark.
 
-import type { HostPattern, MatchConfig, PathMatch, ValueMatch } from '../../../src/model/config.ts';
+import type { HostPattern, MatchConfig, PathMatch, ValueMatch } from '../../../src/model/route-config.ts';
 import type { SnapshotAction, SnapshotRoute, SnapshotRule } from '../../../src/model/snapshot.ts';
 import type { RouteRequest } from '../../../src/proxy/router/request.ts';
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { MatchConfig } from '../../../src/model/config.ts';
+import type { MatchConfig } from '../../../src/model/route-config.ts';
 import { createRouteMatch, createRouter } from '../../../src/proxy/router/router.ts';
 import { answering, DataPlane, Stage } from '../../support/data-plane.ts';
 import { route, rule, snapshotOf } from '../../support/snapshots.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import type { ClientAuthConfig } from '../../../src/model/config.ts';
+import type { ClientAuthConfig } from '../../../src/model/listener-config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, DataPlane, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';

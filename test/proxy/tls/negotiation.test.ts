@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
-import type { ListenerTls } from '../../../src/model/config.ts';
+import type { ListenerTls } from '../../../src/model/listener-config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
-import type { ListenerTls } from '../../../src/model/config.ts';
+import type { ListenerTls } from '../../../src/model/listener-config.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { answering, DataPlane, eventually, Stage } from '../../support/data-plane.ts';
 import { openssl } from '../../support/openssl.ts';

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import { pino } from 'pino';
-import type { PoolTls } from '../../../src/model/config.ts';
+import type { PoolTls } from '../../../src/model/pool-config.ts';
 import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/secrets.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { type CertificatePair, certificateFor } from '../../support/certificates.ts';

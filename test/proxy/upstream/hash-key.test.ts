@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createFlowHasher } from '../../../src/balance/siphash.ts';
-import type { HashKeyConfig } from '../../../src/model/config.ts';
+import type { HashKeyConfig } from '../../../src/model/pool-config.ts';
 import { type FlowFacts, flowHash } from '../../../src/proxy/upstream/hash-key.ts';
 import { fc } from '../../support/properties.ts';
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
-import type { UpstreamLimits } from '../../../src/model/config.ts';
+import type { UpstreamLimits } from '../../../src/model/pool-config.ts';
 import { eventually, Stage } from '../../support/data-plane.ts';
 import { type Answer, Http2Client } from '../../support/http2-client.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../../support/snapshots.ts';

@@ -7,7 +7,7 @@ import http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
-import type { PoolTls } from '../../../src/model/config.ts';
+import type { PoolTls } from '../../../src/model/pool-config.ts';
 import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/secrets.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
 import { eventually, type RawPeer, Stage } from '../../support/data-plane.ts';

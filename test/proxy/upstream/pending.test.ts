@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { UpstreamLimits } from '../../../src/model/config.ts';
+import type { UpstreamLimits } from '../../../src/model/pool-config.ts';
 import { eventually, type RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
 
