@@ -157,12 +157,10 @@ export class TcpSocket implements Waiter {
     handle?.close(this.#onClosed);
   }
 
-  /** Closes with a TCP reset. */
+  /** Closes with a TCP reset, which nothing may be closed with whose end is on its way (see `Wire.reset`). */
   resetAndDestroy(): void {
     const handle = this.#leave(null);
-    if (handle === null) return;
-    // libuv refuses it while our end is on its way.
-    if (handle.reset(this.#onClosed) !== 0) handle.close(this.#onClosed);
+    handle?.reset(this.#onClosed);
   }
 
   isPaused(): boolean {

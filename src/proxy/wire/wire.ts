@@ -305,9 +305,12 @@ export class Wire implements SocketUser, Waiter {
   reset(): void {
     this.#sendEarlier();
     this.#dropQueued();
+    const { socket } = this;
+    // Everything before it has left by then. libuv refuses the reset, and Node never closes what it was refused for.
+    const isEndOnItsWay = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
     // TLS shows a cut by the missing close_notify; Node resets plain TCP only.
-    if ('encrypted' in this.socket) this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    if ('encrypted' in socket || isEndOnItsWay) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   onSocketConnect(): void {

@@ -298,6 +298,17 @@ for (const [kind, tcp] of [
         assert.equal(got, sent);
       });
 
+    it('is closed when it is reset while its end is on its way', async () => {
+      const { wire, owner, peer } = await connected();
+      const got = receivedBy(peer, 7);
+      wire.text('written');
+      wire.end();
+      wire.flush();
+      wire.reset();
+      await eventually('the close', () => owner.told.includes('close'));
+      assert.equal(await got, 'written');
+    });
+
     it('is congested while the peer does not read, and tells when it has', async () => {
       const { wire, owner, peer } = await connected();
       const block = Buffer.alloc(1 << 20, 'x');
