@@ -4,13 +4,14 @@ import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Portico } from '../integration/portico.ts';
-import type { EchoTarget, HttpTarget } from './targets.ts';
+import type { EchoTarget, Http2Target, HttpTarget } from './targets.ts';
 
 /** The first of the targets never leave, so that there is always somebody to answer. */
 const STEADY = 2;
 
 export interface World {
   readonly targets: readonly HttpTarget[];
+  readonly modern: Http2Target;
   readonly echo: EchoTarget;
   readonly certificate: { readonly cert: string; readonly key: string };
   readonly directory: string;
@@ -18,7 +19,7 @@ export interface World {
 
 /** The configuration of step `step`: which targets are named, and whether the extra listener and pool are there. */
 export function configurationOf(world: World, step: number): object {
-  const { targets, echo, certificate, directory } = world;
+  const { targets, modern, echo, certificate, directory } = world;
   const named = targets.filter((_, at) => at < STEADY || (step + at) % 3 !== 0);
   const extra = step % 2 === 1;
   const source = { static: named.map(({ at }) => at) };
@@ -26,6 +27,7 @@ export function configurationOf(world: World, step: number): object {
     { name: 'app', sources: [source], health: { tcp: {}, interval: '1s' }, ejection: { base: '1s' } },
     // Ends often and is made anew: a pool whose connections never grow old.
     { name: 'short', sources: [source], connections: { idle: '1s', requests: 20 } },
+    { name: 'modern', protocol: 'http2', sources: [{ static: [modern.at] }] },
     { name: 'echo', sources: [{ static: [echo.at] }] },
     ...(extra ? [{ name: 'extra', sources: [source], policy: 'rendezvous' }] : []),
   ];
@@ -46,6 +48,7 @@ export function configurationOf(world: World, step: number): object {
         name: 'all',
         hosts: ['*'],
         rules: [
+          { matches: [{ path: { prefix: '/modern' } }], pools: [{ name: 'modern' }] },
           { matches: [{ path: { exact: '/big' } }], pools: [{ name: 'short' }] },
           { pools: [{ name: 'app', weight: 1 + (step % 5) }, { name: 'short' }] },
         ],

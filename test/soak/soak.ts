@@ -13,7 +13,7 @@ import { readOptions, wrongUsage } from '../support/command-line.ts';
 import { Churn, configurationOf, type World } from './churn.ts';
 import { type SoakRun, soakPlot, soakReport } from './report.ts';
 import { judge, readSeries } from './series.ts';
-import { EchoTarget, HttpTarget } from './targets.ts';
+import { EchoTarget, Http2Target, HttpTarget } from './targets.ts';
 import { type Outcome, Traffic } from './traffic.ts';
 
 const TARGETS = 5;
@@ -129,6 +129,7 @@ async function soak(options: Options): Promise<SoakRun> {
     await portico.close();
     idle.kill();
     for (const target of world.targets) await target.close();
+    await world.modern.close();
     await world.echo.close();
     await rm(directory, { recursive: true, force: true });
   }
@@ -150,7 +151,8 @@ async function createWorld(directory: string): Promise<World> {
   await writeFile(certificate.cert, pair.cert);
   await writeFile(certificate.key, pair.key);
   const targets = await Promise.all(Array.from({ length: TARGETS }, () => HttpTarget.start()));
-  return { targets, echo: await EchoTarget.start(), certificate, directory };
+  const [modern, echo] = await Promise.all([Http2Target.start(), EchoTarget.start()]);
+  return { targets, modern, echo, certificate, directory };
 }
 
 function failuresOf(outcomes: ReadonlyMap<string, Outcome>): readonly string[] {

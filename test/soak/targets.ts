@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { WebSocketServer } from 'ws';
 
@@ -80,6 +81,40 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
   }
   request.resume();
   response.end(request.url === '/big' ? BIG : 'ok');
+}
+
+/** Answers as `HttpTarget` does, over HTTP/2 without TLS. */
+export class Http2Target {
+  readonly #server = http2.createServer((request, response) => {
+    request.on('error', () => {});
+    response.on('error', () => {});
+    request.resume();
+    if (request.url.endsWith('/big')) response.end(BIG);
+    else request.once('end', () => response.end('ok'));
+  });
+  readonly #sessions = new Set<http2.ServerHttp2Session>();
+
+  static async start(): Promise<Http2Target> {
+    const target = new Http2Target();
+    target.#server.on('session', (session) => {
+      target.#sessions.add(session);
+      session.on('error', () => {});
+      session.once('close', () => target.#sessions.delete(session));
+    });
+    target.#server.listen(0, '127.0.0.1');
+    await once(target.#server, 'listening');
+    return target;
+  }
+
+  get at(): string {
+    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    for (const session of this.#sessions) session.destroy();
+    await once(this.#server, 'close');
+  }
 }
 
 /** Sends back what it gets. */

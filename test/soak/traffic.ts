@@ -7,6 +7,7 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { BIG_BYTES } from './targets.ts';
+import { endHttp2, HTTP2_JOBS } from './traffic-http2.ts';
 
 const LIMIT_MS = 30_000;
 
@@ -17,13 +18,12 @@ export interface Ports {
 }
 
 /** One job from its beginning to its end. Rejects when what came was wrong. */
-type Job = (ports: Ports, random: () => number) => Promise<void>;
+export type Job = (ports: Ports, random: () => number) => Promise<void>;
 
 const kept = new http.Agent({ keepAlive: true, maxSockets: 16 });
 const keptSecure = new https.Agent({ keepAlive: true, maxSockets: 8, rejectUnauthorized: false });
 
-/** What a client may do to a proxy, by name; every one gets an equal share of the rate. */
-export const JOBS: Readonly<Record<string, Job>> = {
+const HTTP1_JOBS: Readonly<Record<string, Job>> = {
   'keep-alive': async ({ web }) => expectBody(await ask({ port: web, agent: kept }), 2),
   'new connection': async ({ web }) => expectBody(await ask({ port: web, agent: false }), 2),
   'TLS keep-alive': async ({ secure }) =>
@@ -104,6 +104,9 @@ export const JOBS: Readonly<Record<string, Job>> = {
   },
 };
 
+/** What a client may do to a proxy, by name; every one gets an equal share of the rate. */
+export const JOBS: Readonly<Record<string, Job>> = { ...HTTP1_JOBS, ...HTTP2_JOBS };
+
 export interface Outcome {
   done: number;
   failed: number;
@@ -134,6 +137,7 @@ export class Traffic {
     await this.#running;
     kept.destroy();
     keptSecure.destroy();
+    endHttp2();
   }
 
   /** Jobs begin at their times whether or not those before have ended: what is slow piles up and shows. */
