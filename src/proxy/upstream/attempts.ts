@@ -212,7 +212,21 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       return;
     }
     this.#context.deadlines.clear(this);
-    this.#user.onUpstreamConnectFailed(connection, code);
+    if (code === 'connection-limit' && this.#findRoom()) return;
+    this.#user.onUpstreamConnectFailed(connection, this.lastFailure);
+  }
+
+  /** The target stands, and has no room on this connection: another one, or the wait for room. */
+  #findRoom(): boolean {
+    const nowMs = this.#context.now();
+    this.#forgetTried();
+    const connection = this.#next(nowMs);
+    if (connection === undefined) return this.wait(nowMs);
+    // The round goes on.
+    this.rounds -= 1;
+    this.#begin(connection, nowMs);
+    if (connection.connected) this.#user.onUpstreamConnected(connection);
+    return true;
   }
 
   /** The dials have been silent for a while: one more, to the next target. */

@@ -81,6 +81,11 @@ export class Http2Connection
     return this.#phase === 'open';
   }
 
+  /** The target is there, and has still to say what it takes. */
+  get reached(): boolean {
+    return this.#transport.reached || this.#transport.connected;
+  }
+
   /** It stands, carries nothing, and nobody waits for it. */
   get idle(): boolean {
     return this.#idle && this.#waiting.size === 0;
@@ -151,7 +156,6 @@ export class Http2Connection
     stream.owner = null;
     this.codec.release(stream);
     this.#streams -= 1;
-    if (this.#phase === 'open' && this.#waiting.size > 0) this.#serveWaiting();
     if (this.#phase !== 'open') return;
     if (this.#streams === 0) {
       if (this.#leaving || this.target.retired || this.target.ejected) return this.#close();
@@ -277,19 +281,21 @@ export class Http2Connection
   onSettings(): void {
     this.target.streamLimit = Math.max(1, this.codec.maxStreams);
     if (this.#phase === 'connecting') {
+      // A target that takes nothing yet may say soon that it does: until then it has not connected.
+      if (this.codec.maxStreams === 0) return;
       this.#phase = 'open';
       this.#setIdle(true);
+      this.#serveWaiting();
     }
-    this.#serveWaiting();
     this.#pool.load.tell();
   }
 
-  /** Those that find no place wait for the end of a stream. */
   #serveWaiting(): void {
-    for (const stream of this.#waiting) {
-      if (!this.codec.canOpen) return;
-      this.#waiting.delete(stream);
-      stream.onConnected();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const stream of waiting) {
+      if (this.codec.canOpen) stream.onConnected();
+      else stream.onConnectFailed('connection-limit');
     }
   }
 

@@ -65,6 +65,10 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
     return this.#http1?.connected ?? this.#on.connected;
   }
 
+  get reached(): boolean {
+    return this.#http1?.reached ?? this.#on.reached;
+  }
+
   get connectMs(): number {
     return this.#http1?.connectMs ?? this.#on.connectMs;
   }

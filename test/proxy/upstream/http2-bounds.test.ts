@@ -205,4 +205,51 @@ describe('bounds of connections to HTTP/2 targets', () => {
     for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
     assert.equal(sessions.length, 2);
   });
+
+  it('a target that takes no streams yet has not connected: its requests fail with the connect timeout, on few connections', async () => {
+    await serve({ perTarget: 100 }, 1, 0);
+    stage.plane.freeze();
+    const answers = Array.from({ length: 5 }, (_, index) => client.get(`/${index}`));
+    await eventually('a connection', () => sessions.length > 0);
+    for (let steps = 0; steps < 11; steps += 1) await stage.plane.skip(100);
+    for (const answer of await Promise.all(answers))
+      assert.deepEqual([answer.status, reasonOf(answer)], [504, 'connect-timeout']);
+    assert.ok(sessions.length <= 5, `${sessions.length} connections`);
+  });
+
+  it('a target that takes streams a moment later gets the requests that wait for it', async () => {
+    await serve({ perTarget: 1 }, 1, 0);
+    stage.plane.freeze();
+    const answers = [client.get('/0'), client.get('/1')];
+    await eventually('a connection', () => sessions.length === 1);
+    await stage.plane.skip(600);
+    sessions[0]!.settings({ maxConcurrentStreams: 5 });
+    await eventually('both requests', () => arrived.length === 2);
+    answer(0);
+    answer(1);
+    for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
+  });
+
+  it('requests that came while a connection was made, and are more than it takes, wait for room like others', async () => {
+    await serve({ perTarget: 1, pending: 10, pendingTimeoutMs: 500 }, 1, 1);
+    stage.plane.freeze();
+    const answers = Array.from({ length: 4 }, (_, index) => client.get(`/${index}`));
+    await eventually('one of them, the others in the queue', () => arrived.length === 1 && pending() === 3);
+    answer(0);
+    await eventually('the next', () => arrived.length === 2);
+    await stage.plane.skip(600);
+    answer(1);
+    const statuses = (await Promise.all(answers)).map((each) => reasonOf(each) ?? each.status);
+    assert.deepEqual(statuses.sort(), [200, 200, 'pending-timeout', 'pending-timeout']);
+    assert.equal(sessions.length, 1);
+  });
+
+  it('requests that came while a connection was made, and are more than it takes, get another where one may be made', async () => {
+    await serve({ perTarget: 4 }, 1, 1);
+    const answers = Array.from({ length: 4 }, (_, index) => client.get(`/${index}`));
+    await eventually('all of them', () => arrived.length === 4);
+    for (let index = 0; index < 4; index += 1) answer(index);
+    for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
+    assert.equal(sessions.length, 4);
+  });
 });
