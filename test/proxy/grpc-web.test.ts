@@ -491,23 +491,34 @@ describe('gRPC-Web by hand', () => {
     await peer.expect('HTTP/1.1 200 OK');
   });
 
-  it('a target that is lost within a message cuts the answer: what follows would be read as its rest', async () => {
-    const at = await target((end, stream) => {
-      const encoder = end.connection.beginHead(stream);
-      encoder.status(200);
-      encoder.lines(GRPC);
-      end.connection.endHead(false);
-      const body = message('whole').subarray(0, 8);
-      end.connection.sendData(stream, body, 0, body.length, false);
-      end.connection.reset(stream, 2);
+  for (const [how, answer] of [
+    [
+      'is lost',
+      (to: ServerEnd, stream: TestStream<RequestHead>, body: Buffer) => {
+        const encoder = to.connection.beginHead(stream);
+        encoder.status(200);
+        encoder.lines(GRPC);
+        to.connection.endHead(false);
+        to.connection.sendData(stream, body, 0, body.length, false);
+        to.connection.reset(stream, 2);
+      },
+    ],
+    [
+      'ends its answer',
+      (to: ServerEnd, stream: TestStream<RequestHead>, body: Buffer) =>
+        to.answer(stream, 200, GRPC, body, 'grpc-status: 0\r\n'),
+    ],
+  ] as const)
+    it(`a target that ${how} within a message cuts the answer: what follows would be read as its rest`, async () => {
+      const at = await target((to, stream) => answer(to, stream, message('whole').subarray(0, 8)));
+      plane.apply(snapshotOf({ pools: [{ targets: [at], protocol: 'http2' }] }));
+      const peer = await open();
+      peer.send(request('application/grpc-web', message('ask').toString('latin1')));
+      await peer.until(() => peer.closed);
+      assert.equal(peer.error?.code, 'ECONNRESET');
+      assert.ok(!peer.received.includes('grpc-status'));
+      assert.equal(plane.metric('portico_failures_total'), 1);
     });
-    plane.apply(snapshotOf({ pools: [{ targets: [at], protocol: 'http2' }] }));
-    const peer = await open();
-    peer.send(request('application/grpc-web', message('ask').toString('latin1')));
-    await peer.until(() => peer.closed);
-    assert.equal(peer.error?.code, 'ECONNRESET');
-    assert.ok(!peer.received.includes('grpc-status'));
-  });
 
   it('an answer that is not gRPC passes as it is', async () => {
     const at = await target((end, stream) =>

@@ -98,6 +98,8 @@ export class GrpcWebStream implements UpstreamStream, StreamUser {
   }
 
   onUpstreamEnd(trailers: string): void {
+    if (this.#translates && !this.#boundary.reached)
+      return this.#user.onUpstreamFailure('upstream-incomplete', true);
     if (this.#translates) this.passTrailers(withoutEdited(trailers, this.#edits));
     this.#user.onUpstreamEnd(this.#translates ? '' : trailers);
   }
