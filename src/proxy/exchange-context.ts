@@ -33,6 +33,8 @@ export interface ExchangeSession {
   readonly load: ClientLoad;
   readonly listenerName: string;
   readonly listenerPort: number;
+  /** Of a listener that is configured no more: what its open connections go on with; null where it is. */
+  readonly lastRuntime: Runtime | null;
   readonly scheme: 'http' | 'https';
   /** Null on a connection without TLS. */
   readonly tls: TlsFacts | null;

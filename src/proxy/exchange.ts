@@ -68,8 +68,13 @@ export class Exchange implements ForwardingOwner {
     }
     view.set(head, path);
     // Not kept: a client that waits with its connection open would hold all of that version.
-    const runtime = this.#context.runtime();
-    const router = runtime.routers.get(this.#session.listenerName);
+    const { listenerName, lastRuntime } = this.#session;
+    let runtime = this.#context.runtime();
+    let router = runtime.routers.get(listenerName);
+    if (router === undefined && lastRuntime !== null) {
+      runtime = lastRuntime;
+      router = runtime.routers.get(listenerName);
+    }
     if (router === undefined || !router.match(view, match)) return this.#answer(match.refusal ?? 'no-route');
     view.captures = match.captures;
     view.captureNames = match.rule!.captureNames;

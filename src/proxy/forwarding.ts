@@ -133,7 +133,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
     if (pool.config.protocol === 'http2') this.#webCall = grpcWebCallOf(facts.view.head);
     if (this.#webCall !== null || isGrpc(facts.view.head)) {
-      this.#longLived = true;
+      this.#becomeLongLived();
       const deadlineMs = grpcTimeoutMs(facts.view.head);
       this.#totalDueAtMs = Math.min(this.#totalDueAtMs, facts.startedAtMs + deadlineMs);
     }
@@ -141,6 +141,11 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
     this.#sent.begin(isIdempotent, pool.config.protocol !== 'http1');
     this.#attempt();
+  }
+
+  #becomeLongLived(): void {
+    this.#longLived = true;
+    this.#session.client.wire!.keepAsking();
   }
 
   #attempt(): void {
@@ -277,7 +282,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.answered = true;
     this.#phase = 'response-body';
     this.answersGrpc = this.#longLived && isGrpc(head);
-    if (hasMediaType(head, EVENT_STREAM)) this.#longLived = true;
+    if (hasMediaType(head, EVENT_STREAM)) this.#becomeLongLived();
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
     this.#pace.begin(this.#moving, this.#longLived, nowMs);
@@ -361,6 +366,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.answered = true;
     this.#context.deadlines.clear(this);
     this.#stream = null;
+    this.#session.client.wire!.keepAsking();
     this.#session.becomeTunnel(head, side, tunnelLimitsOf(facts, head), buffer, start, end);
   }
 

@@ -6,6 +6,7 @@ import type { ForwardedClient } from './http/forwarded.ts';
 import type { Listener } from './listener.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Placed } from './roster.ts';
+import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 
 /** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
@@ -33,6 +34,10 @@ export abstract class HttpSession implements Placed {
 
   get listenerName(): string {
     return this.listener.config.name;
+  }
+
+  get lastRuntime(): Runtime | null {
+    return this.listener.lastRuntime;
   }
 
   get listenerPort(): number {

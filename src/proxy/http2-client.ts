@@ -6,6 +6,7 @@ import type { ClientLoad } from './admission/client-table.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import type { Http2Request, RequestStream } from './http2-request.ts';
 import type { ListenerMeters } from './meters.ts';
+import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 
 export interface Http2Client {
@@ -14,6 +15,7 @@ export interface Http2Client {
   readonly tls: TlsFacts | null;
   readonly listenerName: string;
   readonly listenerPort: number;
+  readonly lastRuntime: Runtime | null;
   readonly meters: ListenerMeters;
   readonly paths: PathPolicy;
   readonly hsts: string | null;

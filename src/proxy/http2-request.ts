@@ -28,6 +28,7 @@ import type { ListenerMeters } from './meters.ts';
 import type { Placed } from './roster.ts';
 import type { HeaderEdits } from './router/header-edits.ts';
 import { securityLine } from './router/https.ts';
+import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
@@ -86,6 +87,10 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
 
   get listenerName(): string {
     return this.#on.listenerName;
+  }
+
+  get lastRuntime(): Runtime | null {
+    return this.#on.lastRuntime;
   }
 
   get listenerPort(): number {

@@ -13,6 +13,7 @@ import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
 import { Http1Session } from './http1-session.ts';
 import { Http2Session } from './http2-session.ts';
 import type { ListenerMeters } from './meters.ts';
+import type { Runtime } from './runtime.ts';
 import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
@@ -59,6 +60,8 @@ export class Listener implements EntranceOwner {
   readonly #entrance: Entrance;
   readonly #sessions: Sessions;
   #closed = false;
+  /** Since it is configured no more: what its connections were last served by. */
+  lastRuntime: Runtime | null = null;
 
   constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
     const { wires, exchanges, log, pressure, descriptors } = context;
@@ -284,6 +287,12 @@ export class Listener implements EntranceOwner {
   }
 
   // The end ----------------------------------------------------------------------------------------------------------
+
+  /** The configuration that comes into force does not name it. */
+  retire(lastRuntime: Runtime): void {
+    this.lastRuntime = lastRuntime;
+    this.stopAccepting();
+  }
 
   /** Stops accepting; the handle stays open in the supervisor and queues for this worker's successor. */
   stopAccepting(): void {

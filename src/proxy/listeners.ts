@@ -6,6 +6,7 @@ import type { Secrets } from '../model/secrets.ts';
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
+import type { Runtime } from './runtime.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import { TlsByListener } from './tls/tls-by-listener.ts';
 
@@ -56,13 +57,14 @@ export class Listeners {
     for (const listener of opened.values()) listener.stopAccepting();
   }
 
-  commit({ configs, secrets, tls, opened }: PreparedListeners): void {
+  /** @param before what was in force: connections of listeners that are named no more go on with it */
+  commit({ configs, secrets, tls, opened }: PreparedListeners, before: Runtime): void {
     this.#tls.commit(tls, secrets);
     if (this.#draining) return;
     const wanted = new Map(configs.map((config) => [keyOf(config), config]));
     for (const [key, listener] of this.#serving) {
       if (wanted.has(key)) continue;
-      listener.stopAccepting();
+      listener.retire(before);
       this.#serving.delete(key);
       this.#retired.add(listener);
     }

@@ -245,6 +245,7 @@ export class Worker {
 
   /** Everything is built before anything is swapped; throws when the snapshot cannot be honoured. */
   #apply(snapshot: Snapshot): void {
+    const before = this.#runtime;
     const listeners = this.#listeners.prepare(snapshot.listeners, this.#secrets);
     try {
       this.#runtime = this.#applier.apply(snapshot, this.#secrets);
@@ -254,7 +255,7 @@ export class Worker {
     }
     this.#memory.ceilingBytes = snapshot.memory.perWorkerBytes;
     this.#accessLog.use(snapshot.accessLog);
-    this.#listeners.commit(listeners);
+    this.#listeners.commit(listeners, before);
   }
 
   /** A publication did not come, or was refused on its way: the supervisor gives this worker all that it keeps. */

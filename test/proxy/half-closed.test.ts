@@ -1,13 +1,13 @@
 // A client that ends its side while its answer is due: one that waits is served, one that has left is found out.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, afterEach, describe, it } from 'node:test';
 import { PREFACE } from '../../src/http2/preface.ts';
 import { block, GET as FIELDS, frame, settings } from '../http2/frames.ts';
 import type { Field } from '../http2/hpack.ts';
 import { eventually, type RawPeer, Stage, whenAsked } from '../support/data-plane.ts';
 import { acceptOf } from '../support/extended-connect.ts';
+import { CLOSE_WAIT, KEEP_ALIVE_TIMER, timersOf } from '../support/kernel-timers.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -26,19 +26,8 @@ const ROUTES_OF_A = [
     hosts: [{ kind: 'exact', text: 'a', host: 'a' }],
   }),
 ];
-/** Numbers of the kernel (proc(5), `include/net/tcp_states.h`). */
-const CLOSE_WAIT = '08';
-const KEEP_ALIVE_TIMER = '02';
-
 /** The timer that runs on the connection of this port whose peer has ended its side; '' where there is none. */
-function timerOfEnded(port: number): string {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  for (const line of readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1)) {
-    const [, at, , state, , timer] = line.trim().split(/\s+/);
-    if (at?.endsWith(local) === true && state === CLOSE_WAIT) return timer!.split(':')[0]!;
-  }
-  return '';
-}
+const timerOfEnded = (port: number): string => timersOf(port, CLOSE_WAIT)[0] ?? '';
 
 describe('a client that has ended its side', () => {
   const stage = new Stage();

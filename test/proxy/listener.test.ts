@@ -13,8 +13,10 @@ import {
   RawPeer,
   type RawServer,
   Stage,
+  sendApart,
   socketsOf,
 } from '../support/data-plane.ts';
+import { Http2Client } from '../support/http2-client.ts';
 import { type ListenerShape, listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -51,6 +53,29 @@ describe('listener', () => {
     await peer.until(() => peer.received.endsWith('ok') || peer.ended || peer.closed);
     return peer.take();
   }
+
+  for (const [what, pool] of [
+    ['', 'pool-0'],
+    [', with the pool that it had', 'another'],
+  ] as const)
+    it(`is configured no more${what}: each of its connections has one more request answered, and ends`, async () => {
+      const server = await stage.backend(answering(OK));
+      const other = await stage.backend(answering(OK));
+      const [web, second] = [listenerConfig(), listenerConfig({ name: 'second' })];
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at] }], listeners: [web, second] }));
+      const [kept, begun] = [await stage.client('second'), await stage.client('second')];
+      const modern = new Http2Client(`http://127.0.0.1:${stage.plane.port('second')}`);
+      assert.match(await request(kept), /^HTTP\/1.1 200 /);
+      assert.equal((await modern.get('/')).status, 200);
+      await sendApart(begun, Buffer.from(GET.slice(0, -6)));
+      const pools = [{ name: pool, targets: [pool === 'another' ? other.at : server.at] }];
+      stage.plane.apply(snapshotOf({ version: 2, pools, listeners: [web] }));
+      assert.match(await request(kept), /^HTTP\/1.1 200 [\s\S]*Connection: close\r\n/);
+      assert.match(await request(begun, GET.slice(-6)), /^HTTP\/1.1 200 [\s\S]*Connection: close\r\n/);
+      await modern.close();
+      await eventually('the ends', () => stage.plane.metric('portico_connections_active') === 0);
+      assert.equal(stage.plane.metric('portico_failures_total'), 0);
+    });
 
   it('closes connections beyond its limit without a word, and takes new ones when others have gone', async () => {
     await serve(limits({ connections: 3 }));

@@ -14,6 +14,7 @@ import {
   type Front,
 } from '../support/extended-connect.ts';
 import { Http2Client } from '../support/http2-client.ts';
+import { ESTABLISHED, KEEP_ALIVE_TIMER, timersOf } from '../support/kernel-timers.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 
 const TIMEOUTS = {
@@ -152,6 +153,22 @@ for (const clientVersion of ['http1', 'http2'] as const) {
         await eventually('the end', seen.ended);
         await closed;
         assert.equal(stage.plane.metric('portico_failures_total{listener="web",reason="stream-idle"'), 1);
+      });
+
+      it('asks the client of a WebSocket or of events whether it is there, and no other', async () => {
+        await serve();
+        const timers = (): readonly string[] => timersOf(stage.plane.port(), ESTABLISHED);
+        await ask('/poll');
+        await asked();
+        assert.ok(!timers().includes(KEEP_ALIVE_TIMER), timers().join());
+        await ask('/events');
+        (await asked()).writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+        await eventually('a timer that asks', () => timers().includes(KEEP_ALIVE_TIMER));
+        await open();
+        await eventually(
+          'another',
+          () => timers().filter((timer) => timer === KEEP_ALIVE_TIMER).length === 2,
+        );
       });
 
       it('waits for the answer of a long poll as long as responseHeader says', async () => {

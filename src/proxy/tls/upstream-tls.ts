@@ -71,6 +71,11 @@ export class UpstreamTls {
     };
   }
 
+  /** The client has asked for a host that the target is not: that says nothing of the target. */
+  blamesClient({ code = '' }: NodeJS.ErrnoException): boolean {
+    return this.config.serverNameFromHost && NAME_FAILURES.has(code);
+  }
+
   /** Keeps what the target offers for the next connection. */
   keepSessionsOf(socket: TLSSocket, target: Target, serverName: string): void {
     const key = keyOf(target, serverName);
@@ -83,6 +88,12 @@ export class UpstreamTls {
     });
   }
 }
+
+/** Its certificate does not name the host, or it refuses the name (RFC 6066, section 3). */
+const NAME_FAILURES: ReadonlySet<string> = new Set([
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',
+]);
 
 /** Addresses are no server names (RFC 6066, section 3). */
 const isName = (host: string): boolean => host !== '' && !host.startsWith('[') && isIP(host) === 0;

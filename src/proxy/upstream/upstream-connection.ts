@@ -268,8 +268,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     const phase = this.#phase;
     if (phase === 'closed') return;
     if (phase === 'connecting') {
-      this.#failConnect(this.#connectFailure(error), error?.message ?? '');
-      return;
+      const isExcused = error !== null && this.tls?.blamesClient(error) === true;
+      return this.#failConnect(this.#connectFailure(error), error?.message ?? '', isExcused);
     }
     if (phase === 'idle') this.#unlist();
     this.#closed();
@@ -318,13 +318,14 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     return error === null ? 'connect-failed' : connectFailure(error);
   }
 
-  #failConnect(code: FailureCode, detail = ''): void {
+  /** @param isExcused the target is not to blame */
+  #failConnect(code: FailureCode, detail = '', isExcused = false): void {
     const dialler = this.#dialler;
     this.#dialler = null;
     this.#closed();
     this.wire.destroy();
     // What this process lacks is not held against the target.
-    if (code !== 'local-limit')
+    if (code !== 'local-limit' && !isExcused)
       this.target.onConnectFailed(this.#context.now(), ANSWERED.has(code) ? 'refused' : 'silent');
     this.pool.onConnectFailed(code, this.target, detail);
     const { turn } = this.#context;

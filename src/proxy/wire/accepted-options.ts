@@ -6,7 +6,7 @@ import type { SocketHandle } from './tcp-binding.ts';
 /** Linux makes an accepted socket as a copy of the one that listens: a system call less for each connection. */
 const HANDED_ON = platform() === 'linux';
 /** Silence after which the kernel asks whether the other side of an opaque connection is still there. */
-const KEEP_ALIVE_SECONDS = 30;
+export const KEEP_ALIVE_SECONDS = 30;
 
 type Optioned = Pick<SocketHandle, 'setNoDelay' | 'setKeepAlive'>;
 

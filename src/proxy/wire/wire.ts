@@ -6,6 +6,7 @@ import { copyInto } from '../../http2/copy-into.ts';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
+import { KEEP_ALIVE_SECONDS } from './accepted-options.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import { BulkReading } from './bulk-reading.ts';
 import { Departure } from './departure.ts';
@@ -50,6 +51,10 @@ export interface WireContext {
 const TEXT_LIMIT = 12 * 1024;
 /** Bodies at most this long ride along as text. */
 const BYTES_AS_TEXT = 4 * 1024;
+/** As libuv has them where only the first is said, which is what connections of `tcp` listeners have (`accepted-options.ts`). */
+const SILENT_MS = 1000 * KEEP_ALIVE_SECONDS;
+const SILENT_AGAIN_MS = 1000;
+const SILENT_QUESTIONS = 10;
 /** A read of so many bytes is a large piece of work: all that one TLS record brings. */
 const LARGE_READ_BYTES = 16 * 1024;
 
@@ -90,6 +95,7 @@ export class Wire implements SocketUser, Waiter {
   #closed = false;
   #ending = false;
   #departure: Departure | null = null;
+  #asks = false;
 
   /** See `open-wire.ts`. */
   constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
@@ -269,6 +275,13 @@ export class Wire implements SocketUser, Waiter {
    */
   askWhetherPeerIsThere(): void {
     this.#departing().ask();
+  }
+
+  /** The peer may be silent for as long as it likes: the kernel asks it whether it is there, as on a `tcp` listener. */
+  keepAsking(): void {
+    if (this.#asks) return;
+    this.#asks = true;
+    this.socket.setKeepAlive(true, SILENT_MS, SILENT_AGAIN_MS, SILENT_QUESTIONS);
   }
 
   /** Sends what is queued, then our end of stream; reading goes on, and may be what ends it. */

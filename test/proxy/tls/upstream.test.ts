@@ -71,6 +71,14 @@ describe('TLS to targets', () => {
     return `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
+  /** A target that answers every handshake with this alert (RFC 8446, section 6). */
+  async function alerting(alert: number): Promise<string> {
+    const server = await stage.backend(({ socket }) => {
+      socket.once('data', () => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, alert])));
+    });
+    return server.at;
+  }
+
   const secrets = (over: Partial<Secrets> = {}): Secrets => ({
     ...NO_SECRETS,
     files: { '/ca': authority.cert },
@@ -300,6 +308,21 @@ http {
     apply({ targets: [at], tls: { ...TLS, serverNameFromHost: true } }, secrets(), 'app.example.com:80');
     assert.equal(await ask('other.example.org'), '200', 'the host as it is sent');
   });
+
+  for (const [how, serve] of [
+    ['their certificate does not name', () => target({ cert: named.cert, key: named.key })],
+    ['they refuse', () => alerting(112)],
+  ] as const)
+    it(`does not hold a host against targets that ${how}, where the client has chosen it`, async () => {
+      const targets = [await serve(), await serve()];
+      const ejection = { connectFailures: 2, gatewayErrors: 0, baseMs: 5000, maxMs: 5000, maxShare: 0.5 };
+      apply({ targets, tls: { ...TLS, serverNameFromHost: true }, ejection });
+      for (let round = 0; round < 12; round += 1) assert.notEqual(await ask('other.example.org'), '200');
+      assert.equal(stage.plane.metric('portico_ejections_total'), 0);
+      apply({ targets, tls: { ...TLS, serverName: 'other.example.org' }, ejection });
+      for (let round = 0; round < 12; round += 1) assert.notEqual(await ask(), '200');
+      assert.equal(stage.plane.metric('portico_ejections_total'), 1, 'a name that is configured');
+    });
 
   it('carries large bodies both ways, and tcp connections', async () => {
     const size = 3 * 1024 * 1024;
