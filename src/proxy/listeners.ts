@@ -20,6 +20,13 @@ export interface PreparedListeners {
   readonly opened: ReadonlyMap<string, Listener>;
 }
 
+/** A snapshot names a listener whose socket has not come, or is gone with a snapshot that could not be honoured. */
+export class SocketMissing extends Error {
+  constructor(listener: string) {
+    super(`no socket came for listener ${listener}`);
+  }
+}
+
 export class Listeners {
   readonly #board: MetricsBoard;
   readonly #context: ListenerContext;
@@ -37,14 +44,17 @@ export class Listeners {
     this.#context = { ...context, listenerNamed: (name) => this.#named(name) };
   }
 
-  /** Takes the bound socket of a listener that a snapshot to come names. */
+  /** Takes the bound socket of a listener that a snapshot to come names; one that is there already is a copy too many. */
   give(address: ListenAddress, handle: TcpHandle): void {
-    this.#handles.set(keyOf(address), handle);
+    const key = keyOf(address);
+    const tooMany = this.#serving.has(key) || this.#draining ? handle : this.#handles.get(key);
+    tooMany?.close();
+    if (tooMany !== handle) this.#handles.set(key, handle);
   }
 
   /**
    * Builds what the snapshot asks for, and listens where this worker does not yet. Throws, with nothing of it open, when
-   * a certificate cannot be used, or a socket is missing or cannot listen. `commit` or `abandon` follows.
+   * a certificate cannot be used, or a socket cannot listen or is missing (`SocketMissing`). `commit` or `abandon` follows.
    */
   prepare(configs: readonly ListenerConfig[], secrets: Secrets): PreparedListeners {
     const tls = this.#tls.build(configs, secrets);
@@ -70,6 +80,9 @@ export class Listeners {
     }
     for (const listener of this.#retired) if (listener.openConnections === 0) this.#retired.delete(listener);
     for (const [key, listener] of opened) this.#serving.set(key, listener);
+    // Sockets come right ahead of the snapshot that names them: those left over are named no more.
+    for (const handle of this.#handles.values()) handle.close();
+    this.#handles.clear();
     for (const [key, config] of wanted) this.#serving.get(key)!.follow(config, tls.get(config.name) ?? null);
   }
 
@@ -110,12 +123,13 @@ export class Listeners {
 
   #open(configs: readonly ListenerConfig[]): ReadonlyMap<string, Listener> {
     const opened = new Map<string, Listener>();
+    const fresh = configs.filter((config) => !this.#serving.has(keyOf(config)));
+    // Before any of them is taken.
+    for (const config of fresh) if (!this.#handles.has(keyOf(config))) throw new SocketMissing(config.name);
     try {
-      for (const config of configs) {
+      for (const config of fresh) {
         const key = keyOf(config);
-        if (this.#serving.has(key)) continue;
-        const handle = this.#handles.get(key);
-        if (handle === undefined) throw new Error(`no socket came for listener ${config.name}`);
+        const handle = this.#handles.get(key)!;
         this.#handles.delete(key);
         const meters = new ListenerMeters(this.#board, config.name, config.protocol);
         opened.set(key, new Listener(config, handle, meters, this.#context));

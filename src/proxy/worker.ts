@@ -26,7 +26,7 @@ import { HttpDate } from './http/date.ts';
 import { PieceBudget } from './http/piece-budget.ts';
 import { RequestIds } from './http/request-id.ts';
 import type { TcpHandle } from './listener.ts';
-import { Listeners } from './listeners.ts';
+import { Listeners, SocketMissing } from './listeners.ts';
 import { Recorder } from './recorder.ts';
 import { emptyRuntime, type Runtime } from './runtime.ts';
 import { DoubtWatch } from './upstream/doubt-watch.ts';
@@ -87,6 +87,8 @@ export class Worker {
   readonly #memoryRelief: MemoryRelief;
   readonly #drain: WorkerDrain;
   #runtime: Runtime = emptyRuntime();
+  /** The version whose sockets were asked for anew, once. */
+  #missedSockets = -1;
   /** The last snapshot that came, which the next difference begins from, also when it could not be honoured. */
   #decoded: Snapshot | null = null;
   #secrets: Secrets = NO_SECRETS;
@@ -182,7 +184,9 @@ export class Worker {
   onMessage(message: SupervisorToWorker, handle: unknown): void {
     switch (message.kind) {
       case 'listener':
-        return this.#listeners.give(message.address, handle as TcpHandle);
+        // Without one, where the supervisor had closed it by then: what comes behind names it no more.
+        if (handle !== undefined) this.#listeners.give(message.address, handle as TcpHandle);
+        return;
       case 'snapshot':
         return this.#take(message.version, message.text, message.more);
       case 'reopen-logs':
@@ -232,7 +236,9 @@ export class Worker {
       this.#tellController({ kind: 'applied', version });
       this.#environment.send({ kind: 'serving' });
     } catch (error) {
-      if (error instanceof OtherBase) return this.#missed(version, error);
+      const isMissing = error instanceof SocketMissing && version !== this.#missedSockets;
+      if (isMissing) this.#missedSockets = version;
+      if (isMissing || error instanceof OtherBase) return this.#missed(version, error as Error);
       const reason = error instanceof Error ? error.message : String(error);
       this.#meters.snapshotRejected();
       log.error(
@@ -258,8 +264,8 @@ export class Worker {
     this.#listeners.commit(listeners, before);
   }
 
-  /** A publication did not come, or was refused on its way: the supervisor gives this worker all that it keeps. */
-  #missed(version: number, error: OtherBase): void {
+  /** A publication or a socket did not come, or was refused on its way: the supervisor gives this worker all that it keeps. */
+  #missed(version: number, error: Error): void {
     this.#environment.log.warn({ code: 'snapshot-missed', version, error: error.message }, 'snapshot missed');
     this.#meters.snapshotMissed();
     this.#environment.send({ kind: 'missed' });

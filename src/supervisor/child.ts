@@ -81,12 +81,12 @@ export class Child {
   send(message: object, handle?: unknown): void {
     if (this.#exited || !this.process.connected) return;
     this.process.send(message, handle as never, { keepOpen: true }, (error) => {
-      if (error !== null && error !== undefined && !this.#exited) {
-        this.#log.warn(
-          { code: 'child-unreachable', child: this.name, error: error.message },
-          'message not delivered',
-        );
-      }
+      if (error === null || error === undefined || this.#exited) return;
+      const fields = { child: this.name, error: error.message };
+      // A later configuration has closed a socket that waited for the start of the child, which asks for what it misses.
+      if (handle !== undefined)
+        this.#log.debug({ code: 'socket-undelivered', ...fields }, 'socket not delivered');
+      else this.#log.warn({ code: 'child-unreachable', ...fields }, 'message not delivered');
     });
   }
 

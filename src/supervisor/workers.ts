@@ -178,6 +178,7 @@ export class Workers {
       case 'drained':
         return;
       case 'missed':
+        this.#giveListeners(worker, []);
         return this.#giveTexts(worker, published.texts);
       case 'to-controller':
         if (message.message.kind === 'metrics') this.#ledger.keep(worker.name, message.message.frame);

@@ -198,6 +198,28 @@ describe('reload', () => {
     assert.ok(fresh.failures.length <= 1, fresh.failures.join());
   });
 
+  it('takes every one of many reloads in a row, each with other listeners and another number of workers', async () => {
+    const client = await KeepAliveClient.connect(portico.port());
+    clients.push(client);
+    client.run();
+    const web = { name: 'web', bind: '127.0.0.1:0', protocol: 'http' };
+    const second = { name: 'second', bind: '127.0.0.2:0', protocol: 'http' };
+    for (let step = 0; step < 12; step += 1) {
+      const listeners = step % 2 === 0 ? [web, second] : [web];
+      await portico.configure(configuration(backend, { listeners, workers: 1 + ((step * 7) % 3) }));
+      const outcome = await portico.admin('/reload', 'POST');
+      assert.equal(outcome.status, 200, `step ${step}: ${outcome.body}`);
+    }
+    await portico.configure(configuration(backend, { listeners: [web, second], workers: 3 }));
+    assert.equal((await portico.admin('/reload', 'POST')).status, 200);
+    await until('three workers that serve the last configuration', async () => {
+      const versions = (await portico.workers()).map(({ snapshotVersion }) => snapshotVersion);
+      return versions.filter((version) => version === Math.max(...versions)).length >= 3;
+    });
+    await client.stop();
+    assert.deepEqual(client.failures, []);
+  });
+
   it('closes the socket of a listener that is no longer configured and lets its connections end by themselves', async () => {
     const listeners = [
       { name: 'web', bind: '127.0.0.1:0', protocol: 'http' },

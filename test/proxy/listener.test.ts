@@ -77,6 +77,63 @@ describe('listener', () => {
       assert.equal(stage.plane.metric('portico_failures_total'), 0);
     });
 
+  it('is asked for anew where its socket did not come, and costs no other listener its own', async () => {
+    const server = await stage.backend(answering(OK));
+    const pools = [{ targets: [server.at] }];
+    const [web, second] = [listenerConfig(), listenerConfig({ name: 'second' })];
+    const { ports } = stage.plane;
+    ports.set('second', 0);
+    stage.plane.apply(snapshotOf({ pools, listeners: [web, second] }));
+    assert.equal(stage.plane.missed, 1);
+    stage.plane.apply(snapshotOf({ version: 2, pools, listeners: [web] }));
+    assert.match(await request(await stage.client()), /^HTTP\/1.1 200 /);
+    stage.plane.apply(snapshotOf({ version: 3, pools, listeners: [web, second] }));
+    assert.equal(stage.plane.missed, 2);
+    ports.delete('second');
+    stage.plane.apply(snapshotOf({ version: 3, pools, listeners: [web, second] }));
+    for (const name of ['web', 'second'])
+      assert.match(await request(await stage.client(name)), /^HTTP\/1.1 200 /);
+  });
+
+  it('refuses a snapshot whose socket does not come though it was asked for', async () => {
+    const server = await serve();
+    stage.plane.ports.set('second', 0);
+    const wanted = snapshotOf({
+      version: 2,
+      pools: [{ targets: [server.at] }],
+      listeners: [listenerConfig(), listenerConfig({ name: 'second' })],
+    });
+    stage.plane.apply(wanted);
+    assert.throws(() => stage.plane.apply(wanted), /no socket came for listener second/);
+    assert.match(await request(await stage.client()), /^HTTP\/1.1 200 /);
+  });
+
+  it('closes a socket that comes twice, and one that no snapshot names', async () => {
+    const server = await serve();
+    const pools = [{ targets: [server.at] }];
+    const { ports } = stage.plane;
+    const first = stage.plane.port();
+    ports.delete('web');
+    stage.plane.apply(snapshotOf({ version: 2, pools }));
+    const twice = stage.plane.port();
+    ports.set('web', first).set('late', 0);
+    stage.plane.apply(
+      snapshotOf({
+        version: 3,
+        pools,
+        listeners: [listenerConfig(), listenerConfig({ name: 'early' }), listenerConfig({ name: 'late' })],
+      }),
+    );
+    assert.equal(stage.plane.missed, 1);
+    stage.plane.apply(snapshotOf({ version: 4, pools }));
+    for (const port of [twice, stage.plane.port('early')]) {
+      const other = net.createServer().listen(port, '127.0.0.1');
+      await once(other, 'listening');
+      other.close();
+    }
+    assert.match(await request(await stage.client()), /^HTTP\/1.1 200 /);
+  });
+
   it('closes connections beyond its limit without a word, and takes new ones when others have gone', async () => {
     await serve(limits({ connections: 3 }));
     const within = [await stage.client(), await stage.client(), await stage.client()];

@@ -37,6 +37,8 @@ export class DataPlane {
   readonly worker: Worker;
   /** What the worker takes for its resident memory. */
   residentBytes = 1;
+  /** How often it has asked for what the supervisor keeps. */
+  missed = 0;
   /** How often it has asked for a collection of garbage. */
   collections = 0;
   exited: Promise<number>;
@@ -63,6 +65,7 @@ export class DataPlane {
       },
       send: (message: WorkerToSupervisor) => {
         if (message.kind === 'to-controller') this.said.push(message.message);
+        if (message.kind === 'missed') this.missed += 1;
       },
       exit: (code) => this.#exit(code),
       descriptorLimit: options.descriptorLimit ?? Number.POSITIVE_INFINITY,
