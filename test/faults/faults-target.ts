@@ -1,6 +1,6 @@
 // Faults of a target after the connect: closed or reset before, within and after head and body, silent, slow, nonsense.
 
-import { type RawPeer, standsStill } from '../support/data-plane.ts';
+import { type RawPeer, sendApart, standsStill } from '../support/data-plane.ts';
 import type { WireFault } from './fault.ts';
 import { OK, POST, type Scene } from './scene.ts';
 import { failures, retries } from './series.ts';
@@ -39,8 +39,8 @@ function silentFor(ms: number, act: (peer: RawPeer) => void = () => {}): WireFau
 
 const NOTHING = (): void => {};
 
-/** A kept connection that the target resets when it sees the next request; executions are counted. */
-async function pooledReset(scene: Scene, request: string): Promise<string> {
+/** A kept connection that the target resets when it has seen the next request and answered so much; executions are counted. */
+async function pooledReset(scene: Scene, request: string, begun = ''): Promise<string> {
   const seen: string[] = [];
   const target = await scene.target((peer) => {
     const serve = (): void => {
@@ -51,7 +51,7 @@ async function pooledReset(scene: Scene, request: string): Promise<string> {
           seen.push(peer.take().split(' ')[0]!);
           // Whichever connection it comes on: a second dial in time may have left a kept one that was never used.
           if (seen.length === 2) {
-            peer.socket.resetAndDestroy();
+            void sendApart(peer, Buffer.from(begun)).then(() => peer.socket.resetAndDestroy());
             return;
           }
           peer.send(OK);
@@ -86,6 +86,15 @@ export const TARGET: readonly WireFault[] = [
     counted: [failures('upstream-reset')],
     recovers: `Never repeated: it may have been executed. ${CLOSED}`,
     play: (scene) => pooledReset(scene, POST),
+  },
+  {
+    part: 'the target',
+    name: 'resets a kept connection under a GET, within the head of its answer',
+    client: '502 upstream-incomplete, seen once',
+    logged: 'upstream-incomplete',
+    counted: [failures('upstream-incomplete')],
+    recovers: `Never repeated: some of its answer has come. ${CLOSED}`,
+    play: (scene) => pooledReset(scene, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'HTTP/1.1 200 OK\r\nConte'),
   },
   {
     part: 'the target',
