@@ -391,8 +391,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (!this.#mayRetry(code)) return this.#fail(code);
     this.#facts.pool!.meters.retried(code);
     // Nor does a target that leaves, or that is full, speak against itself where there is no other.
-    const isAlone = code === 'upstream-refused' && this.#facts.pool!.size === 1;
-    if (code === 'upstream-reset' || isAlone) this.#attempts.repeatOnFreshConnection();
+    if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
+    else if (code === 'upstream-refused' && this.#facts.pool!.size === 1) this.#attempts.repeat();
     this.#attempt();
   }
 

@@ -176,9 +176,14 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#countBeside();
   }
 
+  /** The target of the last attempt may be tried again. */
+  repeat(): void {
+    this.#tried.pop();
+  }
+
   /** A closed pooled connection says nothing about its target: it may be tried again, but not on the next corpse. */
   repeatOnFreshConnection(): void {
-    this.#tried.pop();
+    this.repeat();
     this.#reuse = 'none';
   }
 

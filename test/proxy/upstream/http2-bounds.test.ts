@@ -54,6 +54,18 @@ describe('bounds of connections to HTTP/2 targets', () => {
     client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
   }
 
+  /** A target that looks at no request. */
+  async function refusing(): Promise<string> {
+    const at = await target(50);
+    servers
+      .at(-1)!
+      .removeAllListeners('stream')
+      .on('stream', (stream: http2.ServerHttp2Stream) => {
+        stream.on('error', () => {}).close(http2.constants.NGHTTP2_REFUSED_STREAM);
+      });
+    return at;
+  }
+
   function answer(index: number): void {
     const { stream } = arrived[index]!;
     stream.respond({ ':status': 200 });
@@ -251,5 +263,22 @@ describe('bounds of connections to HTTP/2 targets', () => {
     for (let index = 0; index < 4; index += 1) answer(index);
     for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
     assert.equal(sessions.length, 4);
+  });
+
+  it('a target that refuses streams gets no new connection for each', async () => {
+    await serve({ perTarget: 100 }, 1, 50);
+    stage.plane.apply(
+      snapshotOf({
+        version: 2,
+        pools: [{ targets: [await refusing()], protocol: 'http2' }],
+        routes: allToFirstPool({ attempts: 2, statuses: [], budget: 1 }),
+      }),
+    );
+    for (let count = 0; count < 20; count += 1) {
+      const answer = await client.get(`/${count}`);
+      assert.deepEqual([answer.status, reasonOf(answer)], [502, 'upstream-refused']);
+    }
+    assert.equal(stage.plane.metric('portico_retries_total'), 40);
+    assert.equal(sessions.length, 1);
   });
 });
