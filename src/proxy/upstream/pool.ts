@@ -202,7 +202,9 @@ export class Pool implements PoolVersion {
       return this.connect(target, user, reuse, host);
     }
     const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
-    for (const connection of reuse === 'none' ? [] : target.shared) {
+    for (const connection of target.shared) {
+      // One that is being made is as fresh as another: what a lost connection carried comes back on few.
+      if (reuse === 'none' && connection.connected) continue;
       const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
     }

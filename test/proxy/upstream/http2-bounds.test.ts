@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { UpstreamLimits } from '../../../src/model/pool-config.ts';
 import { eventually, Stage } from '../../support/data-plane.ts';
@@ -46,11 +46,16 @@ describe('bounds of connections to HTTP/2 targets', () => {
   }
 
   /** Targets that let a connection carry so many requests at once. */
-  async function serve(connections: Partial<UpstreamLimits>, targets = 1, streams = 1): Promise<void> {
+  async function serve(
+    connections: Partial<UpstreamLimits>,
+    targets = 1,
+    streams = 1,
+    retry = NO_RETRY,
+  ): Promise<void> {
     const at: string[] = [];
     for (let index = 0; index < targets; index += 1) at.push(await target(streams));
     const pools = [{ targets: at, protocol: 'http2' as const, connections }];
-    stage.plane.apply(snapshotOf({ pools, routes: allToFirstPool(NO_RETRY) }));
+    stage.plane.apply(snapshotOf({ pools, routes: allToFirstPool(retry) }));
     client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
   }
 
@@ -280,5 +285,20 @@ describe('bounds of connections to HTTP/2 targets', () => {
     }
     assert.equal(stage.plane.metric('portico_retries_total'), 40);
     assert.equal(sessions.length, 1);
+  });
+
+  it('requests of a connection that is lost are repeated on one new connection together', async () => {
+    await serve({ perTarget: 100 }, 1, 50, { attempts: 2, statuses: [], budget: 1 });
+    const first = client.get('/first');
+    await eventually('the first request', () => arrived.length === 1);
+    answer(0);
+    await first;
+    const answers = Array.from({ length: 10 }, (_, index) => client.get(`/${index}`));
+    await eventually('all requests', () => arrived.length === 11);
+    (sessions[0]!.socket as Socket).resetAndDestroy();
+    await eventually('all of them again', () => arrived.length === 21);
+    for (let index = 11; index < 21; index += 1) answer(index);
+    for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
+    assert.equal(sessions.length, 2);
   });
 });
