@@ -25,7 +25,8 @@ export class Child {
   readonly name: string;
   readonly slot: number;
   readonly role: 'controller' | 'worker';
-  readonly process: ChildProcess;
+  /** Null where the system has refused to start one. */
+  readonly process: ChildProcess | null;
   readonly startedAtMs: number;
   /** When it was started or last said something, on the monotonic clock. */
   heardAtMs: number;
@@ -44,33 +45,29 @@ export class Child {
     this.#log = options.log;
     this.startedAtMs = performance.now();
     this.heardAtMs = this.startedAtMs;
-    this.process = fork(options.entry, options.args, {
-      execArgv: [...options.execArgv],
-      env: { ...options.environment, ...process.env },
-      // Typed arrays and handles travel unchanged.
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.process.on('message', (message) => {
-      this.heardAtMs = performance.now();
-      this.spoke = true;
-      options.onMessage(this, message);
-    });
-    this.process.on('error', (error: NodeJS.ErrnoException) => {
-      this.#log.error({ code: 'child-error', child: this.name, error: error.message }, 'child process error');
-      // One that could not be started (no descriptor, no memory, no process) has no exit of its own.
-      if (this.process.pid === undefined) exit(`not-started-${error.code ?? 'unknown'}`);
-    });
-    this.process.on('exit', (code, signal) => exit(signal ?? `exit-${code}`));
     const exit = (reason: string): void => {
       if (this.#exited) return;
       this.#exited = true;
       options.onExit(this, this.#endedAs ?? reason);
     };
+    const onError = (error: NodeJS.ErrnoException): void => {
+      this.#log.error({ code: 'child-error', child: this.name, error: error.message }, 'child process error');
+      // One that could not be started (no descriptor, no memory, no process) has no exit of its own.
+      if (this.process?.pid === undefined) exit(`not-started-${error.code ?? 'unknown'}`);
+    };
+    const child = start(options, onError);
+    this.process = child;
+    child?.on('message', (message) => {
+      this.heardAtMs = performance.now();
+      this.spoke = true;
+      options.onMessage(this, message);
+    });
+    child?.on('error', onError);
+    child?.on('exit', (code, signal) => exit(signal ?? `exit-${code}`));
   }
 
   get pid(): number {
-    return this.process.pid ?? 0;
+    return this.process?.pid ?? 0;
   }
 
   get exited(): boolean {
@@ -79,7 +76,7 @@ export class Child {
 
   /** Sends a message, with a handle beside it; a child that is gone is told nothing, its exit is handled on its own. */
   send(message: object, handle?: unknown): void {
-    if (this.#exited || !this.process.connected) return;
+    if (this.#exited || this.process?.connected !== true) return;
     this.process.send(message, handle as never, { keepOpen: true }, (error) => {
       if (error === null || error === undefined || this.#exited) return;
       const fields = { child: this.name, error: error.message };
@@ -97,7 +94,27 @@ export class Child {
   }
 
   kill(signal: NodeJS.Signals): void {
-    if (!this.#exited) this.process.kill(signal);
+    if (!this.#exited) this.process?.kill(signal);
+  }
+}
+
+/** Node tells of some errors by an event and throws the others: no memory, a program that is being written. */
+function start(
+  { entry, args, execArgv, environment }: ChildOptions,
+  onError: (error: NodeJS.ErrnoException) => void,
+): ChildProcess | null {
+  try {
+    return fork(entry, args, {
+      execArgv: [...execArgv],
+      env: { ...environment, ...process.env },
+      // Typed arrays and handles travel unchanged.
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+  } catch (error) {
+    // Whoever starts it has to know it before its end is told.
+    setImmediate(() => onError(error as NodeJS.ErrnoException));
+    return null;
   }
 }
 

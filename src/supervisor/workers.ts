@@ -83,7 +83,17 @@ export class Workers {
 
   /** New processes from the code on disk; each worker leaves when its successor serves. */
   replaceAll(): void {
-    for (const worker of this.#current()) this.#predecessors.set(this.#start(worker.slot), worker);
+    const waiting = new Set(this.#predecessors.values());
+    for (const worker of this.#current()) {
+      if (waiting.has(worker)) continue;
+      const predecessor = this.#predecessors.get(worker);
+      if (predecessor !== undefined) {
+        // It does not serve yet, and may have the code of an earlier call.
+        this.#predecessors.delete(worker);
+        this.#drain(worker, REPLACE_DRAIN_MS, REPLACE_DRAIN_MS);
+      }
+      this.#predecessors.set(this.#start(worker.slot), predecessor ?? worker);
+    }
   }
 
   reopenLogs(): void {

@@ -214,4 +214,23 @@ describe('roles', () => {
     assert.equal(now.length, 3, 'one controller and two workers');
     assert.ok(![...pids, controller].some((pid) => now.includes(pid)));
   });
+
+  it('has as many workers as before when it is told to replace them while it does', async () => {
+    const running = await start();
+    const pids = await running.untilServing();
+    const load = new ReconnectingClient(() => running.port(), 1).run();
+    clients.push(load);
+    for (let times = 0; times < 3; times += 1) {
+      running.signal('SIGUSR2');
+      await running.processes();
+    }
+    await until('three other processes', async () => {
+      const now = await running.processes();
+      return now.length === 3 && !now.some((pid) => pids.includes(pid));
+    });
+    await running.untilServing(2, pids);
+    await load.stop();
+    assert.deepEqual(load.failures, []);
+    assert.equal((await running.processes()).length, 3, 'one controller and two workers');
+  });
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -89,6 +89,24 @@ describe('child', () => {
       { encoding: 'utf8', cwd: path.join(import.meta.dirname, '../..') },
     );
     assert.equal(stdout, 'not-started-EMFILE true', stderr);
+  });
+
+  it('tells in the same way, once its caller knows it, of one that Node throws for: a program that is being written', async () => {
+    const { execPath } = process;
+    process.execPath = path.join(directory, 'program');
+    await writeFile(process.execPath, '#!/bin/sh\n', { mode: 0o755 });
+    const writing = await open(process.execPath, 'r+');
+    try {
+      const { child, exit } = start();
+      child.send({});
+      child.kill('SIGKILL');
+      assert.equal(child.exited, false);
+      assert.equal(child.pid, 0);
+      assert.equal(await exit, 'not-started-ETXTBSY');
+    } finally {
+      process.execPath = execPath;
+      await writing.close();
+    }
   });
 
   it('says by which signal it ended', async () => {

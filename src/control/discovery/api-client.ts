@@ -3,6 +3,7 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Dispatcher, Pool } from 'undici';
+import { PartialBytes } from '../../http1/partial-bytes.ts';
 import type { Clock } from './clock.ts';
 import type { OnCount } from './counts.ts';
 import type { ApiAccess, Credentials } from './credentials.ts';
@@ -14,7 +15,6 @@ const connectTimeoutMs = 10_000;
 const headerLimitBytes = 16 * 1024;
 /** An error body is read for its `Status` message only. */
 const errorBodyLimitBytes = 16 * 1024;
-const retryAfterCapMs = 120_000;
 /** Credentials older than this are read again; after a failure, those older than the second. */
 const credentialAgeMs = 60_000;
 const credentialAgeAfterFailureMs = 1_000;
@@ -148,7 +148,7 @@ export class ApiClient {
     }
   }
 
-  /** RFC 9110 section 10.2.3: seconds or a date. Bounded, so that a wrong clock cannot stop discovery for a day. */
+  /** RFC 9110 section 10.2.3: seconds or a date. */
   #retryAfterMs(headers: IncomingHttpHeaders): number | null {
     const value = headers['retry-after'];
     if (typeof value !== 'string') return null;
@@ -156,28 +156,27 @@ export class ApiClient {
       ? Number(value) * 1000
       : Date.parse(value) - this.#options.clock.now();
     if (!Number.isFinite(delayMs)) return null;
-    return Math.min(retryAfterCapMs, Math.max(0, delayMs));
+    return delayMs;
   }
 }
 
 /** Reads a whole body; throws `bad-list` when it is longer than `limitBytes`. */
 export async function readAll(body: ResponseBody, limitBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let total = 0;
+  // Not as chunks: where they are small they take many times their length.
+  const whole = new PartialBytes();
   try {
     for await (const chunk of body) {
-      const bytes: Uint8Array = chunk;
-      total += bytes.length;
-      if (total > limitBytes) {
+      const bytes: Buffer = chunk;
+      if (whole.length + bytes.length > limitBytes) {
         throw new DiscoveryFailure('bad-list', `a list page is longer than ${limitBytes} bytes`);
       }
-      chunks.push(bytes);
+      whole.append(bytes, 0, bytes.length);
     }
   } catch (error) {
     if (error instanceof DiscoveryFailure) throw error;
     throw new DiscoveryFailure('connection', `the list broke off (${errorCode(error)})`);
   }
-  return Buffer.concat(chunks);
+  return whole.bytes.subarray(0, whole.length);
 }
 
 async function readUpTo(body: ResponseBody, limitBytes: number): Promise<Uint8Array> {

@@ -1,19 +1,19 @@
 // Cuts a byte stream into lines, wherever the chunk borders fall, and bounds what one line may hold.
 
 import { Buffer } from 'node:buffer';
+import { PartialBytes } from '../../http1/partial-bytes.ts';
 import { DiscoveryFailure } from './failure.ts';
 
 const newline = 0x0a;
 
 /**
  * Lines are given out as bytes and decoded whole by the caller, so a UTF-8 sequence split between chunks needs no
- * care here. Chunks of an unfinished line are kept apart and joined once: joining at each chunk would cost the
- * square of the line's length.
+ * care here. An unfinished line lies in memory that grows by doubling: joining at each chunk would cost the square of its
+ * length, and keeping the chunks apart many times its length where they are small.
  */
 export class LineSplitter {
   readonly #limitBytes: number;
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new PartialBytes();
 
   /** `limitBytes`: the longest line, without its newline. */
   constructor(limitBytes: number) {
@@ -22,7 +22,7 @@ export class LineSplitter {
 
   /** Bytes of the line that has not ended yet. */
   get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#pending.length;
   }
 
   /** Calls `onLine` for every line that `chunk` completes, in order; throws `long-line` over the limit. */
@@ -31,13 +31,12 @@ export class LineSplitter {
     for (;;) {
       const end = chunk.indexOf(newline, start);
       const part = chunk.subarray(start, end === -1 ? chunk.length : end);
-      if (this.#pendingBytes + part.length > this.#limitBytes) {
+      if (this.#pending.length + part.length > this.#limitBytes) {
         throw new DiscoveryFailure('long-line', `a watch line is longer than ${this.#limitBytes} bytes`);
       }
       if (end === -1) {
         // A copy: the chunk's owner may read into the same memory again.
-        if (part.length > 0) this.#pending.push(Uint8Array.from(part));
-        this.#pendingBytes += part.length;
+        this.#append(part);
         return;
       }
       onLine(this.#join(part));
@@ -47,9 +46,13 @@ export class LineSplitter {
 
   #join(last: Uint8Array): Uint8Array {
     if (this.#pending.length === 0) return last;
-    const line = Buffer.concat([...this.#pending, last]);
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#append(last);
+    const line = this.#pending.bytes.subarray(0, this.#pending.length);
+    this.#pending.release();
     return line;
+  }
+
+  #append(part: Uint8Array): void {
+    this.#pending.append(Buffer.from(part.buffer, part.byteOffset, part.length), 0, part.length);
   }
 }

@@ -20,6 +20,8 @@ export interface ListOptions {
   /** For one page, from request to last byte. */
   readonly pageTimeoutMs: number;
   readonly pageLimitBytes: number;
+  /** Of all pages together: those without end must not fill the memory. */
+  readonly objectLimit: number;
   readonly signal: AbortSignal;
 }
 
@@ -70,6 +72,8 @@ export async function listObjects(options: ListOptions): Promise<ObjectList> {
     }
     resourceVersion = page.resourceVersion;
     for (const item of page.items) collect(options, item, objects);
+    if (objects.size > options.objectLimit)
+      throw badList(`it holds more than ${options.objectLimit} objects`);
     continueToken = page.continueToken;
     if (continueToken === '') return { resourceVersion, objects };
     // A token that comes back would make the list endless.

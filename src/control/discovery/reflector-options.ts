@@ -14,6 +14,8 @@ export interface ReflectorTuning {
   readonly pageTimeoutMs: number;
   /** Default 256 MiB: a full list of a large cluster, asked for once a continue token has expired. */
   readonly pageLimitBytes: number;
+  /** Objects that a list may hold, all pages together: several times what the largest clusters do. */
+  readonly objectLimit: number;
   /** A watch's answer head. Default 30 s. */
   readonly headTimeoutMs: number;
   /** Longest silence of a watch. Default 90 s: bookmarks come about once a minute. */
@@ -35,6 +37,7 @@ export const defaultTuning: ReflectorTuning = {
   pageSize: 500,
   pageTimeoutMs: 60_000,
   pageLimitBytes: 256 * 1024 * 1024,
+  objectLimit: 500_000,
   headTimeoutMs: 30_000,
   inactivityMs: 90_000,
   lineLimitBytes: 8 * 1024 * 1024,

@@ -48,6 +48,8 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   #failure: ReflectorStatus['failure'] = null;
   #wake: AbortController | null = null;
   #hurried = false;
+  /** A 410 has been followed by a list at once, and no watch has proven itself since. */
+  #relisted = false;
 
   constructor(options: ReflectorOptions<Fact>) {
     this.#options = options;
@@ -144,7 +146,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   async #list(): Promise<void> {
     const { api, clock, kind, namespace, fieldSelector, cluster, log, onCount, tuning } = this.#options;
     this.#state = 'listing';
-    const { pageSize, pageTimeoutMs, pageLimitBytes } = tuning;
+    const { pageSize, pageTimeoutMs, pageLimitBytes, objectLimit } = tuning;
     const list = await listObjects({
       api,
       clock,
@@ -154,6 +156,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       pageSize,
       pageTimeoutMs,
       pageLimitBytes,
+      objectLimit,
       signal: this.#closing.signal,
     });
     if (this.#failure !== null) this.#options.onReached();
@@ -212,6 +215,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
           if (this.#failure !== null) this.#options.onReached();
           cancelProof = clock.after(tuning.provenAfterMs, () => {
             lived = true;
+            this.#relisted = false;
             this.#recovered();
           });
         },
@@ -290,7 +294,10 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     if (reason === 'empty-list' && confirmMs !== undefined) return confirmMs * (1 + random() / 2);
     // The first 410 in a row is the answer of a server that is well, most often just back from an outage: what has to
     // wait for a list now shall not wait for the long step that the outage has led to.
-    if (reason === 'expired' && !repeated) return Math.floor(random() * tuning.backoffBaseMs);
+    if (reason === 'expired' && !this.#relisted) {
+      this.#relisted = true;
+      return Math.floor(random() * tuning.backoffBaseMs);
+    }
     return (failure.retryAfterMs ?? 0) + this.#backoff.next();
   }
 

@@ -217,11 +217,17 @@ export class Pool implements PoolVersion {
     return undefined;
   }
 
-  /** Whether the bounds of pool and target allow one more connection, now. */
+  /**
+   * Whether the bounds of pool and target allow one more connection, now. At the target's bound an idle one is given up for
+   * it, which this request may not use: it was made for another name, or heard from too long ago.
+   */
   #mayStart(target: Target, nowMs: number): boolean {
     const { perTarget, startsPerSecond } = this.config.connections;
-    if (target.connections.size >= perTarget || !this.#hasRoom()) return false;
-    return startsPerSecond === 0 || target.pace.tryStart(startsPerSecond, nowMs);
+    if (target.connections.size >= perTarget && !target.hasIdle) return false;
+    if (!this.#hasRoom()) return false;
+    if (startsPerSecond !== 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return false;
+    if (target.connections.size >= perTarget) target.giveUpIdle();
+    return target.connections.size < perTarget;
   }
 
   /** No target can be asked, whichever is picked; where connections are shared, only those that stand can tell. */

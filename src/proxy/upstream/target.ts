@@ -211,6 +211,11 @@ export class Target implements TargetLive, Deadline {
     return last !== undefined && nowMs - last.idleSinceMs <= HEARD_LATELY_MS;
   }
 
+  /** Whether nobody uses one of its connections. */
+  get hasIdle(): boolean {
+    return this.idle.length > 0 || this.shared.some(({ idle }) => idle);
+  }
+
   /** Closes a connection that nobody uses; false when there is none. */
   giveUpIdle(): boolean {
     const oldest = this.idle.shift();

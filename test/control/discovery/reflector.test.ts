@@ -53,6 +53,16 @@ test('a watch asks for bookmarks and for a random end between 240 and 300 second
   assert.deepEqual(queries.map((query) => Number(query.get('timeoutSeconds'))).sort(), [240, 270, 300]);
 });
 
+test('a list that holds more objects than any cluster has is given up', async (t) => {
+  const api = await standIn(t);
+  for (let index = 0; index < 5; index += 1) api.put('nodes', node(`n${index}`));
+  const rig = startReflector(t, api, { tuning: { pageSize: 2, objectLimit: 3 } });
+  await eventually(() => rig.reflector.status().state === 'waiting');
+  assert.equal(rig.reflector.status().failure?.reason, 'bad-list');
+  assert.match(rig.reflector.status().failure!.message, /more than 3 objects/);
+  assert.equal(api.lists('nodes').length, 2);
+});
+
 test('an expired continue token begins the list again, in one piece', async (t) => {
   const api = await standIn(t);
   for (let index = 0; index < 5; index += 1) api.put('nodes', node(`n${index}`));
@@ -205,6 +215,17 @@ test('429 inside the stream waits as long as it says and keeps the resourceVersi
   assert.equal(api.lists('nodes').length, 1);
 });
 
+test('no Retry-After stops discovery for more than two minutes', async (t) => {
+  const api = await standIn(t);
+  api.script(
+    isWatch,
+    faults.streamError(statusObject(429, 'TooManyRequests', { retryAfterSeconds: 3_000_000 })),
+  );
+  const rig = startReflector(t, api);
+  await eventually(() => rig.reflector.status().state === 'waiting');
+  assert.deepEqual(rig.clock.waits, [120_100]);
+});
+
 test('429 with Retry-After is honoured for lists and watches', async (t) => {
   const api = await standIn(t);
   api.script(isList, faults.status(429, 'TooManyRequests', { 'retry-after': '12' }));
@@ -306,6 +327,25 @@ test('the first 410 after an outage lists again at the first step, a row of them
     await rig.passBackoff();
   }
   assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 100, 6_400, 12_800]);
+});
+
+test('a 410 behind an event each time backs off: no watch has lived in between', async (t) => {
+  const api = await standIn(t);
+  const bookmark = { kind: 'Node', apiVersion: 'v1', metadata: { resourceVersion: '7' } };
+  const lines = [
+    { type: 'BOOKMARK', object: bookmark },
+    { type: 'ERROR', object: statusObject(410, 'Expired') },
+  ].map((line) => `${JSON.stringify(line)}\n`);
+  api.script(isWatch, faults.body(lines.join('')), 4);
+  const rig = startReflector(t, api);
+  const waits: (number | undefined)[] = [];
+  for (let round = 0; round < 4; round += 1) {
+    await eventually(() => rig.counts.restarts().length === round + 1);
+    await eventually(() => rig.reflector.status().state === 'waiting');
+    waits.push(rig.clock.waits[0]);
+    await rig.passBackoff();
+  }
+  assert.deepEqual(waits, [100, 100, 200, 400]);
 });
 
 test('a server that accepts and ends every watch at once is not hammered', async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import type { UpstreamLimits } from '../../../src/model/pool-config.ts';
-import { eventually, type RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
+import { answering, eventually, type RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -199,4 +199,23 @@ describe('pending requests', () => {
     first.socket.resetAndDestroy();
     await second.expect('hello');
   });
+
+  for (const [bound, connections] of [
+    ['perTarget', { perTarget: 1, pending: 0 }],
+    ['perTarget and perPool', { perTarget: 1, perPool: 1, pending: 0 }],
+  ] as const)
+    it(`do not wait for an idle connection that they may not use: at ${bound} it is given up for them`, async () => {
+      const server = await stage.backend(answering(OK));
+      stage.plane.freeze();
+      stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT, connections }] }));
+      const peer = await stage.client();
+      for (let round = 1; round <= 3; round += 1) {
+        // Not to be repeated, and so not sent on a connection that has been silent for a while.
+        peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
+        await peer.expect('\r\n\r\nok');
+        assert.match(peer.take(), /^HTTP\/1\.1 200 /);
+        assert.equal(server.connections, round);
+        await stage.plane.skip(1000);
+      }
+    });
 });
