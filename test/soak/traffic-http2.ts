@@ -74,7 +74,8 @@ async function openWebSocket(session: http2.ClientHttp2Session): Promise<http2.C
   const head = await next<Head>(stream, 'response');
   if (head[':status'] !== 200) throw new Error(`status ${head[':status']}`);
   stream.write(MESSAGE);
-  const echo = await next<Buffer>(stream, 'data');
+  let echo = await next<Buffer>(stream, 'data');
+  while (echo.length < ECHO.length) echo = Buffer.concat([echo, await next<Buffer>(stream, 'data')]);
   if (!echo.equals(ECHO)) throw new Error(`echo of another message: ${echo.toString('hex')}`);
   return stream;
 }
