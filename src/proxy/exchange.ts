@@ -95,6 +95,8 @@ export class Exchange implements ForwardingOwner {
     const { action } = match.rule!;
     if (action.kind === 'respond') return this.#complete(directAnswer(action, match.captures));
     if (action.kind === 'redirect') {
+      // A request of HTTP/1.0 need not say which host it is for: a redirect without one would lead to what its path names.
+      if (action.host === null && this.facts.view.head.host === '') return this.#answer('bad-request');
       const origin = { scheme: this.#session.scheme, port: this.#session.listenerPort };
       return this.#complete(redirectAnswer(action, this.facts.view, origin, match));
     }

@@ -295,6 +295,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       this.#attempts.count <= retry.attempts &&
       this.#sent.replayable &&
       (this.#requestComplete || !this.#facts.view.head.hasContent) &&
+      // What nobody else can be asked about takes nothing of the budget.
+      this.#attempts.hasOthers &&
       this.#facts.pool!.mayRetry(retry.budget)
     );
   }

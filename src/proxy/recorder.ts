@@ -99,6 +99,7 @@ export class Recorder {
   }
 
   refused(request: RefusedRequest, meters: ListenerMeters): void {
+    meters.answered(request.protocol);
     meters.route('-').count('OTHER', request.status, request.totalMs / 1000);
     meters.failed(request.code);
     this.connection({

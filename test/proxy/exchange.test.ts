@@ -623,5 +623,23 @@ describe('exchange', () => {
       peer.received,
       /^HTTP\/1\.1 418 [\s\S]*X-Pot: 1\r\n[\s\S]*tea[\s\S]*\r\n\r\nok[\s\S]*HTTP\/1\.1 301 /,
     );
+    const old = await client();
+    old.send('GET /old//b.example HTTP/1.0\r\n\r\n');
+    assert.match(
+      await old.all(),
+      /^HTTP\/1\.1 400 /,
+      'a redirect without a host would lead to what its path names',
+    );
+  });
+
+  it('counts what it refuses among the requests of its protocol as well', async () => {
+    await throughOne(answering(OK));
+    for (const text of [GET, 'GARBAGE\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n']) {
+      const peer = await client();
+      peer.send(text);
+      await peer.expect('HTTP/1.1 ');
+    }
+    for (const name of ['portico_protocol_requests_total', 'portico_http_requests_total'])
+      assert.equal(plane.metric(name), 3, name);
   });
 });

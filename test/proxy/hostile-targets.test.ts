@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { FrameType } from '../../src/http2/frames.ts';
 import { block, frame, settings } from '../http2/frames.ts';
-import { eventually, type RawPeer, Stage, sendApart, whenAsked } from '../support/data-plane.ts';
+import { answering, eventually, type RawPeer, Stage, sendApart, whenAsked } from '../support/data-plane.ts';
 import { acceptOf } from '../support/extended-connect.ts';
 import { answerOf, closeOf, Http2Client } from '../support/http2-client.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../support/snapshots.ts';
@@ -185,8 +185,24 @@ describe('a hostile target', () => {
         statuses,
       );
       assert.equal(asked, 1);
+      assert.equal(stage.plane.metric('portico_retry_budget_exhausted_total'), 0);
     });
   }
+
+  it('that answers with a bad status takes nothing of the retry budget where nobody else can be asked', async () => {
+    const busy = answering('HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy');
+    const { at } = await stage.backend(busy);
+    const retry = { attempts: 3, statuses: [503], budget: 0.2 };
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [at] }], routes: allToFirstPool(retry) }));
+    const peer = await stage.client();
+    for (let round = 0; round < 40; round += 1) {
+      peer.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await peer.expect('\r\n\r\nbusy');
+      peer.take();
+    }
+    assert.equal(stage.plane.metric('portico_retry_budget_exhausted_total'), 0);
+    assert.equal(stage.plane.metric('portico_retries_total'), 0);
+  });
 
   async function cutAnswer(type: string): Promise<http2.ClientHttp2Stream> {
     const backend = await stage.backend((peer) => {

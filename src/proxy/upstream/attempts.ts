@@ -176,6 +176,11 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#countBeside();
   }
 
+  /** There are targets that were not tried; whether one of them takes requests now, `dial` says. */
+  get hasOthers(): boolean {
+    return this.#tried.length < this.#pool.size;
+  }
+
   /** The target of the last attempt may be tried again. */
   repeat(): void {
     this.#tried.pop();

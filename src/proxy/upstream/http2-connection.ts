@@ -93,7 +93,12 @@ export class Http2Connection
 
   /** Whether it was made with the same TLS, and asked for the same name. */
   serves(tls: UpstreamTls | null, serverName: string): boolean {
-    return this.#transport.tls === tls && this.#transport.serverName === serverName;
+    return this.isOf(tls) && this.#transport.serverName === serverName;
+  }
+
+  /** Whether it was made with the same TLS: certificate, authority and all. */
+  isOf(tls: UpstreamTls | null): boolean {
+    return this.#transport.tls === tls;
   }
 
   get connectMs(): number {

@@ -178,18 +178,27 @@ export class Pool implements PoolVersion {
   ): UpstreamConnection | undefined {
     const { wires, streams, random } = this.#context;
     const nowMs = wires.now();
-    if (reuse === 'any' || (reuse === 'lately-heard' && target.heardLately(nowMs))) {
-      for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
-        // Since a reload each connection may have to say whose it is: none that was made before has.
-        if (idle.tls === this.tls && this.config.proxyProtocol === null && idle.isUsable(nowMs)) {
-          idle.use();
-          return idle;
-        }
-        idle.close();
+    const idle =
+      reuse === 'any' || (reuse === 'lately-heard' && target.heardLately(nowMs))
+        ? this.#takeIdle(target, serverName, nowMs)
+        : undefined;
+    if (idle !== undefined) return idle;
+    if (this.#mayStart(target, nowMs))
+      return new UpstreamConnection(this, target, user, wires, streams, random(), serverName);
+    // One that was not heard of for a while is nearly always there, and the other answer is a refusal.
+    return reuse === 'none' ? undefined : this.#takeIdle(target, serverName, nowMs);
+  }
+
+  #takeIdle(target: Target, serverName: string, nowMs: number): UpstreamConnection | undefined {
+    for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
+      // Since a reload each connection may have to say whose it is: none that was made before has.
+      if (idle.tls === this.tls && this.config.proxyProtocol === null && idle.isUsable(nowMs)) {
+        idle.use();
+        return idle;
       }
+      idle.close();
     }
-    if (!this.#mayStart(target, nowMs)) return undefined;
-    return new UpstreamConnection(this, target, user, wires, streams, random(), serverName);
+    return undefined;
   }
 
   /**
@@ -202,12 +211,17 @@ export class Pool implements PoolVersion {
       return this.connect(target, user, reuse, host);
     }
     const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
+    let isOutdated = false;
     for (const connection of target.shared) {
+      isOutdated ||= !connection.isOf(this.tls);
       // One that is being made is as fresh as another: what a lost connection carried comes back on few.
       if (reuse === 'none' && connection.connected) continue;
       const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
     }
+    // Made with another certificate or authority, it takes nothing more, and may hold the place of one that would.
+    if (isOutdated)
+      for (const connection of [...target.shared]) if (!connection.isOf(this.tls)) connection.leave();
     if (this.#mayStart(target, nowMs))
       return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
     for (const connection of reuse === 'none' ? [] : target.shared) {

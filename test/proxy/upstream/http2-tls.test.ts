@@ -104,6 +104,17 @@ describe('http/2 to targets over TLS', () => {
     return /details="([\w-]+)"/.exec(answer)?.[1] ?? /x-version: ([\d.]+)/.exec(answer)![1]!;
   }
 
+  it('leaves connections that were made with another certificate, also where they are all that there may be', async () => {
+    const at = await target();
+    const connections = { perTarget: 1, pending: 0 };
+    apply(at, {}, { connections });
+    assert.equal(await ask(), '2.0');
+    apply(at, { certificate: CLIENT }, { connections });
+    assert.equal(await ask(), '2.0');
+    assert.equal(secured.length, 2);
+    await eventually('the end of the first', () => sockets.size === 1);
+  });
+
   it('agrees on h2 by ALPN, asks for the name, and carries all requests on one connection', async () => {
     apply(await target());
     assert.deepEqual(await Promise.all(Array.from({ length: 20 }, () => ask())), Array(20).fill('2.0'));

@@ -218,4 +218,19 @@ describe('pending requests', () => {
         await stage.plane.skip(1000);
       }
     });
+
+  it('take an idle connection that was silent for a while where startsPerSecond allows no other', async () => {
+    const server = await stage.backend(answering(OK));
+    const connections = { startsPerSecond: 1, pending: 0 };
+    stage.plane.freeze();
+    stage.plane.apply(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT, connections }] }));
+    const peer = await stage.client();
+    for (let round = 1; round <= 3; round += 1) {
+      peer.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
+      await peer.expect('\r\n\r\nok');
+      assert.match(peer.take(), /^HTTP\/1\.1 200 /);
+      await stage.plane.skip(200);
+    }
+    assert.equal(server.connections, 1);
+  });
 });
