@@ -140,7 +140,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
     this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
     this.#sent.begin(isIdempotent, pool.config.protocol !== 'http1');
-    this.#attempt();
+    this.#attempt(null);
   }
 
   #becomeLongLived(): void {
@@ -148,12 +148,14 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#session.client.wire!.keepAsking();
   }
 
-  #attempt(): void {
+  /** @param retryOf why, unless it is the first */
+  #attempt(retryOf: FailureCode | 'path-silent' | null): void {
     const nowMs = this.#context.now();
     this.#awaitConnection(nowMs);
     const dial = this.#attempts.dial(nowMs);
-    if (dial !== undefined) return this.#begin(dial);
-    if (!this.#attempts.wait(nowMs)) this.#fail(this.#attempts.lastFailure);
+    if (dial === undefined && !this.#attempts.wait(nowMs)) return this.#fail(this.#attempts.lastFailure);
+    if (retryOf !== null) this.#facts.pool!.meters.retried(retryOf);
+    if (dial !== undefined) this.#begin(dial);
   }
 
   #awaitConnection(nowMs: number): void {
@@ -391,11 +393,10 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #retryOrFail(code: FailureCode): void {
     this.#attempts.lastFailure = code;
     if (!this.#mayRetry(code)) return this.#fail(code);
-    this.#facts.pool!.meters.retried(code);
     // Nor does a target that leaves, or that is full, speak against itself where there is no other.
     if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
     else if (code === 'upstream-refused' && this.#facts.pool!.size === 1) this.#attempts.repeat();
-    this.#attempt();
+    this.#attempt(code);
   }
 
   #mayRetry(code: FailureCode): boolean {
@@ -421,13 +422,12 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const { turn } = this.#context;
     const facts = this.#facts;
     facts.target!.suspect(this.#context.now() + SUSPECT_MS);
-    facts.pool!.meters.retried('path-silent');
     turn.enter();
     try {
       this.drop();
       this.#attempts.lastFailure = 'upstream-reset';
       this.#attempts.avoidPooledConnections();
-      this.#attempt();
+      this.#attempt('path-silent');
     } finally {
       turn.leave();
     }

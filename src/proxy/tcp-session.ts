@@ -69,7 +69,7 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
     pool.onRequest(this.#startedAtMs);
     if (pool.starts?.isEmpty === false) return pool.starts.add(this);
     this.#attempts.reset(this, pool, pool.hashOf(flowOf(this.#client)), 'none');
-    this.#attempt();
+    this.#attempt(null);
   }
 
   /** Targets may take another start by now: as if the connection had come just now. */
@@ -86,14 +86,14 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
     this.#fail(this.#attempts.lastFailure);
   }
 
-  #attempt(): void {
+  /** @param retryOf why, unless it is the first */
+  #attempt(retryOf: FailureCode | null): void {
     const { now } = this.#context;
     const connection = this.#attempts.rounds < ATTEMPTS ? this.#attempts.dial(now()) : undefined;
-    if (connection === undefined) {
-      if (!this.#attempts.wait(now())) this.#waitOrFail(this.#attempts.lastFailure);
-      return;
-    }
-    this.#target = connection.target;
+    if (connection === undefined && !this.#attempts.wait(now()))
+      return this.#waitOrFail(this.#attempts.lastFailure);
+    if (retryOf !== null) this.#pool!.meters.retried(retryOf);
+    if (connection !== undefined) this.#target = connection.target;
   }
 
   #waitOrFail(code: FailureCode): void {
@@ -128,8 +128,7 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
 
   onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
     this.#attempts.lastFailure = code;
-    this.#pool?.meters.retried(code);
-    this.#attempt();
+    this.#attempt(code);
   }
 
   // Before the tunnel is there, the client may speak first, end its side, or leave.

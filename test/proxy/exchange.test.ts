@@ -5,7 +5,15 @@ import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { answering, DataPlane, RawPeer, RawServer } from '../support/data-plane.ts';
 import { freePort } from '../support/free-port.ts';
-import { allToFirstPool, listenerConfig, NO_RETRY, route, rule, snapshotOf } from '../support/snapshots.ts';
+import {
+  allToFirstPool,
+  listenerConfig,
+  NO_RETRY,
+  RETRY,
+  route,
+  rule,
+  snapshotOf,
+} from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const GET = 'GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n';
@@ -641,5 +649,16 @@ describe('exchange', () => {
     }
     for (const name of ['portico_protocol_requests_total', 'portico_http_requests_total'])
       assert.equal(plane.metric(name), 3, name);
+  });
+
+  it('counts a retry that is made, and none where nobody is left', async () => {
+    const gone = await backend(() => {});
+    const { at } = gone;
+    await gone.close();
+    plane.apply(snapshotOf({ pools: [{ targets: [at] }], routes: allToFirstPool(RETRY) }));
+    const peer = await client();
+    peer.send(GET);
+    await peer.expect('HTTP/1.1 502 ');
+    assert.equal(plane.metric('portico_retries_total'), 0);
   });
 });

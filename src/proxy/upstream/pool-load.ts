@@ -21,6 +21,9 @@ const IDLE_AT_LENGTH = 128;
 /** No connection idles for less, in milliseconds: who is asked every second is not dialled every second. */
 const LEAST_IDLE_MS = 1000;
 
+/** Waiters that are asked about one connection: those at the head may wait for one to another name. */
+const ASKED_AT_MOST = 4;
+
 export class PoolLoad {
   /** Connections to all targets: connecting, in use and idle. */
   open = 0;
@@ -80,8 +83,8 @@ export class PoolLoad {
   }
 
   /**
-   * A connection came free or is gone: the one who has waited longest may have it. What that frees in its turn is
-   * offered after it, never within.
+   * A connection came free or is gone: the one who has waited longest may have it, or where that one cannot use it the next
+   * who can. What that frees in its turn is offered after it, never within.
    */
   tell(): void {
     if (this.#first === null) return;
@@ -91,10 +94,20 @@ export class PoolLoad {
     try {
       while (this.#changed && this.#first !== null) {
         this.#changed = false;
-        this.#first.onRoom();
+        this.#offer();
       }
     } finally {
       this.#telling = false;
+    }
+  }
+
+  #offer(): void {
+    let waiter = this.#first;
+    for (let asked = 0; asked < ASKED_AT_MOST && waiter !== null; asked += 1) {
+      const next: Waiter | null = waiter.behind;
+      if (waiter.onRoom()) return;
+      // It may have left meanwhile, and then nobody is before it.
+      waiter = next?.before == null ? null : next;
     }
   }
 }
