@@ -7,6 +7,7 @@ import type { Config } from '../model/config.ts';
 import type { ClientAuthConfig } from '../model/listener-config.ts';
 import type { PoolTls } from '../model/pool-config.ts';
 import { EXPIRY_WARNING_MS, factsOf } from './certificate-pair.ts';
+import { isSuccessfulOcsp } from './ocsp-response.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
 import type { Places } from './validate.ts';
@@ -141,9 +142,8 @@ async function checkPem(
 async function checkStaple(path: string, place: Path): Promise<readonly Finding[]> {
   const text = await readText(path, place, 'OCSP response');
   if (typeof text !== 'string') return [text];
-  // DER: a SEQUENCE, as every OCSPResponse is (RFC 6960, section 4.2.1).
-  if (text.startsWith('0')) return [];
-  const message = `${quote(path)} holds no OCSP response`;
+  if (isSuccessfulOcsp(await readFile(path))) return [];
+  const message = `${quote(path)} holds no whole OCSP response that is successful`;
   return [finding(place, 'tls-ocsp', message, 'Give a DER file, as openssl ocsp -respout writes it.')];
 }
 

@@ -9,6 +9,7 @@ import {
   judgePair,
   type PairFault,
 } from '../../config/certificate-pair.ts';
+import { isSuccessfulOcsp } from '../../config/ocsp-response.ts';
 import type { Config } from '../../model/config.ts';
 import type { CertificateSource } from '../../model/listener-config.ts';
 import { type CertificatePair, certificateLabel, type NamedSecrets } from '../../model/secrets.ts';
@@ -23,7 +24,8 @@ export type MaterialResult =
   | 'certificate-expired'
   | 'certificate-unreadable'
   | 'certificate-missing'
-  | 'authority-invalid';
+  | 'authority-invalid'
+  | 'ocsp-invalid';
 
 export interface MaterialOptions {
   readonly clock: Clock;
@@ -151,22 +153,29 @@ export class Material {
   }
 
   /** Takes the pair when it is good and new; true when it was taken. */
-  #offer(key: string, source: CertificateSource, pair: CertificatePair, quiet = false): boolean {
+  #offer(key: string, source: CertificateSource, given: CertificatePair, quiet = false): boolean {
     const before = this.#held.get(key);
     const refused = this.#refused.get(key);
-    if (before !== undefined && samePair(before.pair, pair)) return false;
-    if (refused !== undefined && samePair(refused, pair)) return false;
+    if (before !== undefined && samePair(before.pair, given)) return false;
+    if (refused !== undefined && samePair(refused, given)) return false;
     const label = certificateLabel(source);
+    const pair = withGoodStaple(given, before?.pair);
+    if (pair !== given) {
+      if (quiet) return false;
+      this.#refused.set(key, given);
+      this.#refuse(label, 'ocsp-invalid', 'its OCSP response is not whole, or says that there is none');
+      if (before !== undefined && samePair(before.pair, pair)) return false;
+    }
     const facts = judgePair(pair.cert, pair.key);
     const fault = 'fault' in facts ? facts : this.#expiryFault(facts, before?.facts);
     if (fault !== null || 'fault' in facts) {
       if (!quiet) {
-        this.#refused.set(key, pair);
+        this.#refused.set(key, given);
         this.#refuse(label, fault!.fault, fault!.message);
       }
       return false;
     }
-    this.#refused.delete(key);
+    if (pair === given) this.#refused.delete(key);
     this.#held.set(key, { pair, facts });
     if (before !== undefined) {
       this.#options.onResult(label, 'taken');
@@ -274,6 +283,13 @@ export class Material {
       leftMs <= 0 ? 'certificate has expired' : 'certificate expires soon',
     );
   }
+}
+
+/** One without is better than a bad one, which some clients take for a failure; of the same certificate the one before serves on. */
+function withGoodStaple(given: CertificatePair, before: CertificatePair | undefined): CertificatePair {
+  if (given.staple === null || isSuccessfulOcsp(Buffer.from(given.staple, 'base64'))) return given;
+  const isSame = before !== undefined && before.cert === given.cert && before.key === given.key;
+  return { ...given, staple: isSame ? before.staple : null };
 }
 
 function samePair(left: CertificatePair, right: CertificatePair): boolean {

@@ -5,6 +5,7 @@ import type { Member } from '../../model/picker.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
+import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import type { Pool, Reuse } from './pool.ts';
 import type { Waiter } from './pool-load.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
@@ -20,11 +21,6 @@ export type Connect<D extends Dial> = (
   reuse: Reuse,
 ) => D | undefined;
 
-/**
- * A dial that has been silent for this long gets company, in milliseconds: a node that drops packets, and a kube-proxy
- * whose rules still hold a dead pod, look alike and refuse nothing. Far above a connect within a data centre.
- */
-const HEDGE_AFTER_MS = 75;
 /** Dials that may be open for one request. With every second one hanging, all of them hang once in 65,000 requests. */
 const OPEN_DIALS = 16;
 /**

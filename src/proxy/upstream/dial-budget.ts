@@ -1,5 +1,10 @@
 // How many dials a pool may have open beside silent ones: connecting again is not repeating a request, but not free.
 
+/**
+ * A dial that has been silent for this long gets company, in milliseconds: a node that drops packets, and a kube-proxy
+ * whose rules still hold a dead pod, look alike and refuse nothing. Far above a connect within a data centre.
+ */
+export const HEDGE_AFTER_MS = 75;
 /** So many at once a pool may always have, in this worker. */
 const ALWAYS = 100;
 /** For each connection that was begun lately, when that is more. */

@@ -12,6 +12,7 @@ import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
+import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
 import type { Pool, PoolContext } from './pool.ts';
@@ -49,6 +50,7 @@ export class Http2Connection
   #streams = 0;
   #requests = 0;
   readonly #requestLimit: number;
+  readonly #dialledAtMs: number;
   readonly #oldAtMs: number;
   /** Takes no new streams: too old, or the target has said so. */
   #leaving = false;
@@ -62,7 +64,8 @@ export class Http2Connection
     this.target = target;
     this.#context = context.wires;
     this.#requestLimit = connections.requests === 0 ? NEVER : Math.max(1, connections.requests * spread);
-    this.#oldAtMs = connections.ageMs === 0 ? NEVER : context.wires.now() + connections.ageMs * spread;
+    this.#dialledAtMs = context.wires.now();
+    this.#oldAtMs = connections.ageMs === 0 ? NEVER : this.#dialledAtMs + connections.ageMs * spread;
     const options = {
       head: context.limits,
       underscores: 'pass',
@@ -116,7 +119,7 @@ export class Http2Connection
   /** A place for one more request, now or when it is connected; undefined when it takes no more. */
   place(dialler: DialUser<StreamDial>, nowMs: number): Http2Stream | undefined {
     if (this.#phase === 'connecting') {
-      if (this.#waiting.size >= this.target.streamLimit) return undefined;
+      if (this.#waiting.size >= this.target.streamLimit || this.#hangs(nowMs)) return undefined;
       const stream = new Http2Stream(this, dialler);
       this.#waiting.add(stream);
       return stream;
@@ -124,6 +127,11 @@ export class Http2Connection
     if (nowMs >= this.#oldAtMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
     return new Http2Stream(this, dialler);
+  }
+
+  /** Whoever waits for it has to have company elsewhere, and so has whoever comes now. */
+  #hangs(nowMs: number): boolean {
+    return !this.reached && nowMs - this.#dialledAtMs >= HEDGE_AFTER_MS;
   }
 
   /**

@@ -103,6 +103,26 @@ describe('material', () => {
     assert.deepEqual(material.certificates[0]?.names, ['second.example.com']);
   });
 
+  it('keeps the OCSP response before in the place of one that says that there is none, and says so', async () => {
+    const authority = await Authority.create();
+    const issued = await authority.issue({ names: ['first.example.com'] });
+    const other = await authority.issue({ names: ['other.example.com'] });
+    const good = await authority.ocsp(issued);
+    await authority.close();
+    const of = { ...source(), ocsp: file('ocsp.der') };
+    const staple = (): string | null | undefined => material.secrets.pairs[certificateKey(of)]?.staple;
+    await write(issued);
+    await writeFile(file('ocsp.der'), good);
+    await begin(configOf([of]));
+    assert.equal(staple(), good.toString('base64'));
+    await writeFile(file('ocsp.der'), Buffer.from([0x30, 3, 0x0a, 1, 3]));
+    await until('the refusal', () => results.some(([, result]) => result === 'ocsp-invalid'));
+    assert.equal(staple(), good.toString('base64'));
+    await write(other);
+    await until('the next certificate, without it', () => inForce(of) === other.cert);
+    assert.equal(staple(), null);
+  });
+
   it('takes files that are renamed over those before', async () => {
     await write(first);
     await begin();

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { ConnectRecord, runThatTells } from '../../../src/proxy/upstream/connect-record.ts';
 import { BlackHole } from '../../support/black-hole.ts';
-import { answering, DataPlane, RawPeer, RawServer } from '../../support/data-plane.ts';
+import { answering, DataPlane, eventually, RawPeer, RawServer } from '../../support/data-plane.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
@@ -18,6 +19,16 @@ const TIMEOUTS = {
   tunnelLifetimeMs: 0,
   totalMs: 0,
 };
+
+/** Connections to it that have no answer yet: SYN_SENT in the kernel's table (proc(5)). */
+function connecting({ at }: BlackHole): number {
+  const remote = `:${Number(at.split(':')[1]).toString(16).toUpperCase().padStart(4, '0')}`;
+  const rows = readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1);
+  return rows.filter((row) => {
+    const [, , other, state] = row.trim().split(/\s+/);
+    return other?.endsWith(remote) === true && state === '02';
+  }).length;
+}
 
 describe('a second connection in time', () => {
   let plane: DataPlane;
@@ -61,6 +72,25 @@ describe('a second connection in time', () => {
     assert.ok(plane.metric('portico_retries_total{pool="pool-0",reason="connect-slow"}') >= 1);
     assert.equal(plane.metric('portico_upstream_connect_failures_total'), 0);
     assert.equal(good.connections, 2);
+  });
+
+  it('is another connection over HTTP/2 as well, which those who wait share', async () => {
+    plane.apply(
+      snapshotOf({
+        version: 2,
+        pools: [{ targets: [hole.at], protocol: 'http2', timeouts: { ...TIMEOUTS, connectMs: 400 } }],
+        routes: allToFirstPool(NO_RETRY),
+      }),
+    );
+    const before = connecting(hole);
+    for (let round = 0; round < 3; round += 1) {
+      const client = await RawPeer.connect(plane.port());
+      clients.push(client);
+      client.send(POST);
+    }
+    await eventually('company', () => connecting(hole) >= before + 3);
+    await clients[0]!.expect('connect-timeout');
+    assert.ok(connecting(hole) <= before + 8);
   });
 
   it('asks others first once a connect has been slow to come', async () => {
