@@ -10,15 +10,7 @@ import type {
   ProxyProtocolOut,
   UpstreamLimits,
 } from './pool-config.ts';
-import type {
-  FilterConfig,
-  HeaderValue,
-  HostPattern,
-  MatchConfig,
-  PathRewrite,
-  RetryConfig,
-  RuleTimeouts,
-} from './route-config.ts';
+import type { HeaderValue, HostPattern, PathRewrite, RuleConfig } from './route-config.ts';
 import type { HealthState, TargetState } from './targets.ts';
 
 export interface Snapshot {
@@ -99,13 +91,8 @@ export interface SnapshotRoute {
   readonly rules: readonly SnapshotRule[];
 }
 
-export interface SnapshotRule {
-  readonly name: string | null;
-  readonly matches: readonly MatchConfig[];
-  readonly filters: readonly FilterConfig[];
+export interface SnapshotRule extends Omit<RuleConfig, 'action'> {
   readonly action: SnapshotAction;
-  readonly timeouts: RuleTimeouts;
-  readonly retry: RetryConfig;
 }
 
 export type SnapshotAction =

@@ -218,8 +218,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       return this.#awaitResponse();
     }
     this.#phase = 'request';
-    this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
-    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
+    this.#beginPace(this.#context.now());
+    this.#expectBytes(this.#context.now());
     // The body waited for the connection; it flows now.
     this.#session.continueReading();
   }
@@ -230,8 +230,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (stream === null || this.#phase === 'idle') return;
     stream.sendBody(buffer, start, end);
     this.#sent.keepBody(buffer, start, end);
-    if (this.#phase === 'request')
-      this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
+    if (this.#phase === 'request') this.#expectBytes(this.#context.now());
   }
 
   onRequestEnd(received: string): void {
@@ -253,7 +252,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   onUpstreamDrain(): void {
     // The target was slow, not the client.
-    if (this.#phase === 'request') this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
+    if (this.#phase === 'request') this.#beginPace(this.#context.now());
     this.#session.continueReading();
   }
 
@@ -287,8 +286,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (hasMediaType(head, EVENT_STREAM)) this.#becomeLongLived();
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
-    this.#pace.begin(this.#moving, this.#longLived, nowMs);
-    this.#setDeadline(nowMs + streamIdleMsOf(this.#facts, this.#longLived));
+    this.#beginPace(nowMs);
+    this.#expectBytes(nowMs);
   }
 
   #mayRetryStatus(retry: RetryConfig): boolean {
@@ -320,7 +319,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#facts.bytesOut += end - start;
     this.#session.sendBody(buffer, start, end);
     if (this.#session.congested) this.#stream?.pause();
-    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
+    this.#expectBytes(this.#context.now());
   }
 
   /** The client has read what was queued. */
@@ -329,8 +328,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#stream.resume();
     if (this.#phase !== 'response-body') return;
     // The client was slow, not the target.
-    this.#pace.begin(this.#moving, this.#longLived, this.#context.now());
-    this.#setDeadline(this.#context.now() + streamIdleMsOf(this.#facts, this.#longLived));
+    this.#beginPace(this.#context.now());
+    this.#expectBytes(this.#context.now());
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -446,7 +445,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     else if (nowMs >= this.#pace.dueAtMs)
       code = this.#pace.judge(this.#moving, this.#stream?.congested === true);
     if (code === null) {
-      if (nowMs >= this.#pace.dueAtMs) this.#pace.begin(this.#moving, this.#longLived, nowMs);
+      if (nowMs >= this.#pace.dueAtMs) this.#beginPace(nowMs);
       this.#setDeadline(this.#silentAtMs);
       return;
     }
@@ -492,6 +491,15 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #leaveTarget(): void {
     this.#stream = null;
     this.#facts.target?.end();
+  }
+
+  #beginPace(nowMs: number): void {
+    this.#pace.begin(this.#moving, this.#longLived, nowMs);
+  }
+
+  /** Whoever moves bytes has moved some, or begins. */
+  #expectBytes(nowMs: number): void {
+    this.#setDeadline(nowMs + streamIdleMsOf(this.#facts, this.#longLived));
   }
 
   #setDeadline(dueAtMs: number): void {

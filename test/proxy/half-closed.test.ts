@@ -7,7 +7,7 @@ import { block, GET as FIELDS, frame, settings } from '../http2/frames.ts';
 import type { Field } from '../http2/hpack.ts';
 import { eventually, type RawPeer, Stage, whenAsked } from '../support/data-plane.ts';
 import { acceptOf } from '../support/extended-connect.ts';
-import { CLOSE_WAIT, KEEP_ALIVE_TIMER, timersOf } from '../support/kernel-timers.ts';
+import { CLOSE_WAIT, connectionsOf, KEEP_ALIVE_TIMER } from '../support/kernel-connections.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -27,7 +27,7 @@ const ROUTES_OF_A = [
   }),
 ];
 /** The timer that runs on the connection of this port whose peer has ended its side; '' where there is none. */
-const timerOfEnded = (port: number): string => timersOf(port, CLOSE_WAIT)[0] ?? '';
+const timerOfEnded = (port: number): string => connectionsOf('own', port, CLOSE_WAIT)[0]?.timer ?? '';
 
 describe('a client that has ended its side', () => {
   const stage = new Stage();

@@ -83,6 +83,13 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse): v
   response.end(request.url === '/big' ? BIG : 'ok');
 }
 
+async function listening(server: net.Server): Promise<void> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+}
+
+const addressOf = (server: net.Server): string => `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+
 /** Answers as `HttpTarget` does, over HTTP/2 without TLS. */
 export class Http2Target {
   readonly #server = http2.createServer((request, response) => {
@@ -101,13 +108,12 @@ export class Http2Target {
       session.on('error', () => {});
       session.once('close', () => target.#sessions.delete(session));
     });
-    target.#server.listen(0, '127.0.0.1');
-    await once(target.#server, 'listening');
+    await listening(target.#server);
     return target;
   }
 
   get at(): string {
-    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`;
+    return addressOf(this.#server);
   }
 
   async close(): Promise<void> {
@@ -126,13 +132,12 @@ export class EchoTarget {
 
   static async start(): Promise<EchoTarget> {
     const target = new EchoTarget();
-    target.#server.listen(0, '127.0.0.1');
-    await once(target.#server, 'listening');
+    await listening(target.#server);
     return target;
   }
 
   get at(): string {
-    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`;
+    return addressOf(this.#server);
   }
 
   async close(): Promise<void> {

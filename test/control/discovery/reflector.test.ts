@@ -314,19 +314,27 @@ test('back-off doubles up to 30 s with full jitter, and a list alone does not re
   assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 15_000, 15_000]);
 });
 
+/** How long it waits after each of its first restarts. */
+async function firstWaits(
+  rig: ReturnType<typeof startReflector>,
+  count: number,
+): Promise<readonly (number | undefined)[]> {
+  const waits: (number | undefined)[] = [];
+  for (let round = 1; round <= count; round += 1) {
+    await eventually(() => rig.counts.restarts().length === round);
+    await eventually(() => rig.reflector.status().state === 'waiting');
+    waits.push(rig.clock.waits[0]);
+    await rig.passBackoff();
+  }
+  return waits;
+}
+
 test('the first 410 after an outage lists again at the first step, a row of them backs off', async (t) => {
   const api = await standIn(t);
   api.script(isWatch, faults.hangUp(), 6);
   api.script(isWatch, faults.streamError(statusObject(410, 'Expired')), 3);
   const rig = startReflector(t, api);
-  const waits: (number | undefined)[] = [];
-  for (let round = 0; round < 9; round += 1) {
-    await eventually(() => rig.counts.restarts().length === round + 1);
-    await eventually(() => rig.reflector.status().state === 'waiting');
-    waits.push(rig.clock.waits[0]);
-    await rig.passBackoff();
-  }
-  assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 100, 6_400, 12_800]);
+  assert.deepEqual(await firstWaits(rig, 9), [100, 200, 400, 800, 1_600, 3_200, 100, 6_400, 12_800]);
 });
 
 test('a 410 behind an event each time backs off: no watch has lived in between', async (t) => {
@@ -338,28 +346,14 @@ test('a 410 behind an event each time backs off: no watch has lived in between',
   ].map((line) => `${JSON.stringify(line)}\n`);
   api.script(isWatch, faults.body(lines.join('')), 4);
   const rig = startReflector(t, api);
-  const waits: (number | undefined)[] = [];
-  for (let round = 0; round < 4; round += 1) {
-    await eventually(() => rig.counts.restarts().length === round + 1);
-    await eventually(() => rig.reflector.status().state === 'waiting');
-    waits.push(rig.clock.waits[0]);
-    await rig.passBackoff();
-  }
-  assert.deepEqual(waits, [100, 100, 200, 400]);
+  assert.deepEqual(await firstWaits(rig, 4), [100, 100, 200, 400]);
 });
 
 test('a server that accepts and ends every watch at once is not hammered', async (t) => {
   const api = await standIn(t);
   api.script(isWatch, faults.emptyWatch(), 100);
   const rig = startReflector(t, api);
-  const waits: (number | undefined)[] = [];
-  for (let round = 0; round < 4; round += 1) {
-    await eventually(() => rig.counts.restarts().length === round + 1);
-    await eventually(() => rig.reflector.status().state === 'waiting');
-    waits.push(rig.clock.waits[0]);
-    await rig.passBackoff();
-  }
-  assert.deepEqual(waits, [100, 200, 400, 800]);
+  assert.deepEqual(await firstWaits(rig, 4), [100, 200, 400, 800]);
 });
 
 test('an event, a bookmark or a watch that lived for 10 s resets the back-off', async (t) => {

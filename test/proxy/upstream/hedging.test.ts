@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { ConnectRecord, runThatTells } from '../../../src/proxy/upstream/connect-record.ts';
 import { BlackHole } from '../../support/black-hole.ts';
 import { answering, DataPlane, eventually, RawPeer, RawServer } from '../../support/data-plane.ts';
+import { connectionsOf, SYN_SENT } from '../../support/kernel-connections.ts';
 import { allToFirstPool, NO_RETRY, snapshotOf } from '../../support/snapshots.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
@@ -20,15 +20,9 @@ const TIMEOUTS = {
   totalMs: 0,
 };
 
-/** Connections to it that have no answer yet: SYN_SENT in the kernel's table (proc(5)). */
-function connecting({ at }: BlackHole): number {
-  const remote = `:${Number(at.split(':')[1]).toString(16).toUpperCase().padStart(4, '0')}`;
-  const rows = readFileSync('/proc/net/tcp', 'latin1').split('\n').slice(1);
-  return rows.filter((row) => {
-    const [, , other, state] = row.trim().split(/\s+/);
-    return other?.endsWith(remote) === true && state === '02';
-  }).length;
-}
+/** Connections to it that have no answer yet. */
+const connecting = ({ at }: BlackHole): number =>
+  connectionsOf('other', Number(at.split(':')[1]), SYN_SENT).length;
 
 describe('a second connection in time', () => {
   let plane: DataPlane;
