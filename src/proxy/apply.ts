@@ -204,7 +204,8 @@ export class Applier {
     const picker = createPoolPicker(members, pool.config, random, now, this.#tables, before?.built.picker);
     const built = { members, picker };
     if (before !== null) letGo(before);
-    this.#built.set(pool.life, { config: pool.config, sets: pool.sets, built });
+    const { config, sets, life } = pool;
+    this.#built.set(life, { config, sets, built, departures: life.departures });
     return built;
   };
 

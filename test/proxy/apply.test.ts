@@ -50,6 +50,28 @@ describe('apply', () => {
   const said = (kind: WorkerToController['kind']): readonly WorkerToController[] =>
     stage.plane.said.filter((message) => message.kind === kind);
 
+  /** The same with all targets on node n1. */
+  const onNode = (snapshot: Snapshot): Snapshot => ({
+    ...snapshot,
+    hostSets: snapshot.hostSets.map(({ key, members }) => ({
+      key,
+      members: members.map((member) => ({
+        ...member,
+        host: { ...member.host, cluster: 'iad', node: 'n1' },
+      })),
+    })),
+  });
+
+  const flows = (node: string): number => {
+    stage.plane.worker.onMessage(
+      { kind: 'ask', id: 7, question: { kind: 'flows', cluster: 'iad', node } },
+      null,
+    );
+    const answer = said('answer').at(-1);
+    assert.ok(answer?.kind === 'answer' && answer.id === 7 && answer.answer.kind === 'flows');
+    return answer.answer.flows;
+  };
+
   /** Two pools, of which the first gets everything. */
   function twoPools(version: number, first: PoolShape, second: PoolShape): Snapshot {
     return snapshotOf({ version, pools: [first, second], routes: allToFirstPool(NO_RETRY) });
@@ -157,29 +179,38 @@ describe('apply', () => {
     assert.equal(server.connections, 2, 'connections are pooled as before');
   });
 
+  it('makes a target anew that has left and returned while nobody asked for its pool', async () => {
+    const held: RawPeer[] = [];
+    const server = await stage.backend((peer) => void held.push(peer));
+    const first = onNode(snapshotOf({ pools: [{ targets: [server.at], timeouts: PATIENT }] }));
+    const [pool] = first.pools;
+    const elsewhere = { ...pool!, groups: [{ ...pool!.groups[0]!, port: 1 }] };
+    const second = { ...first, version: 2, pools: [elsewhere] };
+    stage.plane.apply(first);
+    const client = await stage.client();
+    const exchange = async (connection: number): Promise<void> => {
+      client.send(GET);
+      await eventually('the connection', () => held.length > connection);
+      await held[connection]!.expect('\r\n\r\n');
+      assert.equal(flows('n1'), 1);
+      held[connection]!.take();
+      held[connection]!.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      await client.expect('ok');
+      client.take();
+      assert.equal(flows('n1'), 0);
+    };
+    await exchange(0);
+    stage.plane.apply(second, NO_SECRETS, first);
+    stage.plane.apply({ ...first, version: 3 }, NO_SECRETS, second);
+    await exchange(1);
+    await exchange(1);
+    assert.equal(server.connections, 2, 'connections are pooled as before');
+  });
+
   it('counts the flows of a node, those on targets that have left included', async () => {
     const held: RawPeer[] = [];
     const server = await stage.backend((upstream) => void held.push(upstream));
     const other = await stage.backend(named('other'));
-    const onNode = (snapshot: Snapshot): Snapshot => ({
-      ...snapshot,
-      hostSets: snapshot.hostSets.map(({ key, members }) => ({
-        key,
-        members: members.map((member) => ({
-          ...member,
-          host: { ...member.host, cluster: 'iad', node: 'n1' },
-        })),
-      })),
-    });
-    const flows = (node: string): number => {
-      stage.plane.worker.onMessage(
-        { kind: 'ask', id: 7, question: { kind: 'flows', cluster: 'iad', node } },
-        null,
-      );
-      const answer = said('answer').at(-1);
-      assert.ok(answer?.kind === 'answer' && answer.id === 7 && answer.answer.kind === 'flows');
-      return answer.answer.flows;
-    };
     const git = listenerConfig({ name: 'git', host: '127.0.0.2', protocol: 'tcp', pool: 'pool-0' });
     const listeners = [listenerConfig(), git];
     const pool = { targets: [server.at], timeouts: PATIENT };

@@ -15,7 +15,7 @@ import { loadTcpBinding, OWNER } from '../../src/proxy/wire/tcp-binding.ts';
 import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
-import { encodeWhole } from '../../src/snapshot/encode.ts';
+import { encodeDifference, encodeWhole } from '../../src/snapshot/encode.ts';
 import { freePort } from './free-port.ts';
 
 export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName' | 'tcp'>>;
@@ -76,7 +76,8 @@ export class DataPlane {
     this.worker.start();
   }
 
-  apply(snapshot: Snapshot, secrets: Secrets = NO_SECRETS): void {
+  /** @param before the one in force, to send what differs from it; null sends all */
+  apply(snapshot: Snapshot, secrets: Secrets = NO_SECRETS, before: Snapshot | null = null): void {
     for (const listener of snapshot.listeners) {
       if (this.ports.has(listener.name)) continue;
       const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
@@ -89,7 +90,7 @@ export class DataPlane {
     this.#tell({
       kind: 'snapshot',
       version: snapshot.version,
-      text: encodeWhole(snapshot, secrets),
+      text: before === null ? encodeWhole(snapshot, secrets) : encodeDifference(before, snapshot, null),
       more: false,
     });
     const rejected = this.said.find(

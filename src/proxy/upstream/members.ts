@@ -10,6 +10,8 @@ export interface Before {
   readonly config: SnapshotPool;
   sets: readonly HostSet[];
   readonly built: BuiltPool;
+  /** Of the pool's life until then. */
+  readonly departures: number;
 }
 
 /**
@@ -17,11 +19,13 @@ export interface Before {
  * thousands one has changed, and lists as long as the pool would be garbage with each event.
  * @returns false when members and picker have to be made anew
  */
-export function replaceMembers(pool: Pool, { config, sets, built }: Before): boolean {
+export function replaceMembers(pool: Pool, { config, sets, built, departures }: Before): boolean {
   const [group] = pool.config.groups;
   if (group === undefined || pool.config.groups.length > 1 || !isSameGroup(config.groups, group))
     return false;
   if (config.settings !== pool.config.settings) return false;
+  // A target that was away only in versions that nobody used stands in the sets as if it had never been.
+  if (departures !== pool.life.departures) return false;
   const from = sets[0]!.members;
   const entries = pool.sets[0]!.members;
   if (entries.length !== from.length) return false;
@@ -72,7 +76,8 @@ function membersOfGroup(pool: Pool, group: TargetGroup, before: Before | null): 
       members.push(memberOf(entry, group, pool.life));
       continue;
     }
-    members.push(known[place]!);
+    const member = known[place]!;
+    members.push(pool.life.holds(member) ? member : memberOf(entry, group, pool.life));
     at = place + 1;
   }
   return members;

@@ -51,6 +51,8 @@ export class PoolLife implements EjectionLedger {
   /** Connections and who waits for one. */
   readonly load: PoolLoad;
   readonly dials = new DialBudget();
+  /** How many used targets have left. */
+  departures = 0;
   /** Those that the pool does not have any more, as long as there are flows on them. */
   readonly #leaving = new Set<Target>();
   readonly #context: PoolContext;
@@ -106,6 +108,11 @@ export class PoolLife implements EjectionLedger {
     return target;
   }
 
+  /** False for a member of an earlier version whose target has left since, even if one of that identity is back. */
+  holds({ identity, live }: Member): boolean {
+    return live === UNUSED || this.targets.get(identity) === live;
+  }
+
   liveOf(identity: string): TargetLive {
     return this.targets.get(identity) ?? UNUSED;
   }
@@ -116,6 +123,7 @@ export class PoolLife implements EjectionLedger {
     if (target === undefined) return;
     if (facts !== null) return target.follow(facts);
     this.targets.delete(identity);
+    this.departures += 1;
     this.#release(target);
   }
 
