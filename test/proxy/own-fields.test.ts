@@ -6,6 +6,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import type { FilterConfig } from '../../src/model/route-config.ts';
+import type { SnapshotAction } from '../../src/model/snapshot.ts';
 import { answering, type RawPeer, Stage } from '../support/data-plane.ts';
 import { answerOf, Http2Client } from '../support/http2-client.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
@@ -27,6 +28,13 @@ const edit = (
   set: Object.entries(edits.set ?? {}).map(([name, value]) => ({ name, value })),
   add: [],
 });
+
+/** The values of the lines with this name. */
+const named = (text: string, name: string): string[] =>
+  text
+    .split('\r\n')
+    .filter((line) => line.toLowerCase().startsWith(`${name}:`))
+    .map((line) => line.slice(name.length + 2));
 
 describe('who says what', () => {
   const stage = new Stage();
@@ -191,11 +199,6 @@ describe('who says what', () => {
     const { seen, answer } = await through('OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 5\r\n\r\n', {
       filters,
     });
-    const named = (text: string, name: string): string[] =>
-      text
-        .split('\r\n')
-        .filter((line) => line.toLowerCase().startsWith(`${name}:`))
-        .map((line) => line.slice(name.length + 2));
     assert.deepEqual(named(seen, 'x-forwarded-proto'), ['https']);
     assert.deepEqual(named(seen, 'x-request-id'), ['mine']);
     assert.deepEqual(named(seen, 'max-forwards'), ['7']);
@@ -203,6 +206,60 @@ describe('who says what', () => {
     assert.deepEqual([...named(seen, 'x-forwarded-host'), ...named(seen, 'via')], []);
     assert.deepEqual(named(answer, 'x-request-id'), ['theirs']);
     assert.deepEqual(named(answer, 'date'), []);
+  });
+
+  it('a rule has the last word on the answers that it gives itself, too', async () => {
+    const long = 'Thu, 01 Jan 1970 00:00:00 GMT';
+    const set = edit('response-headers', {
+      set: { Date: long, 'X-Request-Id': 'mine', Location: 'https://b/' },
+    });
+    const remove = edit('response-headers', { remove: ['Date', 'X-Request-Id', 'Location'] });
+    const respond = (...headers: { name: string; value: string }[]): SnapshotAction => ({
+      kind: 'respond',
+      status: 200,
+      body: 'ok',
+      headers,
+    });
+    const redirect: SnapshotAction = {
+      kind: 'redirect',
+      scheme: null,
+      host: null,
+      port: null,
+      path: null,
+      status: 302,
+    };
+    const cases: [SnapshotAction, FilterConfig[], date: string[], id: string[], location: string[]][] = [
+      [respond(), [set], [long], ['mine'], ['https://b/']],
+      [respond(), [remove], [], [], []],
+      [
+        respond({ name: 'Date', value: long }, { name: 'X-Request-ID', value: 'mine' }),
+        [],
+        [long],
+        ['mine'],
+        [],
+      ],
+      [redirect, [set], [long], ['mine'], ['https://b/']],
+      [redirect, [remove], [], [], []],
+    ];
+    for (const [action, filters, ...expected] of cases) {
+      stage.plane.apply(snapshotOf({ pools: [], routes: [route([rule(action, { filters })])] }));
+      const client = await stage.client();
+      client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+      const text = await client.all();
+      const names = ['date', 'x-request-id', 'location'];
+      assert.deepEqual(
+        names.map((name) => named(text, name)),
+        expected,
+        text,
+      );
+      const http2Client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+      const { headers } = await http2Client.get('/');
+      assert.deepEqual(
+        names.map((name) => headers[name] ?? null),
+        expected.map(([value]) => value ?? null),
+      );
+      await http2Client.close();
+    }
   });
 
   it('a date that the connection alone was told of is said anew', async () => {

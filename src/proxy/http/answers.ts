@@ -12,6 +12,8 @@ export interface Answer {
   readonly body: string;
   /** The client connection should end with it, where the protocol has one request at a time. */
   readonly close: boolean;
+  /** Lower-case names that a rule has its own word on, Date and X-Request-Id perhaps among them: those are not added. */
+  readonly ruled: ReadonlySet<string> | null;
 }
 
 /** What HTTP/1.1 adds to an answer. */
@@ -30,7 +32,7 @@ export interface AnswerParts {
  */
 const RETRY_AFTER = 1;
 /** To an OPTIONS request that may not be forwarded: nothing is known of what lies behind. */
-export const OPTIONS_ANSWER: Answer = { status: 204, fields: '', body: '', close: false };
+export const OPTIONS_ANSWER: Answer = { status: 204, fields: '', body: '', close: false, ruled: null };
 
 const ANSWERS = new Map(
   (Object.keys(FAILURES) as FailureCode[]).map((code): [FailureCode, Answer] => [code, answerTo(code)]),
@@ -48,7 +50,7 @@ function answerTo(code: FailureCode): Answer {
   const fields =
     `Proxy-Status: portico; error=${proxyStatus}; details="${code}"\r\n` +
     `Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: ${body.length}\r\n${retryAfter}`;
-  return { status, fields, body, close };
+  return { status, fields, body, close, ruled: null };
 }
 
 /** The same answer with more lines of fields. */
@@ -57,11 +59,14 @@ export const withLines = (answer: Answer, lines: string): Answer =>
 
 /** The text of an answer in HTTP/1.1. */
 export function answerText(answer: Answer, parts: AnswerParts): string {
-  const id = parts.requestId === '' ? '' : `X-Request-Id: ${parts.requestId}\r\n`;
+  const { ruled } = answer;
+  const id =
+    parts.requestId === '' || ruled?.has('x-request-id') ? '' : `X-Request-Id: ${parts.requestId}\r\n`;
+  const date = ruled?.has('date') ? '' : `Date: ${parts.date}\r\n`;
   const connection = !parts.keepAlive
     ? 'Connection: close\r\n'
     : parts.clientMinor === 0
       ? 'Connection: keep-alive\r\n'
       : '';
-  return `${statusLine(answer.status)}${answer.fields}Date: ${parts.date}\r\n${id}${connection}\r\n${parts.isHead ? '' : answer.body}`;
+  return `${statusLine(answer.status)}${answer.fields}${date}${id}${connection}\r\n${parts.isHead ? '' : answer.body}`;
 }

@@ -78,5 +78,5 @@ export function grpcAnswer(code: FailureCode, type = GRPC_TYPE): Answer {
   const fields =
     `Content-Type: ${type}\r\n${grpcStatusLines(code)}` +
     `Proxy-Status: portico; error=${proxyStatus}; details="${code}"\r\nContent-Length: 0\r\n`;
-  return { status: 200, fields, body: '', close };
+  return { status: 200, fields, body: '', close, ruled: null };
 }

@@ -56,8 +56,9 @@ export function writeAnswerHead(
 ): void {
   encoder.status(answer.status);
   encoder.lines(answer.fields);
-  encoder.field('date', date.toString());
-  if (requestId !== '') encoder.field('x-request-id', requestId);
+  if (answer.ruled?.has('date') !== true) encoder.field('date', date.toString());
+  if (requestId !== '' && answer.ruled?.has('x-request-id') !== true)
+    encoder.field('x-request-id', requestId);
 }
 
 /** The head of a request on its way to a target. */

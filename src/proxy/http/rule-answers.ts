@@ -17,6 +17,7 @@ export function directAnswer(action: CompiledRespond, captures: readonly string[
     fields: render(action.fields, captures),
     body: action.body.latin1Slice(),
     close: false,
+    ruled: action.ruled,
   };
 }
 
@@ -28,10 +29,12 @@ export function redirectAnswer(
 ): Answer {
   const edits = match.rule?.filters.response ?? null;
   const location = locationOf(action, request, origin, match.prefixLength, match.captures);
+  const ownLine = edits?.drop.has('location') ? '' : `Location: ${location}\r\n`;
   return {
     status: action.status,
-    fields: `Location: ${location}\r\nContent-Length: 0\r\n${edits === null ? '' : editLines(edits, match.captures)}`,
+    fields: `${ownLine}Content-Length: 0\r\n${edits === null ? '' : editLines(edits, match.captures)}`,
     body: '',
     close: false,
+    ruled: edits === null ? null : edits.drop,
   };
 }

@@ -3,7 +3,7 @@
 import type { FilterConfig } from '../../model/route-config.ts';
 import type { SnapshotAction } from '../../model/snapshot.ts';
 import { compileHost, compilePath, type PathPlan, rewritePath } from './filters.ts';
-import { checkField, editFields, responseHeaderFilters } from './header-edits.ts';
+import { checkField, compileHeaderEdits, editFields, responseHeaderFilters } from './header-edits.ts';
 import type { RouteRequest } from './request.ts';
 import { compileTemplate, render, type Template } from './template.ts';
 
@@ -41,6 +41,8 @@ export interface CompiledRespond {
   /** Lines of fields, Content-Length among them, each ending in CRLF. */
   readonly fields: Template;
   readonly body: Buffer;
+  /** Lower-case names that are in `fields`, or that a filter has taken out. */
+  readonly ruled: ReadonlySet<string>;
 }
 
 /** Throws RangeError on a value that no message may carry. The rule's response filters are folded into a direct response. */
@@ -95,13 +97,15 @@ function compileRespond(
     typed || body.length === 0 ? action.headers : [type, ...action.headers],
     responseHeaderFilters(filters),
   );
+  const ruled = new Set(compileHeaderEdits(responseHeaderFilters(filters), captureNames)?.drop);
   let lines = '';
   for (const { name, value } of fields) {
     checkField(name, value);
+    ruled.add(name.toLowerCase());
     lines += `${name}: ${value}\r\n`;
   }
   if (!bodiless) lines += `Content-Length: ${body.length}\r\n`;
-  return { kind: 'respond', status, fields: compileTemplate(lines, captureNames), body };
+  return { kind: 'respond', status, fields: compileTemplate(lines, captureNames), body, ruled };
 }
 
 /** How the request reached the listener: what a redirect keeps unless it says otherwise. */
