@@ -6,6 +6,8 @@ import { answered, failed, passed, type Verdict } from './verdict.ts';
 
 export const CHECK_PATH = '/grpc.health.v1.Health/Check';
 export const CONTENT_TYPE = 'application/grpc';
+/** With the format of the messages and parameters; `application/grpc-web` is another protocol (gRPC over HTTP/2, Responses). */
+const GRPC = /^application\/grpc(?:\+[^;]*)?[ \t]*(?:;|$)/i;
 /** Bytes of an answer, prefix included, that are looked at; a real one has seven. */
 export const ANSWER_LIMIT_BYTES = 1024;
 /** Compressed flag and length (gRPC over HTTP/2, Length-Prefixed-Message). */
@@ -29,7 +31,7 @@ export function checkRequest(service: string): Buffer {
 export function judgeHead(head: ResponseHead): Verdict | null {
   if (head.status !== 200) return answered(head.status);
   const index = head.findName('content-type');
-  if (index !== -1 && head.value(index).startsWith(CONTENT_TYPE)) return null;
+  if (index !== -1 && GRPC.test(head.value(index))) return null;
   return failed('nonsense', 'an answer that is not gRPC');
 }
 

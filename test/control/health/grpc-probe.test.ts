@@ -200,6 +200,21 @@ describe('answers that are not what they should be', () => {
       answer('content-type: text/html\r\n', message(8, 1), OK),
       'nonsense an answer that is not gRPC',
     ],
+    [
+      'gRPC-Web',
+      answer('content-type: application/grpc-web+proto\r\n', message(8, 1), OK),
+      'nonsense an answer that is not gRPC',
+    ],
+    [
+      'a type of another name',
+      answer('content-type: application/grpcx\r\n', message(8, 1), OK),
+      'nonsense an answer that is not gRPC',
+    ],
+    [
+      'a type with format and parameters, in any case',
+      answer('content-type: Application/gRPC+proto ; charset=utf-8\r\n', message(8, 1), OK),
+      'healthy',
+    ],
     ['no grpc-status', answer(GRPC, message(8, 1), ''), 'nonsense an answer without grpc-status'],
     [
       'serving, and then an error',
