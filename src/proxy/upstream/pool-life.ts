@@ -1,6 +1,7 @@
 // What outlives the versions of a pool in this worker: its targets, what is ejected, and the budgets.
 
 import type { Member, Picker, TargetLive } from '../../model/picker.ts';
+import type { UpstreamLimits } from '../../model/pool-config.ts';
 import type { HostSet, SnapshotPool } from '../../model/snapshot.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { PoolMeters } from '../meters.ts';
@@ -23,6 +24,17 @@ export const UNUSED: TargetLive = Object.freeze({
   latencyAtMs: 0,
   startedAtMs: 0,
 });
+
+/** Whether connections that were made under the one may be kept under the other: each has the bounds that it was made with. */
+export function areKeptAlike(one: UpstreamLimits, other: UpstreamLimits): boolean {
+  if (one === other) return true;
+  return (
+    one.idlePerTarget === other.idlePerTarget &&
+    one.idleMs === other.idleMs &&
+    one.requests === other.requests &&
+    one.ageMs === other.ageMs
+  );
+}
 
 /** What is derived from a version of a pool when it is first used. */
 export interface BuiltPool {
@@ -87,9 +99,11 @@ export class PoolLife implements EjectionLedger {
 
   /** The version that is in force from now on. Its changed members are told by `settle`. */
   follow(version: PoolVersion): void {
-    const { ejection } = version.config;
-    if (ejection !== this.#version.config.ejection)
-      for (const target of this.targets.values()) target.ejection = ejection;
+    const { ejection, connections } = version.config;
+    const before = this.#version.config;
+    if (ejection !== before.ejection) for (const target of this.targets.values()) target.ejection = ejection;
+    if (!areKeptAlike(connections, before.connections))
+      for (const target of this.targets.values()) target.closeIdle();
     this.#version = version;
   }
 

@@ -15,7 +15,7 @@ import type { WireContext } from '../wire/wire.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import { Http2Connection } from './http2-connection.ts';
-import { type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
+import { areKeptAlike, type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
 import type { PoolLoad, WorkerLoad } from './pool-load.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
@@ -191,14 +191,19 @@ export class Pool implements PoolVersion {
 
   #takeIdle(target: Target, serverName: string, nowMs: number): UpstreamConnection | undefined {
     for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
-      // Since a reload each connection may have to say whose it is: none that was made before has.
-      if (idle.tls === this.tls && this.config.proxyProtocol === null && idle.isUsable(nowMs)) {
+      if (this.#mayUse(idle) && idle.isUsable(nowMs)) {
         idle.use();
         return idle;
       }
       idle.close();
     }
     return undefined;
+  }
+
+  /** Since a reload a connection may have to say whose it is, be made with another certificate, or end sooner. */
+  #mayUse({ tls, pool }: UpstreamConnection): boolean {
+    const { connections, proxyProtocol } = this.config;
+    return tls === this.tls && proxyProtocol === null && areKeptAlike(pool.config.connections, connections);
   }
 
   /**

@@ -301,4 +301,28 @@ describe('bounds of connections to HTTP/2 targets', () => {
     for (const { body } of await Promise.all(answers)) assert.equal(body, 'ok');
     assert.equal(sessions.length, 2);
   });
+
+  it('a connection that was made with other bounds takes no request any more, and ends with its last', async () => {
+    const at = await target(50);
+    const bounded = (version: number, requests: number): void =>
+      stage.plane.apply(
+        snapshotOf({
+          version,
+          pools: [{ targets: [at], protocol: 'http2', connections: { requests } }],
+          routes: allToFirstPool(NO_RETRY),
+        }),
+      );
+    bounded(1, 0);
+    client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+    const first = client.get('/first');
+    await eventually('the first request', () => arrived.length === 1);
+    bounded(2, 1000);
+    const second = client.get('/second');
+    await eventually('the second request', () => arrived.length === 2);
+    assert.notEqual(arrived[1]!.stream.session, arrived[0]!.stream.session);
+    answer(0);
+    answer(1);
+    for (const { body } of await Promise.all([first, second])) assert.equal(body, 'ok');
+    await eventually('one connection', () => open() === 1);
+  });
 });

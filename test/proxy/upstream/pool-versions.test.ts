@@ -64,6 +64,41 @@ describe('versions of a pool', () => {
     assert.equal(second.connections, 1);
   });
 
+  for (const state of ['idle', 'in use'] as const)
+    it(`do not go on with a connection that was ${state} when the bounds of connections changed`, async () => {
+      const asked: RawPeer[] = [];
+      const server = await stage.backend((peer) => void asked.push(peer));
+      const bounded = (number: number, requests: number): Snapshot =>
+        snapshotOf({
+          version: number,
+          pools: [{ targets: [server.at], connections: { requests } }],
+          routes: allToFirstPool(RETRY),
+        });
+      stage.plane.apply(bounded(1, 0));
+      const client = await stage.client();
+      const ask = async (connection: number): Promise<void> => {
+        client.send(GET);
+        await eventually('the connection', () => asked.length > connection);
+        await asked[connection]!.expect('\r\n\r\n');
+        asked[connection]!.take();
+      };
+      const answer = async (connection: number): Promise<void> => {
+        asked[connection]!.send(OK);
+        await client.expect('ok');
+        client.take();
+      };
+      await ask(0);
+      if (state === 'idle') await answer(0);
+      stage.plane.apply(bounded(2, 1000));
+      if (state === 'in use') await answer(0);
+      for (let round = 0; round < 2; round += 1) {
+        await ask(1);
+        await answer(1);
+      }
+      await asked[0]!.until(() => asked[0]!.ended || asked[0]!.closed);
+      assert.equal(server.connections, 2);
+    });
+
   it('go on with one picker where targets changed and none came or left: turns go on, but not to one that fell ill', async () => {
     const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
     const namedBySelf = (peer: RawPeer): void =>
