@@ -178,7 +178,7 @@ function join(
   // Another node under the same address starts anew.
   const known = before !== undefined && before.candidate.nodeUid === candidate.nodeUid ? before : undefined;
   const joinedAtMs = known?.joinedAtMs ?? now.monotonicMs;
-  const trusted = derived.kind === 'static' || (isFirst && options.unknown === 'serve');
+  const trusted = options.unknown === 'serve' && (derived.kind === 'static' || isFirst);
   const waited = now.monotonicMs - joinedAtMs >= options.fillMs && view.proof === 'none';
   const proven = trusted || known?.proven === true || view.proof === 'proven' || waited;
   const state = candidate.state === 'draining' ? 'draining' : proven ? 'active' : 'filling';

@@ -72,6 +72,19 @@ describe('publication', () => {
     ]);
     await bench.engine.close();
   });
+  test('a static address waits for its proof where a pool holds what is unknown', async () => {
+    const held = { sources: [staticSource(['127.0.0.1:9001'])], unknown: 'hold' } as const;
+    const pools = [poolConfig('probed', { ...held, health: HTTP_HEALTH }), poolConfig('unprobed', held)];
+    const routes = pools.map(({ name }) => poolRoute(name));
+    const bench = new Bench(config({ clusters: [], pools, routes }));
+    const both = (): string[] => [...bench.targets('probed'), ...bench.targets('unprobed')];
+    await bench.time.move(0);
+    assert.match(both().join(), /^127\.0\.0\.1:9001 filling \w+,127\.0\.0\.1:9001 filling \w+$/);
+    bench.up.add('127.0.0.1:9001');
+    await bench.time.move(5000);
+    assert.deepEqual(both(), ['127.0.0.1:9001 active healthy', '127.0.0.1:9001 active healthy']);
+    await bench.engine.close();
+  });
   test('an event that changes no content publishes nothing, and events at once publish once', async () => {
     const bench = new Bench();
     await bench.list();
