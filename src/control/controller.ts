@@ -46,6 +46,9 @@ export interface ControllerOptions {
   readonly setLogLevel: (level: string) => void;
 }
 
+/** A started controller waits so long for what its probes say, in milliseconds: a few times the usual timeout. */
+const FIRST_RESULTS_MS = 3000;
+
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #meters: ControllerMeters;
@@ -109,8 +112,8 @@ export class Controller {
         tlsOptions: (tls, host, hostHeader) => this.#keyring.probes.options(tls, host, hostHeader),
       }),
       firstVersion: servedVersion + 1,
-      // Workers serve what an earlier controller published: nothing empty may replace it.
-      ...(servedVersion > 0 ? { graceMs: Number.POSITIVE_INFINITY } : {}),
+      // Workers serve what an earlier controller published: nothing empty may replace it, nor what knows less of health.
+      ...(servedVersion > 0 ? { graceMs: Number.POSITIVE_INFINITY, firstResultsMs: FIRST_RESULTS_MS } : {}),
       onSnapshot: (snapshot) => {
         log.debug({ code: 'snapshot-made', version: snapshot.version }, 'snapshot made');
         this.#publisher.publish(snapshot);

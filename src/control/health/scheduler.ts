@@ -104,6 +104,12 @@ export class ProbeScheduler {
     return this.#entries.size;
   }
 
+  /** Whether every probe has had a result. */
+  get hasAllResults(): boolean {
+    for (const { status } of this.#entries.values()) if (status === null) return false;
+    return true;
+  }
+
   /** Probes in flight. */
   get running(): number {
     return this.#running.size;

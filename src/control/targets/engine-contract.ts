@@ -33,6 +33,11 @@ export interface TargetEngineOptions {
    * earlier controller's snapshot, which an empty one must not replace. Default 10 s.
    */
   readonly graceMs?: number;
+  /**
+   * The first snapshot waits this long, once all clusters are known, for a result of each probe: one without would undo
+   * what workers know from an earlier controller's. Default 0.
+   */
+  readonly firstResultsMs?: number;
   readonly times?: Partial<LifecycleTimes>;
   readonly probeLimits?: Partial<SchedulerLimits>;
   /** An inventory that has not agreed with its API server for this long is called stale. Default 3 min. */

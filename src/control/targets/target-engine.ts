@@ -37,6 +37,8 @@ class Engine implements TargetEngine {
   readonly #schedule: PassSchedule;
   readonly #answers: TargetAnswers;
   readonly #startedAtMs: number;
+  /** When something was known of every cluster. */
+  #completeAtMs = Number.POSITIVE_INFINITY;
   #config: Config | null = null;
   #inventory: Inventory | null = null;
   #snapshot: Snapshot | null = null;
@@ -233,11 +235,15 @@ class Engine implements TargetEngine {
     return names;
   }
 
-  /** How long the first snapshot must still wait for clusters of which nothing is known. */
+  /** How long the first snapshot must still wait for clusters of which nothing is known, and for results of probes. */
   #waitMs(now: Now): number {
     if (this.#snapshot !== null) return 0;
     const isComplete = [...this.#clusters.values()].every(({ inventory }) => inventory !== null);
-    if (isComplete) return 0;
+    if (isComplete) {
+      this.#completeAtMs = Math.min(this.#completeAtMs, now.monotonicMs);
+      if (this.#scheduler.hasAllResults) return 0;
+      return this.#completeAtMs + (this.#options.firstResultsMs ?? 0) - now.monotonicMs;
+    }
     const waitMs = this.#startedAtMs + (this.#options.graceMs ?? 10_000) - now.monotonicMs;
     if (waitMs > 0) return waitMs;
     const missing = [...this.#clusters.values()].filter(({ inventory }) => inventory === null);

@@ -62,6 +62,35 @@ describe('publication', () => {
     assert.equal(bench.snapshots.length, 0);
     await bench.engine.close();
   });
+  test('while workers serve an earlier snapshot, the health of targets is waited for', async () => {
+    const pool = poolConfig('app', {
+      sources: [staticSource(['127.0.0.1:9001', '127.0.0.1:9002'])],
+      health: HTTP_HEALTH,
+    });
+    const bench = new Bench(null, { firstResultsMs: 3000 });
+    bench.up.add('127.0.0.1:9001');
+    bench.engine.setConfig(config({ clusters: [], pools: [pool], routes: [poolRoute('app')] }));
+    await bench.time.move(1000);
+    assert.equal(bench.snapshots.length, 1);
+    assert.deepEqual(bench.targets('app'), [
+      '127.0.0.1:9001 active healthy',
+      '127.0.0.1:9002 active unhealthy',
+    ]);
+    await bench.engine.close();
+  });
+  test('a probe that says nothing is waited for only so long', async () => {
+    const pool = poolConfig('app', { sources: [staticSource(['127.0.0.1:9001'])], health: HTTP_HEALTH });
+    const bench = new Bench(config({ clusters: [], pools: [pool], routes: [poolRoute('app')] }), {
+      firstResultsMs: 3000,
+      prober: (_target, _timeoutMs, signal) =>
+        new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
+    });
+    await bench.time.move(2999);
+    assert.equal(bench.snapshots.length, 0);
+    await bench.time.move(1);
+    assert.deepEqual(bench.targets('app'), ['127.0.0.1:9001 active unknown']);
+    await bench.engine.close();
+  });
   test('a configuration without clusters is published at once, host names kept', async () => {
     const pool = poolConfig('app', { sources: [staticSource(['127.0.0.1:9001', 'app.internal:80'])] });
     const bench = new Bench(config({ clusters: [], pools: [pool], routes: [poolRoute('app')] }));
