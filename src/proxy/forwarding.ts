@@ -293,7 +293,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   #mayRetryStatus(retry: RetryConfig): boolean {
     return (
       !this.#hinted &&
-      this.#attempts.count <= retry.attempts &&
+      this.#attempts.rounds <= retry.attempts &&
       this.#sent.replayable &&
       (this.#requestComplete || !this.#facts.view.head.hasContent) &&
       // What nobody else can be asked about takes nothing of the budget.
