@@ -304,9 +304,13 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   /** False, and nothing has changed, when nobody else can be asked: then the answer that came is better than one of ours. */
   #attemptElsewhere(nowMs: number): boolean {
-    const dial = this.#attempts.dial(nowMs);
-    if (dial === undefined) return false;
-    this.#facts.pool!.meters.retried('status');
+    const dial = this.#attempts.dial(nowMs, true);
+    const pool = this.#facts.pool!;
+    if (dial === undefined) {
+      pool.life.giveRetryBack();
+      return false;
+    }
+    pool.meters.retried('status');
     const answered = this.#stream!;
     this.#leaveTarget();
     answered.close();

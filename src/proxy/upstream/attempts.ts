@@ -98,9 +98,10 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
    * A connection to the next target, which counts the flow as begun. One that is not connected belongs to the attempts
    * until they hand over the first that is. One that is connected is its caller's. Undefined when every target
    * was tried or is at its bound, then `lastFailure` says why.
+   * @param hasAnswer one is at hand and is given up for this: those whose last connect failed or hangs are no better than it
    */
-  dial(nowMs: number): D | undefined {
-    const connection = this.#next(nowMs);
+  dial(nowMs: number, hasAnswer = false): D | undefined {
+    const connection = this.#next(nowMs, hasAnswer);
     if (connection !== undefined) this.#begin(connection, nowMs);
     return connection;
   }
@@ -332,7 +333,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#beside = beside;
   }
 
-  #next(nowMs: number): D | undefined {
+  #next(nowMs: number, hasAnswer = false): D | undefined {
     const { picker } = this.#pool;
     if (this.#pool.full) {
       this.lastFailure = 'connection-limit';
@@ -346,6 +347,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       const connection = this.#connect(member, nowMs);
       if (connection !== undefined) return connection;
     }
+    if (hasAnswer) return undefined;
     for (let member = this.#suspects.shift(); member !== undefined; member = this.#suspects.shift()) {
       const connection = this.#connect(member, nowMs);
       if (connection !== undefined) return connection;

@@ -192,6 +192,12 @@ export class PoolLife implements EjectionLedger {
     return true;
   }
 
+  /** A retry that was taken out of the budget found nobody to ask. */
+  giveRetryBack(): void {
+    // A window may have begun since.
+    this.#windowRetries = Math.max(0, this.#windowRetries - 1);
+  }
+
   countConnect(target: Target, outcome: ConnectOutcome, nowMs: number): number {
     const failed = outcome !== 'connected';
     target.connects.count(failed, nowMs);

@@ -16,8 +16,8 @@ describe('retries of bad statuses', () => {
   after(() => stage.end());
 
   /** @param targets tried in this order */
-  function serve(targets: readonly string[], attempts: number): void {
-    const retry = { attempts, statuses: [503], budget: 1 };
+  function serve(targets: readonly string[], attempts: number, budget = 1): void {
+    const retry = { attempts, statuses: [503], budget };
     const snapshot = snapshotOf({ pools: [{ targets }], routes: allToFirstPool(retry) });
     const pools = snapshot.pools.map((pool) => ({
       ...pool,
@@ -43,5 +43,23 @@ describe('retries of bad statuses', () => {
     } finally {
       await hole.close();
     }
+  });
+
+  it('do not go to a target that has just refused a connection: the answer that came is passed on', async () => {
+    stage.plane.freeze();
+    serve([(await stage.backend(answering(BAD))).at, await stage.refusing()], 2);
+    // The first one finds out.
+    await ask();
+    for (let round = 0; round < 3; round += 1)
+      assert.match(await ask(), /^HTTP\/1\.1 503 [\s\S]*\r\n\r\nbad$/);
+    assert.equal(stage.plane.metric('portico_retries_total{pool="pool-0",reason="status"}'), 1);
+  });
+
+  it('take nothing of the budget when nobody is found to ask', async () => {
+    stage.plane.freeze();
+    serve([(await stage.backend(answering(BAD))).at, await stage.refusing()], 2, 0);
+    // More than a budget of 0 allows in a while, which is ten.
+    for (let round = 0; round < 15; round += 1) await ask();
+    assert.equal(stage.plane.metric('portico_retry_budget_exhausted_total'), 0);
   });
 });
