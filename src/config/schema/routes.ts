@@ -192,7 +192,9 @@ const retryFields = {
     .array(integer(400, 599))
     .max(50)
     .describe('Answers that are retried when the request is idempotent and no byte went downstream.'),
-  budget: share().describe('Retries allowed, as a share of recent requests.'),
+  budget: share().describe(
+    'Retries allowed in 10 s, as a share of the requests of the pool in a worker; ten always.',
+  ),
 };
 
 /** `defaults.retry`: every field with its default. */
