@@ -1,10 +1,16 @@
 // The flags that children run with, and what their environment adds.
 
-/** No child makes code from text, follows `__proto__` of foreign data, or loads native code. */
+import { allowedNodeEnvironmentFlags } from 'node:process';
+
+/** Native functions from JavaScript, which Node has had since 26.1, and lets everybody use some versions later. */
+const NO_FFI = allowedNodeEnvironmentFlags.has('--no-experimental-ffi') ? ['--no-experimental-ffi'] : [];
+
+/** No child makes code from text, follows `__proto__` of foreign data, or loads or calls native code. */
 const HARDENED = [
   '--disallow-code-generation-from-strings',
   '--disable-proto=delete',
   '--no-addons',
+  ...NO_FFI,
 ] as const;
 
 /**

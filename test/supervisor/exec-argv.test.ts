@@ -15,6 +15,7 @@ const TRIES = `
   const tries = {
     evaluate: () => new Function('return 1')(),
     addon: () => process.dlopen({ exports: {} }, '/none.node'),
+    ffi: () => process.getBuiltinModule('node:ffi').dlopen(null),
     proto: () => { if (({}).__proto__ === undefined) throw new Error('gone'); },
     readProc: () => fs.readFileSync('/proc/self/limits'),
     write: () => fs.appendFileSync(process.env.FILE, 'line'),
@@ -53,7 +54,7 @@ describe('the flags of children', () => {
     it(`let no ${role} make code from text, load native code or follow __proto__`, () => {
       const done = allowed(flags).split(' ');
       assert.deepEqual(
-        done.filter((name) => ['evaluate', 'addon', 'proto'].includes(name)),
+        done.filter((name) => ['evaluate', 'addon', 'ffi', 'proto'].includes(name)),
         [],
       );
       for (const name of ['readProc', 'write', 'connect']) assert.ok(done.includes(name), name);
