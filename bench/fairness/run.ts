@@ -21,7 +21,8 @@ import { busiestOverMean, settledAfter } from './shares.ts';
 
 const USAGE = `Usage: npm run bench:fairness -- [OPTIONS]
 
-  --requests A,B   bounds of requests for each connection, one after the other (10000,1000,300,100,50,20)
+  --requests A,B   bounds of requests for each connection, one after the other; "default" for none that is written
+                   (10000,1000,300,100,default,50,20)
   --seconds N      seconds for each bound, and as many after a pod was added (10)
   --protocol NAME  of the targets: http1 (default) or http2
   --tls            TLS to the targets
@@ -34,7 +35,7 @@ Linux. Two minutes.
 
 const { values } = readOptions('bench:fairness', USAGE, {
   options: {
-    requests: { type: 'string', default: '10000,1000,300,100,50,20' },
+    requests: { type: 'string', default: '10000,1000,300,100,default,50,20' },
     seconds: { type: 'string', default: '10' },
     protocol: { type: 'string', default: 'http1' },
     tls: { type: 'boolean', default: false },
@@ -52,7 +53,8 @@ const WINDOW_MS = 1000;
 const CORES = `0-${availableParallelism() - 1}`;
 
 interface Result {
-  readonly bound: number;
+  /** Requests of a connection, or `default` where the configuration does not say. */
+  readonly bound: string;
   readonly requests: number;
   readonly connections: number;
   /** Busiest pod over the mean, over the whole time and in the worst second. */
@@ -71,7 +73,7 @@ async function reply<T>(child: Child, command?: NodePortCommand): Promise<T> {
   return (await answer)[0] as T;
 }
 
-async function measure(bound: number, directory: string): Promise<Result> {
+async function measure(bound: string, directory: string): Promise<Result> {
   const nodePort = startNode(
     CORES,
     [here('node-port.ts'), String(PODS), values.protocol, ...(values.tls ? [directory] : [])],
@@ -117,7 +119,7 @@ async function measure(bound: number, directory: string): Promise<Result> {
   };
 }
 
-function configuration(port: number, backend: number, requests: number, directory: string): string {
+function configuration(port: number, backend: number, bound: string, directory: string): string {
   return JSON.stringify({
     workers: 1,
     stateDirectory: null,
@@ -130,7 +132,7 @@ function configuration(port: number, backend: number, requests: number, director
         sources: [{ static: [`127.0.0.1:${backend}`] }],
         protocol: values.protocol,
         tls: values.tls ? { verify: false } : false,
-        connections: { requests, age: '10m' },
+        connections: { ...(bound === 'default' ? {} : { requests: Number(bound) }), age: '10m' },
       },
     ],
     routes: [{ name: 'app', hosts: ['*'], rules: [{ pools: [{ name: 'app' }] }] }],
@@ -141,9 +143,9 @@ const directory = await mkdtemp(path.join(tmpdir(), 'portico-fairness-'));
 try {
   if (values.tls) makeCertificate(directory);
   const results: Result[] = [];
-  for (const bound of values.requests.split(',').map(Number)) results.push(await measure(bound, directory));
+  for (const bound of values.requests.split(',')) results.push(await measure(bound, directory));
   const rows = results.map((result) => [
-    String(result.bound),
+    result.bound,
     String(result.requests),
     String(result.connections),
     result.overall.toFixed(2),

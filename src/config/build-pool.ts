@@ -8,6 +8,8 @@ type WrittenPool = Written['pools'][number];
 type WrittenSource = WrittenPool['sources'][number];
 /** A path of the configuration as an absolute one. */
 export type Absolute = (path: string) => string;
+/** How connections are renewed where nobody has said how (docs/decisions/0015-age-of-upstream-connections.md). */
+const RENEWAL = { requests: 100, leastAgeMs: 500 } as const;
 export type WrittenPoolOptions = Omit<WrittenPool, 'name' | 'sources'>;
 
 export function buildPool(pool: WrittenPool, defaults: DefaultsConfig, absolute: Absolute): PoolConfig {
@@ -62,7 +64,7 @@ export function buildPoolOptions(
     connections: {
       idlePerTarget: connections.idlePerTarget,
       idleMs: connections.idle,
-      requests: connections.requests,
+      ...(connections.requests === undefined ? RENEWAL : { requests: connections.requests, leastAgeMs: 0 }),
       ageMs: connections.age,
       perTarget: connections.perTarget,
       startsPerSecond: connections.startsPerSecond,

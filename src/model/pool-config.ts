@@ -169,8 +169,13 @@ export interface UpstreamLimits {
   readonly idlePerTarget: number;
   /** An idle connection is closed after this. Default 55 s (below the usual 60 s of servers). */
   readonly idleMs: number;
-  /** Requests on one connection before it is closed, with 10% jitter; 0 is no bound. Default 100: see docs/balancing.md. */
+  /**
+   * Requests on one connection before it is closed, with 10% jitter, once it is `leastAgeMs` old; 0 is no bound. Default 100: see
+   * docs/balancing.md.
+   */
   readonly requests: number;
+  /** Age below which no number of requests closes a connection, with 10% jitter. 500 ms where `requests` is the default, else 0. */
+  readonly leastAgeMs: number;
   /** Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound. Default 1 min. */
   readonly ageMs: number;
   /** Open connections to one target and worker. Default 4096. */

@@ -112,6 +112,7 @@ test('the least configuration carries every default', () => {
           idlePerTarget: 256,
           idleMs: 55_000,
           requests: 100,
+          leastAgeMs: 500,
           ageMs: 60_000,
           perTarget: 4096,
           startsPerSecond: 0,

@@ -56,6 +56,7 @@ export const UPSTREAM_LIMITS: UpstreamLimits = {
   idlePerTarget: 64,
   idleMs: 55_000,
   requests: 0,
+  leastAgeMs: 0,
   ageMs: 0,
   perTarget: 4096,
   startsPerSecond: 0,

@@ -41,8 +41,10 @@ const connections = z.strictObject({
       'An idle connection is closed after this, and sooner in a worker that holds more than 128; keep it below the keep-alive timeout of the targets.',
     ),
   requests: integer(0, 1_000_000_000)
-    .default(100)
-    .describe('Requests on one connection before it is closed, with 10% jitter; 0 is no bound.'),
+    .optional()
+    .describe(
+      'Requests on one connection before it is closed, with 10% jitter; 0 is no bound. Where it is not given, 100, but none is closed for them in its first half second.',
+    ),
   age: duration({ min: 0 })
     .prefault('1m')
     .describe('Age at which a connection is closed when it becomes idle, with 10% jitter; 0 is no bound.'),

@@ -51,6 +51,8 @@ export class Http2Connection
   #requests = 0;
   readonly #requestLimit: number;
   readonly #dialledAtMs: number;
+  /** From here on its number of requests counts. */
+  readonly #grownAtMs: number;
   readonly #oldAtMs: number;
   /** Takes no new streams: too old, or the target has said so. */
   #leaving = false;
@@ -63,8 +65,10 @@ export class Http2Connection
     this.#pool = pool;
     this.target = target;
     this.#context = context.wires;
-    this.#requestLimit = connections.requests === 0 ? NEVER : Math.max(1, connections.requests * spread);
+    this.#requestLimit =
+      connections.requests === 0 ? NEVER : Math.max(1, Math.round(connections.requests * spread));
     this.#dialledAtMs = context.wires.now();
+    this.#grownAtMs = this.#dialledAtMs + connections.leastAgeMs * spread;
     this.#oldAtMs = connections.ageMs === 0 ? NEVER : this.#dialledAtMs + connections.ageMs * spread;
     const options = {
       head: context.limits,
@@ -156,7 +160,7 @@ export class Http2Connection
     this.#streams += 1;
     this.#requests += 1;
     this.#setIdle(false);
-    if (this.#requests >= this.#requestLimit) this.#leaving = true;
+    if (this.#requests >= this.#requestLimit && this.#context.now() >= this.#grownAtMs) this.#leaving = true;
     return stream;
   }
 

@@ -32,6 +32,7 @@ export function areKeptAlike(one: UpstreamLimits, other: UpstreamLimits): boolea
     one.idlePerTarget === other.idlePerTarget &&
     one.idleMs === other.idleMs &&
     one.requests === other.requests &&
+    one.leastAgeMs === other.leastAgeMs &&
     one.ageMs === other.ageMs
   );
 }

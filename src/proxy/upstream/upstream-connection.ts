@@ -70,6 +70,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   #asked = false;
   readonly #openedAtMs: number;
   readonly #requestLimit: number;
+  readonly #leastAgeMs: number;
   readonly #ageLimitMs: number;
   readonly #context: WireContext;
   readonly #streams: Http1Streams;
@@ -92,7 +93,9 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     const { connections, timeouts } = pool.config;
     // Jitter keeps connections that were opened together from being closed together.
     const spread = 0.9 + 0.2 * jitter;
-    this.#requestLimit = connections.requests === 0 ? Infinity : Math.max(1, connections.requests * spread);
+    this.#requestLimit =
+      connections.requests === 0 ? Infinity : Math.max(1, Math.round(connections.requests * spread));
+    this.#leastAgeMs = connections.leastAgeMs * spread;
     this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
     this.tls = pool.tls;
     this.serverName = serverName;
@@ -182,14 +185,15 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     const { target } = this;
     const { connections } = this.pool.config;
     const nowMs = this.#context.now();
+    const ageMs = nowMs - this.#openedAtMs;
     if (
       // It has been told which client it is for.
       this.pool.config.proxyProtocol !== null ||
       target.retired ||
       target.ejected ||
       this.wire.closed ||
-      this.#requests >= this.#requestLimit ||
-      nowMs - this.#openedAtMs >= this.#ageLimitMs ||
+      (this.#requests >= this.#requestLimit && ageMs >= this.#leastAgeMs) ||
+      ageMs >= this.#ageLimitMs ||
       target.idle.length >= connections.idlePerTarget
     ) {
       this.close();

@@ -147,6 +147,24 @@ describe('bounds of connections to HTTP/2 targets', () => {
     });
   }
 
+  it('a connection past its number of requests goes on while it is young', async () => {
+    await serve({ perTarget: 2, pending: 0, requests: 2, leastAgeMs: 1000 }, 1, 50);
+    stage.plane.freeze();
+    const ask = async (): Promise<void> => {
+      const index = arrived.length;
+      const answered = client.get('/');
+      await eventually('the request', () => arrived.length === index + 1);
+      answer(index);
+      assert.equal((await answered).status, 200);
+    };
+    for (let count = 0; count < 10; count += 1) await ask();
+    assert.equal(sessions.length, 1);
+    await stage.plane.skip(1100);
+    await ask();
+    await ask();
+    assert.equal(sessions.length, 2);
+  });
+
   it('a connection past its bound takes nothing more where another may be made', async () => {
     await serve({ perTarget: 2, pending: 0, requests: 2 }, 1, 50);
     const long = client.get('/long');
