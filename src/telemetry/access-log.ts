@@ -19,7 +19,7 @@ export type LostReason = (typeof LOST_REASONS)[number];
 export interface AccessLogOptions {
   /** `stdout`, `stderr`, `off` or an absolute path (a file, or a FIFO that exists). */
   readonly path: LogPath | 'off';
-  /** Bytes held back before lines are dropped. Default 4 MiB. Their buffers take up to a fifteenth and 384 KiB more. */
+  /** Bytes held back before lines are dropped. Default 4 MiB. Their buffers take up to a sixtieth and 1 MiB more. */
   readonly bufferBytes?: number;
   /** Told at once, synchronously, of every line that will not be written. */
   readonly lost: (reason: LostReason, lines: number) => void;
@@ -56,8 +56,11 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
   return new LineWriter(options);
 }
 
-/** Enough queued bytes to write at once instead of waiting for `flushMs`. */
-const EAGER_BYTES = 32 * 1024;
+/**
+ * Enough queued bytes to write at once instead of waiting for `flushMs`. A write goes through a thread of libuv's pool, which costs
+ * as much as the copy of 100 KiB.
+ */
+const EAGER_BYTES = 128 * 1024;
 
 class LineWriter implements AccessLog {
   readonly #path: LogPath;

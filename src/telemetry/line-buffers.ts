@@ -1,9 +1,9 @@
 // Log lines that wait to be written: whole lines, oldest first, in a few buffers that are used again and again.
 
-/** Enough for 64 to 130 access lines: one write each, and no copy between the line and the system call. */
-const BUFFER_BYTES = 64 * 1024;
+/** Enough for 250 to 500 access lines: one write each, and no copy between the line and the system call. */
+const BUFFER_BYTES = 256 * 1024;
 /** Free buffers that are kept; those that a burst needed beyond them are left to the garbage collector. */
-const SPARES_AT_MOST = 4;
+const SPARES_AT_MOST = 2;
 const LINE_FEED = 10;
 
 const NOTHING = Buffer.alloc(0);

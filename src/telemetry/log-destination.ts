@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 /** Largest write to a pipe that is never mixed with another process's (PIPE_BUF, pipe(7)). */
 export const PIPE_CHUNK_BYTES = 4096;
-const FILE_CHUNK_BYTES = 64 * 1024;
+const FILE_CHUNK_BYTES = 256 * 1024;
 
 export type LogPath = 'stdout' | 'stderr' | (string & {});
 

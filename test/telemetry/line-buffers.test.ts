@@ -69,7 +69,7 @@ describe('line buffers', () => {
   it('do not touch the bytes that are being written', () => {
     const lines = new LineBuffers();
     lines.add(line(0, 500));
-    const taken = lines.oldest(65_536)!;
+    const taken = lines.oldest(262_144)!;
     for (let index = 1; index < 1000; index += 1) lines.add(line(index, 500));
     assert.equal(taken.toString('latin1'), line(0, 500));
   });
@@ -77,7 +77,7 @@ describe('line buffers', () => {
   it('use the same few buffers again, before and after a burst', () => {
     const lines = new LineBuffers();
     const drain = (seen: Set<ArrayBufferLike>): void => {
-      for (let taken = lines.oldest(65_536); taken !== null; taken = lines.oldest(65_536)) {
+      for (let taken = lines.oldest(262_144); taken !== null; taken = lines.oldest(262_144)) {
         seen.add(taken.buffer);
         lines.written(taken.length);
       }
@@ -95,7 +95,7 @@ describe('line buffers', () => {
     for (let index = 0; index < 5000; index += 1) lines.add(line(index, 700));
     const burst = new Set<ArrayBufferLike>();
     drain(burst);
-    assert.ok(burst.size > 50);
+    assert.ok(burst.size > 12);
     assert.ok(steady() <= 5);
   });
 
