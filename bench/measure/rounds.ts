@@ -55,8 +55,15 @@ export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
   return [...subjects.slice(first), ...subjects.slice(0, first)];
 }
 
+/** What is measured. */
+export interface Measured {
+  readonly name: string;
+  /** Least seconds of load before anything counts, where a compiler needs them. */
+  readonly warmUpSeconds?: number;
+}
+
 /** @throws Error when any answer was wrong, missing or not recorded: then there is no result */
-export async function runRounds<S extends { readonly name: string }, R extends { readonly child: Child }>(
+export async function runRounds<S extends Measured, R extends { readonly child: Child }>(
   subjects: readonly S[],
   discipline: Discipline<S, R>,
   options: RoundOptions<S>,
@@ -80,7 +87,7 @@ interface Contender<R> {
   turn: Turn;
 }
 
-async function runRound<S extends { readonly name: string }, R extends { readonly child: Child }>(
+async function runRound<S extends Measured, R extends { readonly child: Child }>(
   subjects: readonly S[],
   round: number,
   discipline: Discipline<S, R>,
@@ -102,7 +109,7 @@ async function runRound<S extends { readonly name: string }, R extends { readonl
       } catch (error) {
         throw new Error(name, { cause: error });
       }
-      await warmUp(contender, warmUpSeconds, discipline);
+      await warmUp(contender, Math.max(warmUpSeconds, subject.warmUpSeconds ?? 0), discipline);
     }
     for (let slice = 0; slice < slices; slice += 1) {
       for (const contender of orderOf(contenders, slice))

@@ -36,6 +36,8 @@ export interface Peer {
   /** With its version. */
   readonly name: string;
   readonly speaks: ReadonlySet<Endpoint>;
+  /** At least, where a compiler needs them. */
+  readonly warmUpSeconds?: number;
   start(context: PeerContext): Promise<RunningPeer>;
 }
 
