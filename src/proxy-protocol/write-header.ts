@@ -77,14 +77,14 @@ function writeFacts(bytes: Buffer, start: number, facts: Facts): number {
   let at = start;
   const add = (type: number, value: Buffer): void => {
     // Room for the checksum stays.
-    if (value.length > 0 && at + 3 + value.length <= bytes.length - 7)
-      at = writeField(bytes, at, type, value);
+    if (at + 3 + value.length <= bytes.length - 7) at = writeField(bytes, at, type, value);
   };
-  add(TLV.alpn, Buffer.from(facts.alpn, 'latin1'));
-  add(TLV.authority, Buffer.from(facts.authority, 'utf8'));
-  add(TLV.uniqueId, Buffer.from(facts.uniqueId, 'latin1'));
+  const { alpn, authority, uniqueId, networkNamespace } = facts;
+  if (alpn !== '') add(TLV.alpn, Buffer.from(alpn, 'latin1'));
+  if (authority !== '') add(TLV.authority, Buffer.from(authority, 'utf8'));
+  if (uniqueId !== '') add(TLV.uniqueId, Buffer.from(uniqueId, 'latin1'));
   if (facts.tls !== null) add(TLV.tls, tlsValue(facts.tls));
-  add(TLV.networkNamespace, Buffer.from(facts.networkNamespace, 'utf8'));
+  if (networkNamespace !== '') add(TLV.networkNamespace, Buffer.from(networkNamespace, 'utf8'));
   return at;
 }
 

@@ -392,11 +392,20 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     // The client may have ended its side after its answer had begun.
     if (!this.#answer!.keepAlive || this.#hasAllBeenRead()) {
       if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
-      this.#close();
+      this.#close(this.#wasItsLast());
       return;
     }
     if (this.#requestEnded) this.#becomeIdle();
     this.continueReading();
+  }
+
+  /**
+   * The client sends nothing more: it has said so (RFC 9112, section 9.6), and has sent no body, behind which old clients put a
+   * line break (section 2.2).
+   */
+  #wasItsLast(): boolean {
+    const { head } = this.#parser!;
+    return !head.keepAlive && head.framing === Framing.None && this.#held === null && !this.#hasMore;
   }
 
   becomeTunnel(
@@ -539,11 +548,15 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     this.#close();
   }
 
-  /** Sends what is queued and ends; no further request is read. */
-  #close(): void {
+  /**
+   * Sends what is queued and ends; no further request is read.
+   * @param all the client has sent all that it will
+   */
+  #close(all = false): void {
     this.#context.deadlines.clear(this);
     this.#held = null;
-    this.#wire.endAndLinger();
+    if (all) this.#wire.endAndClose();
+    else this.#wire.endAndLinger();
     this.#ended();
   }
 

@@ -20,7 +20,7 @@ import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { prepareAccepted, prepareListening } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
-import type { SocketHandle } from './wire/tcp-binding.ts';
+import type { SocketHandle, SocketName } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
@@ -53,6 +53,8 @@ export class Listener implements EntranceOwner {
   readonly port: number;
   #config: ListenerConfig;
   readonly #handle: TcpHandle;
+  /** The own end of all its connections; null where they may come to any address of the machine. */
+  readonly #ownName: SocketName | null;
   readonly #context: ListenerContext;
   /** Who may send PROXY headers. */
   #senders: TrustedProxies;
@@ -73,9 +75,10 @@ export class Listener implements EntranceOwner {
     this.#admission = new Admission(() => this.#config.limits, pressure);
     this.#entrance = new Entrance(config, this, meters, { wires, random: exchanges.random, log });
     this.#sessions = new Sessions(meters);
-    const bound: { port?: number } = {};
+    const bound: SocketName = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
+    this.#ownName = isUnspecified(bound.address) ? null : bound;
     prepareListening(handle, config.pool !== null);
     handle.onconnection = (status, client) => this.#accept(status, client);
     const status = handle.listen(BACKLOG);
@@ -123,8 +126,10 @@ export class Listener implements EntranceOwner {
       this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
       return;
     }
-    const peer: { address?: string } = {};
+    const peer: SocketName = {};
     client.getpeername(peer);
+    client.peerName = peer;
+    if (this.#ownName !== null) client.ownName = this.#ownName;
     const address = unmapped(peer.address ?? '');
     const isSender = this.#config.proxyProtocol !== null && this.#senders.has(address);
     const load = this.#admit(address, isSender);
@@ -325,6 +330,10 @@ export class Listener implements EntranceOwner {
     this.#entrance.close();
     this.#sessions.shutdown();
   }
+}
+
+function isUnspecified(address = ''): boolean {
+  return address === '0.0.0.0' || address === '::' || address === '';
 }
 
 function sendersOf({ proxyProtocol }: ListenerConfig): TrustedProxies {

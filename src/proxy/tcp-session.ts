@@ -119,7 +119,8 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
   }
 
   proxyHeader(rules: ProxyProtocolOut): Buffer {
-    return proxyHeaderFor(this.#wire, rules, this.#context.requestIds.next());
+    const uniqueId = rules.facts.includes('unique-id') ? this.#context.requestIds.next() : '';
+    return proxyHeaderFor(this.#wire, rules, uniqueId);
   }
 
   onNoRoom(code: FailureCode): void {

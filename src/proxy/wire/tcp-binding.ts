@@ -33,6 +33,9 @@ export interface SocketHandle {
   getsockname(out: SocketName): number;
   getpeername(out: SocketName): number;
   [OWNER]?: unknown;
+  /** Both ends of an accepted one, as far as they are known. */
+  peerName?: SocketName;
+  ownName?: SocketName;
 }
 
 /** A TLS connection of OpenSSL over a TCP handle, which it owns from then on; one write at a time. */

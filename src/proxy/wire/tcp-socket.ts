@@ -106,6 +106,7 @@ export class TcpSocket implements Waiter {
 
   /** Of a connection neither end changes: the kernel is asked once. */
   #own(): SocketName {
+    this.#ownName ??= this._handle?.ownName ?? null;
     if (this.#ownName !== null) return this.#ownName;
     const name: SocketName = {};
     this._handle?.getsockname(name);
@@ -114,6 +115,7 @@ export class TcpSocket implements Waiter {
   }
 
   #peer(): SocketName {
+    this.#peerName ??= this._handle?.peerName ?? null;
     if (this.#peerName !== null) return this.#peerName;
     const name: SocketName = {};
     this._handle?.getpeername(name);
@@ -150,6 +152,17 @@ export class TcpSocket implements Waiter {
     this.writableEnded = true;
     // libuv resets nothing whose end is on its way, and what waits may yet have to be cut short: the end comes last.
     if (!this.connecting && this.writes === 0) this.#shutdown();
+  }
+
+  /**
+   * Closes at once, which ends our side behind all that was written, without an end to wait for. The peer has to have
+   * nothing more to say: the kernel resets a connection that is closed before something that came was read.
+   * @returns false where something still waits in this process
+   */
+  closeWritten(): boolean {
+    if (this._handle === null || this.connecting || this.writes > 0) return false;
+    this.destroy();
+    return true;
   }
 
   destroy(error: NodeJS.ErrnoException | null = null): void {
@@ -309,6 +322,7 @@ export class TcpSocket implements Waiter {
   }
 
   #shutdown(): void {
+    if (this.readableEnded && this.closeWritten()) return;
     const status = this._handle!.shutdown(
       this.#binding.createShutdown((result) => {
         if (this.destroyed) return;

@@ -106,6 +106,11 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     return this.destroyed ? 0 : end - start;
   }
 
+  /** Its end is a message of its own: close_notify (RFC 8446, section 6.1). */
+  override closeWritten(): boolean {
+    return false;
+  }
+
   override destroy(error: NodeJS.ErrnoException | null = null): void {
     const waiting = this.#waiting.splice(0);
     this.#waitingBytes = 0;

@@ -94,6 +94,7 @@ export class Wire implements SocketUser, Waiter {
   #keptBytes = 0;
   #closed = false;
   #ending = false;
+  #closesWhenSent = false;
   #departure: Departure | null = null;
   #asks = false;
 
@@ -250,7 +251,13 @@ export class Wire implements SocketUser, Waiter {
     this.#queued = false;
     if (this.#text !== '') this.#flushText();
     if (this.#buffer !== null) this.#flushBuffer();
-    if (this.#ending && !this.socket.writableEnded) this.socket.end();
+    if (this.#ending && !this.socket.writableEnded) this.#endSocket();
+  }
+
+  #endSocket(): void {
+    if (this.#closesWhenSent && this.#tcp?.closeWritten() === true) return;
+    this.socket.end();
+    if (this.#closesWhenSent) this.destroyWhenSent();
   }
 
   pause(): void {
@@ -296,6 +303,16 @@ export class Wire implements SocketUser, Waiter {
     if (this.closed) return;
     this.end();
     this.#departing().linger();
+  }
+
+  /**
+   * For a peer that has said that it sends nothing more: closes when the kernel has taken what is queued, and waits neither for
+   * its end nor, over TLS, for its close_notify.
+   */
+  endAndClose(): void {
+    if (this.closed) return;
+    this.#closesWhenSent = true;
+    this.end();
   }
 
   /** Closes after our end of stream has left; both sides have ended, so nothing else is waited for. */
