@@ -12,13 +12,14 @@ const FILES = globSync('src/**/*.{ts,js}', { cwd: ROOT }).sort();
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   names: ['model'],
+  files: [],
   http1: ['model'],
   http2: ['model', 'http1'],
   'proxy-protocol': [],
   balance: ['model'],
   snapshot: ['model'],
   telemetry: ['model'],
-  config: ['model'],
+  config: ['model', 'files'],
   supervisor: ['model'],
   proxy: ['model', 'http1', 'http2', 'proxy-protocol', 'balance', 'names', 'snapshot', 'telemetry'],
   control: [
@@ -26,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'http1',
     'http2',
     'config',
+    'files',
     'proxy-protocol',
     'balance',
     'names',

@@ -1,10 +1,11 @@
 // The certificates that a configuration names, as `portico check` shows them.
 
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readRegularFile } from '../files/regular-file.ts';
 import type { Config } from '../model/config.ts';
 import { certificateKey, certificateLabel } from '../model/secrets.ts';
 import { factsOf } from './certificate-pair.ts';
+import { NAMED_FILE_LIMIT_BYTES } from './named-files.ts';
 
 export interface CertificateRow {
   /** The file's path, or `cluster/namespace/name` of a Secret. */
@@ -27,7 +28,9 @@ export async function certificateRows(config: Config): Promise<readonly Certific
       }
       const listeners = [name];
       const facts =
-        source.kind === 'files' ? factsOf(new X509Certificate(await readFile(source.cert))) : null;
+        source.kind === 'files'
+          ? factsOf(new X509Certificate(await readRegularFile(source.cert, NAMED_FILE_LIMIT_BYTES)))
+          : null;
       const row: CertificateRow = {
         certificate: certificateLabel(source),
         listeners,

@@ -1,8 +1,9 @@
 // Checks the files that a configuration names: certificates, keys, the admin token, kubeconfigs.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { access, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { readRegularFile } from '../files/regular-file.ts';
 import type { Config } from '../model/config.ts';
 import type { ClientAuthConfig } from '../model/listener-config.ts';
 import type { PoolTls } from '../model/pool-config.ts';
@@ -11,6 +12,9 @@ import { isSuccessfulOcsp } from './ocsp-response.ts';
 import type { Finding, Path } from './problem.ts';
 import { quote } from './refusal.ts';
 import type { Places } from './validate.ts';
+
+/** Revocation lists of public authorities take some MiB; a file beyond this is something else. */
+export const NAMED_FILE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 export interface FileFindings {
   readonly problems: readonly Finding[];
@@ -142,14 +146,14 @@ async function checkPem(
 async function checkStaple(path: string, place: Path): Promise<readonly Finding[]> {
   const text = await readText(path, place, 'OCSP response');
   if (typeof text !== 'string') return [text];
-  if (isSuccessfulOcsp(await readFile(path))) return [];
+  if (isSuccessfulOcsp(await readRegularFile(path, NAMED_FILE_LIMIT_BYTES))) return [];
   const message = `${quote(path)} holds no whole OCSP response that is successful`;
   return [finding(place, 'tls-ocsp', message, 'Give a DER file, as openssl ocsp -respout writes it.')];
 }
 
 /** A warning, not a problem: an expired certificate is no reason to serve nothing. */
 async function checkExpiry(path: string, place: Path, nowMs: number): Promise<readonly Finding[]> {
-  const { notAfterMs } = factsOf(new X509Certificate(await readFile(path)));
+  const { notAfterMs } = factsOf(new X509Certificate(await readRegularFile(path, NAMED_FILE_LIMIT_BYTES)));
   const leftMs = notAfterMs - nowMs;
   if (leftMs > EXPIRY_WARNING_MS) return [];
   const when = new Date(notAfterMs).toISOString().slice(0, 10);
@@ -187,7 +191,7 @@ function parseKey(text: string, path: string, place: Path): KeyObject | Finding 
 
 async function readText(path: string, place: Path, what: string): Promise<string | Finding> {
   try {
-    return await readFile(path, 'utf8');
+    return (await readRegularFile(path, NAMED_FILE_LIMIT_BYTES)).toString();
   } catch (error) {
     return finding(
       place,

@@ -1,9 +1,9 @@
 // Keeps the drains of operators on disk, so that they outlive a full stop and start.
 
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { readRegularFileSync } from '../files/regular-file.ts';
 import { errorCode } from './discovery/failure.ts';
 import { replaceFile, sealed, unsealed } from './state-file.ts';
 import type { Drain } from './targets/drains.ts';
@@ -49,8 +49,7 @@ export class DrainStore {
     const path = join(directory, FILE);
     let problem: string;
     try {
-      const bytes = readFileSync(path);
-      const read = bytes.length > LIMIT_BYTES ? 'it is too large' : unsealed(bytes, HEADER);
+      const read = unsealed(readRegularFileSync(path, LIMIT_BYTES), HEADER);
       if (typeof read !== 'string') {
         const content = contentSchema.safeParse(read.content);
         if (content.success) {

@@ -59,6 +59,12 @@ test('a certificate with its key loads', async () => {
   assert.equal(await codes(tls('tls.crt', 'tls.key')), 'valid');
 });
 
+test('a certificate that is a pipe or a device is a problem, and nobody waits for it', async () => {
+  execFileSync('mkfifo', [join(directory, 'pipe')]);
+  for (const path of ['pipe', '/dev/zero'])
+    assert.deepEqual(await codes(tls(path, 'tls.key')), [['file-unreadable', 4, 15]]);
+});
+
 test('a certificate and a key that do not belong together are told at the key', async () => {
   assert.deepEqual(await codes(tls('tls.crt', 'other.key')), [['tls-mismatch', 5, 14]]);
 });

@@ -1,7 +1,8 @@
 // Drains on disk: whole or reported, and never a reason not to start.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DrainStore } from '../../src/control/drain-store.ts';
@@ -80,4 +81,18 @@ test('a file that is cut, altered or foreign is reported and ignored', async (t)
     assert.deepEqual(counts, ['rejected'], bad);
     assert.match(lines.join('\n'), /"code":"drains-file-rejected"/, bad);
   }
+});
+
+test('a pipe or a device in the place of the file is reported and ignored, and the next drain replaces it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = join(directory, 'drains.json');
+  const { store, lines } = storeWithLog();
+  execFileSync('mkfifo', [path]);
+  assert.deepEqual(store.load(directory), []);
+  rmSync(path);
+  symlinkSync('/dev/zero', path);
+  assert.deepEqual(store.load(directory), []);
+  assert.equal(lines.filter((line) => line.includes('(not-a-regular-file)')).length, 2);
+  assert.equal(await store.save(directory, DRAINS), true);
+  assert.deepEqual(store.load(directory), DRAINS);
 });

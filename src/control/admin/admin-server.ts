@@ -1,9 +1,10 @@
 // The admin HTTP: binds the address or UNIX socket, guards every request and answers from the table of calls.
 
-import { chmod, lstat, readFile, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Logger } from 'pino';
+import { readRegularFile } from '../../files/regular-file.ts';
 import type { AdminConfig } from '../../model/config.ts';
 import { ADMIN_ROUTES, type AdminAnswer, type AdminRoute, errorAnswer } from './admin-routes.ts';
 import type { AdminSource } from './admin-source.ts';
@@ -194,8 +195,7 @@ class HttpAdmin implements AdminServer {
     }
     let token = '';
     try {
-      const content = await readFile(tokenFile, 'utf8');
-      if (content.length <= TOKEN_LIMIT_BYTES) token = content.trim();
+      token = (await readRegularFile(tokenFile, TOKEN_LIMIT_BYTES)).toString().trim();
     } catch (error) {
       // Goes on with no token, which fits nothing.
       this.#logger.error({ code: 'admin-token-file', error }, 'the admin token file cannot be read');

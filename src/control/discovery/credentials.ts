@@ -1,10 +1,10 @@
 // A cluster's credentials as they are right now: read from files or an exec plugin, cached, and read again in time.
 
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
+import { readRegularFile } from '../../files/regular-file.ts';
 import type { ClusterConfig } from '../../model/config.ts';
 import type { Clock } from './clock.ts';
 import type { OnCount } from './counts.ts';
@@ -227,16 +227,8 @@ class CachedCredentials implements Credentials {
 
 async function readText(path: string): Promise<string> {
   try {
-    const file = await open(path, 'r');
-    try {
-      const { size } = await file.stat();
-      if (size > fileLimitBytes) throw new DiscoveryFailure('credentials', `${path} is too large`);
-      return await file.readFile('utf8');
-    } finally {
-      await file.close();
-    }
+    return (await readRegularFile(path, fileLimitBytes)).toString();
   } catch (error) {
-    if (error instanceof DiscoveryFailure) throw error;
     throw new DiscoveryFailure('credentials', `${path} cannot be read (${errorCode(error)})`);
   }
 }

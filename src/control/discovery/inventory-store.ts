@@ -1,11 +1,11 @@
 // Keeps the last good inventory of each cluster on disk, so that a start during an API outage knows its targets.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { readRegularFileSync } from '../../files/regular-file.ts';
 import type { ClusterInventory } from '../../model/inventory.ts';
 import { replaceFile } from '../state-file.ts';
 import type { Clock } from './clock.ts';
@@ -65,8 +65,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     const path = join(directory, fileName(cluster));
     let result: ClusterInventory | string;
     try {
-      const { size } = statSync(path);
-      result = size > limitBytes ? 'it is too large' : decodeInventory(readFileSync(path), cluster);
+      result = decodeInventory(readRegularFileSync(path, limitBytes), cluster);
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return null;
       result = `it cannot be read (${errorCode(error)})`;

@@ -1,6 +1,5 @@
 // Certificates, keys, authorities and revocation lists in force: each as it was when it was last good.
 
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import {
@@ -15,7 +14,7 @@ import type { CertificateSource } from '../../model/listener-config.ts';
 import { type CertificatePair, certificateLabel, type NamedSecrets } from '../../model/secrets.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { FileWatch } from './file-watch.ts';
-import { authorityPaths, certificateSources, readPair } from './read-secrets.ts';
+import { authorityPaths, certificateSources, readNamed, readPair } from './read-secrets.ts';
 
 /** `taken`, or why what came was left and what was before kept. */
 export type MaterialResult =
@@ -240,7 +239,7 @@ export class Material {
 
   async #onAuthority(path: string, isFirst: boolean): Promise<boolean> {
     try {
-      const text = await readFile(path, 'utf8');
+      const text = await readNamed(path);
       if (!this.#files.has(path) || this.#files.get(path) === text) return false;
       createSecureContext(text.includes('X509 CRL') ? { crl: text } : { ca: text });
       if (!/-----BEGIN (?:X509 CRL|(?:TRUSTED )?CERTIFICATE)-----/.test(text))

@@ -1,6 +1,7 @@
 // Certificates, keys, authorities and revocation lists that a configuration names, read beside it and never printed.
 
-import { readFile } from 'node:fs/promises';
+import { NAMED_FILE_LIMIT_BYTES } from '../../config/named-files.ts';
+import { readRegularFile } from '../../files/regular-file.ts';
 import type { Config } from '../../model/config.ts';
 import type { CertificateSource } from '../../model/listener-config.ts';
 import type { PoolTls } from '../../model/pool-config.ts';
@@ -17,7 +18,7 @@ export async function readSecrets(config: Config): Promise<NamedSecrets> {
     ),
   );
   const files = await Promise.all(
-    [...authorityPaths(config)].map(async (path) => [path, await readFile(path, 'utf8')] as const),
+    [...authorityPaths(config)].map(async (path) => [path, await readNamed(path)] as const),
   );
   return { pairs: Object.fromEntries(pairs), files: Object.fromEntries(files) };
 }
@@ -55,9 +56,14 @@ function upstreamTls({ pools, routes }: Config): readonly PoolTls[] {
 
 export async function readPair({ cert, key, ocsp }: FileSource): Promise<CertificatePair> {
   const [certText, keyText, staple] = await Promise.all([
-    readFile(cert, 'utf8'),
-    readFile(key, 'utf8'),
-    ocsp === null ? null : readFile(ocsp, 'base64'),
+    readNamed(cert),
+    readNamed(key),
+    ocsp === null ? null : readNamed(ocsp, 'base64'),
   ]);
   return { cert: certText, key: keyText, staple };
+}
+
+/** A file that the configuration names, as text. */
+export async function readNamed(path: string, encoding: 'utf8' | 'base64' = 'utf8'): Promise<string> {
+  return (await readRegularFile(path, NAMED_FILE_LIMIT_BYTES)).toString(encoding);
 }

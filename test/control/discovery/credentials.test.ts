@@ -1,6 +1,7 @@
 // Credentials: every kind that a kubeconfig or a pod brings, their renewal, and that no secret is ever written down.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -297,6 +298,22 @@ test('a certificate whose key has not followed yet, or a file that is gone, keep
     ['failed', 'failed', 'changed'],
   );
   assert.equal(lines.filter((line) => JSON.parse(line).level === 40).length, 1, 'said once');
+});
+
+test('a pipe in the place of a kubeconfig or of a file that it names holds nothing up', async (t) => {
+  const api = await standIn(t, { token: 'secret' });
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, 'token'), 'secret');
+  const path = writeKubeconfig(directory, { server: api.url, user: { tokenFile: 'token' } });
+  const { get, clock, lines } = rig(t, path);
+  await get();
+  for (const file of [join(directory, 'token'), path]) {
+    rmSync(file);
+    execFileSync('mkfifo', [file]);
+    clock.advance(60_000);
+    assert.match(await get(), /NodeList/);
+  }
+  assert.match(lines.join('\n'), /token cannot be read \(not-a-regular-file\)/);
 });
 
 test('an exec plugin runs once, is cached until it expires, and then runs again', async (t) => {

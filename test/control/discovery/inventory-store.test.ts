@@ -1,7 +1,17 @@
 // The kept inventory: whole or absent, never trusted without its checksum, never written more often than allowed.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { decodeInventory, encodeInventory } from '../../../src/control/discovery/inventory-file.ts';
@@ -227,6 +237,23 @@ test('every cut of the file is refused', async (t) => {
     writeFileSync(path, whole.subarray(0, length));
     assert.equal(store.load('iad'), null);
   }
+});
+
+test('a pipe or a device in the place of the file is reported and ignored, and the next write replaces it', async (t) => {
+  const { store, directory, files, results } = rig(t);
+  store.save('iad', () => inventory);
+  await store.flush();
+  const path = join(directory, files()[0] ?? '');
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+  assert.equal(store.load('iad'), null);
+  rmSync(path);
+  symlinkSync('/dev/zero', path);
+  assert.equal(store.load('iad'), null);
+  store.save('iad', () => inventory);
+  await store.flush();
+  assert.deepEqual(store.load('iad')?.nodes, inventory.nodes);
+  assert.deepEqual(results(), ['written', 'rejected', 'rejected', 'written', 'loaded']);
 });
 
 test('a file that cannot be read, or is a directory, is reported and ignored', async (t) => {
