@@ -81,17 +81,19 @@ function capture(options: ExecOptions): Promise<Uint8Array> {
       cancel();
       signal.removeEventListener('abort', aborted);
     };
+    child.on('error', (error) => {
+      settle();
+      const hint = plugin.installHint === '' ? '' : ` (hint: ${plugin.installHint})`;
+      reject(failed(plugin, `could not be started: ${errorCode(error)}${hint}`));
+    });
+    // It could not be started, as will be told: where no descriptor was left it has no stdout.
+    if (child.pid === undefined) return;
     if (signal.aborted) aborted();
     else signal.addEventListener('abort', aborted);
     child.stdout.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > outputLimitBytes) kill(`printed more than ${outputLimitBytes} bytes`);
       else chunks.push(chunk);
-    });
-    child.on('error', (error) => {
-      settle();
-      const hint = plugin.installHint === '' ? '' : ` (hint: ${plugin.installHint})`;
-      reject(failed(plugin, `could not be started: ${errorCode(error)}${hint}`));
     });
     child.on('close', (code) => {
       settle();

@@ -445,6 +445,12 @@ test('an exec plugin that hangs is killed after 30 s, also when a child of its o
   assert.match((await result).message, /did not end within 30000 ms/);
 });
 
+test('an exec plugin for which no descriptor is left fails, and the process lives on', () => {
+  const program = join(import.meta.dirname, 'run-plugin-without-descriptors.ts');
+  const command = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, program];
+  assert.match(execFileSync('sh', command, { encoding: 'utf8' }), /could not be started: EMFILE\n$/);
+});
+
 test('an exec plugin that is not there says so with its hint', async (t) => {
   const exec = {
     apiVersion: 'client.authentication.k8s.io/v1',
