@@ -82,6 +82,8 @@ class CachedCredentials implements Credentials {
   #exec: ExecCredential | null = null;
   #execRunAtMs = 0;
   #execKey = '';
+  /** Why the last run brought nothing; null when it did. */
+  #execFailure: unknown = null;
   #failing = false;
 
   constructor(options: CredentialsOptions) {
@@ -208,14 +210,23 @@ class CachedCredentials implements Credentials {
       return null;
     }
     const key = JSON.stringify([plugin, server.url.href]);
-    if (this.#exec !== null && this.#execKey === key) {
+    if (this.#execKey === key) {
       const justRun = Math.abs(clock.now() - this.#execRunAtMs) < execPauseMs;
-      if (justRun || !(refused || this.#execExpired())) return this.#exec;
+      // What an earlier run brought is no answer to this one, which was made because it was refused or has expired.
+      if (justRun && this.#execFailure !== null) throw this.#execFailure;
+      const isGood = this.#execFailure === null && !refused && !this.#execExpired();
+      if (this.#exec !== null && (justRun || isGood)) return this.#exec;
     }
     this.#execRunAtMs = clock.now();
-    const { signal } = this.#closing;
-    this.#exec = await runExecPlugin({ plugin, server, ca, environment, clock, signal });
     this.#execKey = key;
+    try {
+      const { signal } = this.#closing;
+      this.#exec = await runExecPlugin({ plugin, server, ca, environment, clock, signal });
+      this.#execFailure = null;
+    } catch (error) {
+      this.#execFailure = error;
+      throw error;
+    }
     return this.#exec;
   }
 

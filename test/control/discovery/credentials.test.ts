@@ -355,6 +355,30 @@ test('an exec credential without an expiry is renewed by a 401, but not more oft
   assert.equal(runs(directory), 3);
 });
 
+test('an exec plugin that fails is run again every 5 s at most, and said to fail once until it works again', async (t) => {
+  const api = await standIn(t, { token: 'token-1' });
+  const directory = temporaryDirectory(t);
+  const script = `n=$(wc -l < "$(dirname "$0")/runs" | tr -d ' ')
+[ $n = 1 ] || [ $n = 4 ] || exit 1\ncat <<EOF\n${execCredential({ token: 'token-$n' })}\nEOF`;
+  const path = writeKubeconfig(directory, { server: api.url, user: plugin(directory, script) });
+  const { get, clock, lines } = rig(t, path);
+  await get();
+  api.token = 'token-4';
+  clock.advance(60_000);
+  for (let second = 0; second < 10; second += 1) {
+    assert.equal((await failure(get())).reason, 'unauthorized');
+    clock.advance(1_000);
+  }
+  assert.equal(runs(directory), 3, 'the first, and two in ten seconds');
+  assert.match(await get(), /NodeList/);
+  assert.equal(runs(directory), 4);
+  const said = lines.map((line) => JSON.parse(line).msg ?? JSON.parse(line).message);
+  assert.deepEqual(
+    said.map((text: string) => text.replace(/.*ended/, 'ended')),
+    ['ended with code 1; run it by hand to see why', 'credentials can be read again', 'credentials changed'],
+  );
+});
+
 test('an exec plugin gets its arguments, its variables and the cluster, and may bring a client certificate', async (t) => {
   const api = await standIn(t, { tls: { ...serverOne, clientCa: fixture('ca-one.crt') } });
   const directory = temporaryDirectory(t);
