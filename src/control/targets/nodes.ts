@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Family, NodeSelection } from '../../model/config.ts';
 import type { NodeFact } from '../../model/inventory.ts';
 import type { Reason } from '../../model/targets.ts';
+import { isMachineAddress } from './machine-address.ts';
 import { pointOf } from './point.ts';
 import { reason } from './reasons.ts';
 import { matchesSelector, type ParsedSelector } from './selector.ts';
@@ -82,7 +83,9 @@ export function viewNode(
   if (node.unschedulable) reasons.push(reason('cordoned'));
   const addresses = nodeAddresses(node, selection);
   if (addresses.ipv4 === '' && addresses.ipv6 === '') {
-    reasons.push(reason('no-address', `nodes.address is ${selection.address}`));
+    const refused = node.addresses.find(({ type, address }) => type === selection.address && address !== '');
+    const why = refused === undefined ? '' : `, and ${refused.address} cannot be that of a node`;
+    reasons.push(reason('no-address', `nodes.address is ${selection.address}${why}`));
   }
   return Object.freeze({ cluster, node, addresses, reasons: Object.freeze(reasons) });
 }
@@ -96,6 +99,7 @@ function nodeAddresses(node: NodeFact, selection: NodeSelection): Record<Family,
   for (const { type, address } of node.addresses) {
     if (type !== selection.address || address === '') continue;
     const version = isIP(address);
+    if (version !== 0 && !isMachineAddress(address)) continue;
     if (version === 4) addresses.ipv4 ||= address;
     else if (version === 6) addresses.ipv6 ||= address;
     else if (selection.address === 'Hostname') {

@@ -168,6 +168,51 @@ describe('addresses and families', () => {
     assert.equal(addressWith({ address: 'ExternalIP' }, ['IPv4']), '192.0.2.1');
     assert.equal(addressWith({ address: 'Hostname' }, ['IPv4']), 'node-1.example.com');
   });
+  test('an address that cannot be that of a node is passed over, and named where there is no other', () => {
+    for (const address of [
+      '0.0.0.0',
+      '255.255.255.255',
+      '224.0.0.1',
+      '::',
+      '::ffff:0.0.0.0',
+      'ff02::1',
+      'fe80::1',
+    ]) {
+      const given = world();
+      given.selection = { ...given.selection, families: ['ipv4', 'ipv6'] };
+      given.service = serviceFact('web', { ipFamilies: ['IPv4', 'IPv6'] });
+      changeNode(given, { addresses: [{ type: 'InternalIP', address }] });
+      const derived = derive(given);
+      assert.deepEqual(
+        derived.members.map(({ node }) => node),
+        ['node-2'],
+        address,
+      );
+      const [reason] = derived.candidateOf('node-1')!.reasons;
+      assert.equal(reason?.code, 'no-address');
+      assert.ok(reason.text.endsWith(`${address} cannot be that of a node.`), reason.text);
+      given.node = nodeFact('node-1', {
+        addresses: [...given.node.addresses, { type: 'InternalIP', address: '10.0.0.1' }],
+      });
+      assert.equal(derive(given).candidateOf('node-1')!.address, '10.0.0.1');
+    }
+  });
+  test('addresses of this machine, of links with an interface and of the former class E are taken', () => {
+    for (const address of [
+      '127.0.0.11',
+      '::1',
+      '169.254.1.1',
+      'fe80::1%eth0',
+      '240.0.0.1',
+      '255.255.255.254',
+    ]) {
+      const given = world();
+      given.selection = { ...given.selection, families: ['ipv4', 'ipv6'] };
+      given.service = serviceFact('web', { ipFamilies: ['IPv4', 'IPv6'] });
+      changeNode(given, { addresses: [{ type: 'InternalIP', address }] });
+      assert.equal(derive(given).candidateOf('node-1')!.address, address);
+    }
+  });
   test('an address that two nodes claim belongs to the one in order', () => {
     const given = world();
     changeNode(given, { ready: 'False' });
