@@ -54,9 +54,10 @@ export async function runWatch(options: WatchOptions): Promise<void> {
     options.onOpen();
     for await (const chunk of body) {
       splitter.push(chunk, (line) => {
-        // Only a whole line proves life: a peer that drips bytes without end is as good as silent.
+        if (line.length === 0) return;
+        // Only a whole line proves life: a peer that drips bytes or empty lines without end is as good as silent.
         deadline.restart(inactivityMs);
-        if (line.length > 0) options.onEvent(readEvent(options, line));
+        options.onEvent(readEvent(options, line));
       });
     }
   } catch (error) {

@@ -285,6 +285,17 @@ test('bytes that never become a line do not count as life', async (t) => {
   await eventually(() => rig.counts.restarts().includes('inactive'));
 });
 
+test('empty lines do not count as life', async (t) => {
+  const api = await standIn(t);
+  const rig = startReflector(t, api);
+  await eventually(() => rig.reflector.status().state === 'watching');
+  rig.clock.advance(89_000);
+  api.sendRaw('\n\n');
+  await settle();
+  rig.clock.advance(1_000);
+  await eventually(() => rig.counts.restarts().includes('inactive'));
+});
+
 test('a list or a watch that never answers is given up', async (t) => {
   const api = await standIn(t);
   api.script(isList, faults.blackHole());
