@@ -246,6 +246,27 @@ describe('memory watch', () => {
     assert.equal(watch.over, false);
   });
 
+  it('keeps its verdict while nothing can be seen, as where no descriptor is left', () => {
+    let bytes: number | null = 100;
+    const measure = (): number => {
+      if (bytes === null) throw new Error('EMFILE');
+      return bytes;
+    };
+    const watch = new MemoryWatch(
+      measure,
+      () => {},
+      () => 0,
+    );
+    watch.ceilingBytes = 100;
+    assert.equal(watch.look(), 100);
+    bytes = null;
+    assert.equal(watch.look(), 100);
+    assert.equal(watch.over, true);
+    bytes = 10;
+    assert.equal(watch.look(), 10);
+    assert.equal(watch.over, false);
+  });
+
   it('never is over without a ceiling', () => {
     const watch = new MemoryWatch(
       () => Number.MAX_SAFE_INTEGER,

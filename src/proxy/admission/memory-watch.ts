@@ -28,11 +28,12 @@ export class MemoryWatch {
   #collectedAtMs = Number.NEGATIVE_INFINITY;
   /** At the last look. */
   #abandonedBytes = 0;
+  #bytes = 0;
   /** 0 is no limit. */
   ceilingBytes = 0;
 
   /**
-   * @param residentBytes of this process
+   * @param residentBytes of this process; may throw
    * @param collect frees what nothing refers to; memory that V8 had no reason yet to free must not refuse anybody
    */
   constructor(
@@ -49,7 +50,7 @@ export class MemoryWatch {
 
   /** Looks again, and returns what was seen. */
   look(): number {
-    const bytes = this.#residentBytes();
+    const bytes = this.#measured();
     const ceiling = this.ceilingBytes;
     if (ceiling === 0 || bytes < ceiling * RELIEF_SHARE) this.over = false;
     else if (bytes >= ceiling) this.over = true;
@@ -60,6 +61,16 @@ export class MemoryWatch {
     this.#abandonedBytes = abandonedBytes;
     if (this.over || (isCalm && abandonedBytes >= ABANDONED_BYTES)) this.#collectNowAndThen();
     return bytes;
+  }
+
+  /** What was seen before where nothing can be seen: asking Linux takes a descriptor, and none may be left. */
+  #measured(): number {
+    try {
+      this.#bytes = this.#residentBytes();
+    } catch {
+      // The next look is a moment away.
+    }
+    return this.#bytes;
   }
 
   #collectNowAndThen(): void {
