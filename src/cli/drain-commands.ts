@@ -47,6 +47,8 @@ export function undrain(options: DrainOptions, io: CliIo): Promise<ExitCode> {
     const answer = expectAnswer(await client.post('/undrain', subject), isDrainAnswer);
     if (options.json) io.stdout(`${JSON.stringify(answer, null, 2)}\n`);
     else io.stdout(`${wordsOf(subject)} is used again.\n`);
+    if (!answer.kept)
+      io.stderr('This is not on disk: a drain that is comes back when Portico is stopped and started.\n');
     return EXIT.ok;
   });
 }

@@ -154,6 +154,7 @@ export class Controller {
     this.#drains = new DrainKeeper({
       engine: this.#engine,
       store: new DrainStore({ log, now: clock.now, onCount: (result) => this.#meters.drainFile(result) }),
+      after: clock.after,
       retain: () => this.#handover.retain(),
     });
     this.#desk = new DrainDesk({

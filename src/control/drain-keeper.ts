@@ -1,15 +1,20 @@
 // Keeps drains over every restart: with the supervisor while it lives, and in the state directory.
 
+import type { Clock } from './discovery/clock.ts';
 import type { DrainStore } from './drain-store.ts';
 import type { Drain } from './targets/drains.ts';
 import type { TargetEngine } from './targets/engine-contract.ts';
 
 export interface DrainKeeperOptions {
   readonly engine: TargetEngine;
-  readonly store: DrainStore;
+  readonly store: Pick<DrainStore, 'load' | 'save'>;
+  readonly after: Clock['after'];
   /** Hands what is drained to the supervisor. */
   readonly retain: () => void;
 }
+
+/** From a write that failed to the next: nobody may drain anything for days. */
+const RETRY_MS = 10_000;
 
 export class DrainKeeper {
   readonly #options: DrainKeeperOptions;
@@ -17,6 +22,7 @@ export class DrainKeeper {
   #isSuccessor = false;
   /** Undefined before the first configuration. */
   #directory: string | null | undefined = undefined;
+  #cancelRetry: () => void = () => {};
 
   constructor(options: DrainKeeperOptions) {
     this.#options = options;
@@ -39,9 +45,14 @@ export class DrainKeeper {
   }
 
   /** Tells the supervisor at once, and the disk; resolves with whether the disk has it. */
-  keep(): Promise<boolean> {
-    const { engine, store, retain } = this.#options;
+  async keep(): Promise<boolean> {
+    const { engine, store, retain, after } = this.#options;
     retain();
-    return store.save(this.#directory ?? null, engine.drains());
+    this.#cancelRetry();
+    const directory = this.#directory ?? null;
+    const kept = await store.save(directory, engine.drains());
+    this.#cancelRetry();
+    if (!kept && directory !== null) this.#cancelRetry = after(RETRY_MS, () => void this.keep());
+    return kept;
   }
 }

@@ -38,6 +38,8 @@ export class DrainStore {
   readonly #options: DrainStoreOptions;
   /** Writes one after another: the last one asked for is the last one written. */
   #writing: Promise<boolean> = Promise.resolve(true);
+  /** The last write failed: said once, not at each try. */
+  #failing = false;
 
   constructor(options: DrainStoreOptions) {
     this.#options = options;
@@ -76,11 +78,15 @@ export class DrainStore {
       try {
         await replaceFile(directory, FILE, [bytes]);
         this.#options.onCount('written');
+        if (this.#failing) this.#options.log.info('drains are kept on disk again');
+        this.#failing = false;
         return true;
       } catch (error) {
         const detail = errorCode(error);
         this.#options.onCount('write-failed');
-        this.#options.log.error({ code: 'drains-write-failed', detail }, 'drains are not kept on disk');
+        if (!this.#failing)
+          this.#options.log.error({ code: 'drains-write-failed', detail }, 'drains are not kept on disk');
+        this.#failing = true;
         return false;
       }
     });

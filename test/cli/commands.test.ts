@@ -251,6 +251,15 @@ describe('portico reload, drain and undrain', () => {
     assert.deepEqual([code, err], [0, 'The drain is not on disk: it ends when Portico is stopped.\n']);
   });
 
+  it('says when the end of a drain is not on disk', async () => {
+    source.kept = false;
+    const { code, err } = await run(['undrain', 'worker-1', '--cluster', 'iad']);
+    assert.deepEqual(
+      [code, err],
+      [0, 'This is not on disk: a drain that is comes back when Portico is stopped and started.\n'],
+    );
+  });
+
   it('waits until no flow is left', async () => {
     source.flows = 2;
     const { code, out } = await run(['drain', 'worker-1', '--wait', '--json'], {
