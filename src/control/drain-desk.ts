@@ -1,7 +1,7 @@
 // Drains as operators see them: begin and end, the state of what is drained, and the barrier that says when nothing is left.
 
 import type { DrainInForce, DrainOutcome, DrainState, DrainSubject } from './admin/admin-source.ts';
-import { type Clock, sleep } from './discovery/clock.ts';
+import { type Clock, Deadline, sleep } from './discovery/clock.ts';
 import type { Publisher } from './publisher.ts';
 import type { Questions } from './questions.ts';
 import type { TargetEngine } from './targets/engine-contract.ts';
@@ -47,13 +47,17 @@ export class DrainDesk {
   async drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome> {
     if (!this.#knows(subject)) return { found: false };
     const { clock } = this.#options;
-    const { signal } = this.#closing;
-    const deadlineMs = clock.now() + waitMs;
-    for (;;) {
-      const outcome = await this.#look(subject);
-      const leftMs = deadlineMs - clock.now();
-      if (signal.aborted || leftMs <= 0 || (outcome.found && outcome.drained)) return outcome;
-      await sleep(clock, Math.min(ASK_MS, leftMs), signal);
+    const deadline = new Deadline(clock, this.#closing.signal);
+    if (waitMs > 0) deadline.restart(waitMs);
+    try {
+      for (;;) {
+        const isLast = waitMs === 0 || deadline.signal.aborted;
+        const outcome = await this.#look(subject);
+        if (isLast || (outcome.found && outcome.drained)) return outcome;
+        await sleep(clock, ASK_MS, deadline.signal);
+      }
+    } finally {
+      deadline.dispose();
     }
   }
 

@@ -163,6 +163,23 @@ describe('drain desk', () => {
     await world.engine.close();
   });
 
+  it('answers in time although the clock of the machine is set back meanwhile', async () => {
+    const world = await new World().start();
+    world.flows.set('worker-1', 2);
+    await world.desk.drain(IAD);
+    world.acknowledge();
+    let answered = false;
+    void world.desk.drained(IAD, 500).then(() => {
+      answered = true;
+    });
+    await world.time.move(0);
+    world.time.setBack(3_600_000);
+    await world.time.move(600);
+    assert.equal(answered, true);
+    world.desk.close();
+    await world.engine.close();
+  });
+
   it('says filling while a node that joins is not proven, and does not know what is not there', async () => {
     const world = await new World().start();
     assert.deepEqual(await world.desk.drain({ cluster: 'iad', node: 'absent' }), { found: false });

@@ -7,7 +7,7 @@ import type { Loaded } from '../configuration.ts';
 import type { Clock } from '../discovery/clock.ts';
 import { type CertificateState, Material, type MaterialOptions } from './material.ts';
 import { ProbeTls } from './probe-tls.ts';
-import { type KeptTicketKeys, TicketRotation } from './ticket-rotation.ts';
+import { type KeptTicketKeys, ROTATION_MS, TicketRotation } from './ticket-rotation.ts';
 
 /** What a controller leaves to the next one. */
 export interface KeptSecrets extends Pick<Loaded, 'secrets'> {
@@ -92,7 +92,8 @@ export class Keyring {
 
   #awaitRotation(): void {
     const { clock, log, onChange } = this.#options;
-    const delayMs = Math.max(0, this.#tickets.dueAtMs - clock.now());
+    // A clock that was set back since the keys were made must not put their end off.
+    const delayMs = Math.min(ROTATION_MS, Math.max(0, this.#tickets.dueAtMs - clock.now()));
     this.#cancelRotation = clock.after(delayMs, () => {
       this.#tickets.rotate(clock.now());
       onChange();

@@ -4,10 +4,12 @@ import type { Clock } from '../../../src/control/discovery/clock.ts';
 
 export class FakeTime {
   nowMs = 1_000_000;
+  /** What the wall clock is behind. */
+  #behindMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
 
   readonly clock: Clock = {
-    now: () => this.nowMs,
+    now: () => this.nowMs - this.#behindMs,
     after: (delayMs, run) => {
       const timer = { atMs: this.nowMs + delayMs, run };
       this.#timers.add(timer);
@@ -16,6 +18,11 @@ export class FakeTime {
   };
 
   readonly monotonic = (): number => this.nowMs;
+
+  /** Sets the wall clock back; timers go on. */
+  setBack(ms: number): void {
+    this.#behindMs += ms;
+  }
 
   /** Timers that are waiting. */
   get waiting(): number {

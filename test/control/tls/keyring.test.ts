@@ -63,6 +63,14 @@ test('ticket keys change twice a day, and each change is told', (t) => {
   assert.equal(rig.changes, 2);
 });
 
+test('a clock that was set back by a year does not put off the change of ticket keys that an earlier controller made', (t) => {
+  const { kept } = start(t).keyring;
+  const madeAtMs = kept.tickets.madeAtMs + 365 * 86_400_000;
+  const rig = start(t, { ...kept, tickets: { ...kept.tickets, madeAtMs } });
+  rig.clock.advance(ROTATION_MS);
+  assert.equal(rig.changes, 1);
+});
+
 test('a Secret is taken when it comes, and told of when it changes', async (t) => {
   const authority = await Authority.create();
   t.after(() => authority.close());
