@@ -144,16 +144,20 @@ async function checkPem(
 }
 
 async function checkStaple(path: string, place: Path): Promise<readonly Finding[]> {
-  const text = await readText(path, place, 'OCSP response');
-  if (typeof text !== 'string') return [text];
-  if (isSuccessfulOcsp(await readRegularFile(path, NAMED_FILE_LIMIT_BYTES))) return [];
+  const bytes = await readNamed(path, place, 'OCSP response');
+  if (!Buffer.isBuffer(bytes)) return [bytes];
+  if (isSuccessfulOcsp(bytes)) return [];
   const message = `${quote(path)} holds no whole OCSP response that is successful`;
   return [finding(place, 'tls-ocsp', message, 'Give a DER file, as openssl ocsp -respout writes it.')];
 }
 
 /** A warning, not a problem: an expired certificate is no reason to serve nothing. */
 async function checkExpiry(path: string, place: Path, nowMs: number): Promise<readonly Finding[]> {
-  const { notAfterMs } = factsOf(new X509Certificate(await readRegularFile(path, NAMED_FILE_LIMIT_BYTES)));
+  const bytes = await readNamed(path, place, 'certificate');
+  const certificate = Buffer.isBuffer(bytes) ? parseCertificate(bytes, path, place) : bytes;
+  // It has been replaced since it was checked: whoever reads it for use tells of it.
+  if (!(certificate instanceof X509Certificate)) return [];
+  const { notAfterMs } = factsOf(certificate);
   const leftMs = notAfterMs - nowMs;
   if (leftMs > EXPIRY_WARNING_MS) return [];
   const when = new Date(notAfterMs).toISOString().slice(0, 10);
@@ -163,7 +167,7 @@ async function checkExpiry(path: string, place: Path, nowMs: number): Promise<re
   ];
 }
 
-function parseCertificate(text: string, path: string, place: Path): X509Certificate | Finding {
+function parseCertificate(text: string | Buffer, path: string, place: Path): X509Certificate | Finding {
   try {
     return new X509Certificate(text);
   } catch (error) {
@@ -190,8 +194,13 @@ function parseKey(text: string, path: string, place: Path): KeyObject | Finding 
 }
 
 async function readText(path: string, place: Path, what: string): Promise<string | Finding> {
+  const bytes = await readNamed(path, place, what);
+  return Buffer.isBuffer(bytes) ? bytes.toString() : bytes;
+}
+
+async function readNamed(path: string, place: Path, what: string): Promise<Buffer | Finding> {
   try {
-    return (await readRegularFile(path, NAMED_FILE_LIMIT_BYTES)).toString();
+    return await readRegularFile(path, NAMED_FILE_LIMIT_BYTES);
   } catch (error) {
     return finding(
       place,

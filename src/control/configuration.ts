@@ -7,7 +7,6 @@ import type { Config } from '../model/config.ts';
 import type { NamedSecrets } from '../model/secrets.ts';
 import type { ReloadOutcome } from './admin/admin-source.ts';
 import type { Clock } from './discovery/clock.ts';
-import { readSecrets } from './tls/read-secrets.ts';
 
 /** A configuration with the certificates and keys that it names. */
 export interface Loaded {
@@ -20,6 +19,8 @@ export interface ConfigurationOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Reads the certificates and keys that it names; rejects when one cannot be read. */
+  readonly secretsOf: (config: Config) => Promise<NamedSecrets>;
   /** Moves the admin interface where the configuration says; rejects, having changed nothing, when it cannot. */
   readonly applyAdmin: (config: Config) => Promise<void>;
   /** Puts it in force and returns the version of the snapshot that carries it to the workers. */
@@ -167,7 +168,12 @@ export class Configuration {
     for (const { code, file, line, column, message } of result.warnings) {
       log.warn({ code, file, line, column }, message);
     }
-    return { config: result.config, secrets: await readSecrets(result.config) };
+    try {
+      return { config: result.config, secrets: await this.#options.secretsOf(result.config) };
+    } catch (error) {
+      // It was there when it was checked: somebody replaces it at this moment.
+      return { problems: [vanishedFile(path, textOf(error))] };
+    }
   }
 
   /** @param isNew read from the file just now */
@@ -180,6 +186,16 @@ export class Configuration {
     return this.#options.force(loaded);
   }
 }
+
+const vanishedFile = (file: string, why: string): Problem => ({
+  file,
+  line: 1,
+  column: 1,
+  code: 'file-unreadable',
+  message: `a file that it names changed while it was read: ${why}`,
+  offending: '',
+  fix: 'Reload again; files that are renamed over those before are never missing.',
+});
 
 const placesOf = (problems: readonly Problem[]): readonly string[] =>
   problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -29,6 +29,7 @@ import { Questions } from './questions.ts';
 import { logDrainEnded, logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
 import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
 import { Keyring } from './tls/keyring.ts';
+import { readSecrets } from './tls/read-secrets.ts';
 
 export interface ControllerOptions {
   readonly configPath: string;
@@ -142,6 +143,7 @@ export class Controller {
       environment: options.environment,
       clock,
       log,
+      secretsOf: readSecrets,
       applyAdmin: (config) => this.#admin.use(config.admin),
       force: (loaded) => this.#force(loaded),
       version: () => this.#engine.snapshot()?.version ?? 0,

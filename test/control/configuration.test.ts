@@ -1,0 +1,67 @@
+// The configuration in force: what is read while others write it, and what becomes of reloads that come together.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Configuration } from '../../src/control/configuration.ts';
+import type { NamedSecrets } from '../../src/model/secrets.ts';
+import { MINIMAL } from '../config/support.ts';
+import { HandClock, recordLog, temporaryDirectory } from './discovery/world.ts';
+
+const SECRETS: NamedSecrets = { pairs: {}, files: {} };
+
+/** A controller around a configuration whose workers take everything, unless told otherwise. */
+class World {
+  readonly path: string;
+  readonly clock = new HandClock();
+  readonly lines: string[];
+  secretsOf = (): Promise<NamedSecrets> => Promise.resolve(SECRETS);
+  /** Whether workers say at once that they can run it. */
+  accepts = true;
+  version = 0;
+  readonly configuration: Configuration;
+
+  constructor(context: TestContext) {
+    const { log, lines } = recordLog();
+    this.lines = lines;
+    this.path = join(temporaryDirectory(context), 'portico.yaml');
+    writeFileSync(this.path, MINIMAL);
+    this.configuration = new Configuration({
+      path: this.path,
+      environment: {},
+      clock: this.clock,
+      log,
+      secretsOf: () => this.secretsOf(),
+      applyAdmin: () => Promise.resolve(),
+      force: () => {
+        this.version += 1;
+        if (this.accepts) queueMicrotask(() => this.configuration.accepted(this.version));
+        return this.version;
+      },
+      version: () => this.version,
+      onLoaded: () => {},
+    });
+  }
+}
+
+test('a file that vanishes between its check and its use is a problem, and the configuration before stays', async (t) => {
+  const world = new World(t);
+  assert.equal(await world.configuration.start(null), null);
+  world.secretsOf = () => Promise.reject(new Error('ENOENT: no such file or directory, open tls.crt'));
+  const { ok, version, problems } = await world.configuration.reload();
+  assert.deepEqual([ok, version], [false, 1]);
+  assert.match(problems.join('\n'), /changed while it was read: ENOENT.* tls\.crt/);
+  world.secretsOf = () => Promise.resolve(SECRETS);
+  assert.equal((await world.configuration.reload()).ok, true);
+});
+
+test('a controller that takes over while a file is replaced goes on with what the one before had', async (t) => {
+  const before = new World(t);
+  await before.configuration.start(null);
+  const world = new World(t);
+  world.secretsOf = () => Promise.reject(new Error('ENOENT'));
+  const kept = { config: before.configuration.config!, secrets: SECRETS };
+  assert.equal(await world.configuration.start(kept), null);
+  assert.equal(world.configuration.config, kept.config);
+});
