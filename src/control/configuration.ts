@@ -40,6 +40,8 @@ export class Configuration {
   #loadedAtMs = 0;
   #problems: readonly string[] = [];
   #reloading: Promise<ReloadOutcome> | null = null;
+  /** The reload that begins when the one under way has ended. */
+  #following: Promise<ReloadOutcome> | null = null;
   #boundVersion = 0;
   /** Settles the reload that waits for the workers; the text is what went wrong. */
   #settle: ((version: number, problem: string | null) => void) | null = null;
@@ -86,9 +88,21 @@ export class Configuration {
     return null;
   }
 
-  /** Reads the configuration anew; while one reload is under way, others wait for its outcome. */
+  /** Reads the configuration anew. All that come while one reload is under way share the one after it. */
   reload(): Promise<ReloadOutcome> {
-    this.#reloading ??= this.#reload().finally(() => {
+    if (this.#following !== null) return this.#following;
+    if (this.#reloading === null) return this.#begin();
+    // The one under way may have read the file before it was written.
+    const next = (): Promise<ReloadOutcome> => {
+      this.#following = null;
+      return this.#begin();
+    };
+    this.#following = this.#reloading.then(next, next);
+    return this.#following;
+  }
+
+  #begin(): Promise<ReloadOutcome> {
+    this.#reloading = this.#reload().finally(() => {
       this.#reloading = null;
     });
     return this.#reloading;

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { Configuration } from '../../src/control/configuration.ts';
 import type { NamedSecrets } from '../../src/model/secrets.ts';
 import { MINIMAL } from '../config/support.ts';
-import { HandClock, recordLog, temporaryDirectory } from './discovery/world.ts';
+import { eventually, HandClock, recordLog, temporaryDirectory } from './discovery/world.ts';
 
 const SECRETS: NamedSecrets = { pairs: {}, files: {} };
 
@@ -64,4 +64,23 @@ test('a controller that takes over while a file is replaced goes on with what th
   const kept = { config: before.configuration.config!, secrets: SECRETS };
   assert.equal(await world.configuration.start(kept), null);
   assert.equal(world.configuration.config, kept.config);
+});
+
+test('reloads that come while one is under way read the file once more when it has ended', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  world.accepts = false;
+  const first = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  writeFileSync(world.path, MINIMAL.replace('name: app', 'name: other').replace('name: app', 'name: other'));
+  const others = [world.configuration.reload(), world.configuration.reload()];
+  world.configuration.accepted(2);
+  assert.equal((await first).ok, true);
+  await eventually(() => world.version === 3);
+  world.configuration.accepted(3);
+  for (const { ok, version } of await Promise.all(others)) assert.deepEqual([ok, version], [true, 3]);
+  assert.deepEqual(
+    world.configuration.config?.pools.map(({ name }) => name),
+    ['other'],
+  );
 });
