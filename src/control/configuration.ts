@@ -1,5 +1,6 @@
 // The configuration in force: loads it, tries a new one, and keeps the one before when the new one cannot be run.
 
+import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { loadConfig } from '../config/load.ts';
 import type { Problem } from '../config/problem.ts';
@@ -177,6 +178,12 @@ export class Configuration {
 
   async #load(): Promise<Loaded | { readonly problems: readonly Problem[] }> {
     const { path, environment, log } = this.#options;
+    // `portico check` reads from a pipe; here one that nobody writes to would hold up every reload from now on.
+    if (await isPipe(path)) {
+      return {
+        problems: [unreadable(path, 'the configuration is a pipe', 'Name a file: it is read again.')],
+      };
+    }
     const result = await loadConfig(path, environment, this.#options.clock.now());
     if ('problems' in result) return result;
     for (const { code, file, line, column, message } of result.warnings) {
@@ -186,7 +193,9 @@ export class Configuration {
       return { config: result.config, secrets: await this.#options.secretsOf(result.config) };
     } catch (error) {
       // It was there when it was checked: somebody replaces it at this moment.
-      return { problems: [vanishedFile(path, textOf(error))] };
+      const message = `a file that it names changed while it was read: ${textOf(error)}`;
+      const fix = 'Reload again; files that are renamed over those before are never missing.';
+      return { problems: [unreadable(path, message, fix)] };
     }
   }
 
@@ -201,15 +210,18 @@ export class Configuration {
   }
 }
 
-const vanishedFile = (file: string, why: string): Problem => ({
-  file,
-  line: 1,
-  column: 1,
-  code: 'file-unreadable',
-  message: `a file that it names changed while it was read: ${why}`,
-  offending: '',
-  fix: 'Reload again; files that are renamed over those before are never missing.',
-});
+function unreadable(file: string, message: string, fix: string): Problem {
+  return { file, line: 1, column: 1, code: 'file-unreadable', message, offending: '', fix };
+}
+
+async function isPipe(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFIFO();
+  } catch {
+    // Whoever reads it says why it cannot be read.
+    return false;
+  }
+}
 
 const placesOf = (problems: readonly Problem[]): readonly string[] =>
   problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -1,7 +1,8 @@
 // The configuration in force: what is read while others write it, and what becomes of reloads that come together.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Configuration } from '../../src/control/configuration.ts';
@@ -64,6 +65,19 @@ test('a controller that takes over while a file is replaced goes on with what th
   const kept = { config: before.configuration.config!, secrets: SECRETS };
   assert.equal(await world.configuration.start(kept), null);
   assert.equal(world.configuration.config, kept.config);
+});
+
+test('a pipe in the place of the configuration is refused, and holds up no reload', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  rmSync(world.path);
+  execFileSync('mkfifo', [world.path]);
+  const { ok, problems } = await world.configuration.reload();
+  assert.equal(ok, false);
+  assert.match(problems.join(), /is a pipe/);
+  rmSync(world.path);
+  writeFileSync(world.path, MINIMAL);
+  assert.equal((await world.configuration.reload()).ok, true);
 });
 
 test('reloads that come while one is under way read the file once more when it has ended', async (t) => {
