@@ -4,7 +4,7 @@ import type { Config } from '../model/config.ts';
 import type { Inventory } from '../model/inventory.ts';
 import type { ClusterStatus } from './discovery/cluster-status.ts';
 import { createDiscovery, type Discovery, type DiscoveryOptions } from './discovery/discovery.ts';
-import { createInventoryStore } from './discovery/inventory-store.ts';
+import { createInventoryStore, type InventoryStore } from './discovery/inventory-store.ts';
 import { scopesOf, secretsOf } from './scopes.ts';
 
 export interface InventoryFeedOptions
@@ -23,6 +23,7 @@ const AWAIT_LIVE_MS = 3000;
 export class InventoryFeed {
   readonly #options: InventoryFeedOptions;
   #discovery: Discovery | null = null;
+  #store: InventoryStore | null = null;
   #awaitsLive: boolean;
 
   constructor(options: InventoryFeedOptions) {
@@ -37,6 +38,7 @@ export class InventoryFeed {
 
   /** Reads the clusters of the configuration, and hands on what is known of them now. */
   follow(config: Config): void {
+    this.#store?.moveTo(config.stateDirectory);
     if (this.#discovery === null) this.#discovery = this.#start(config);
     else this.#discovery.setClusters(config.clusters, scopesOf(config), secretsOf(config));
     this.#take(this.#discovery.inventory(), 0);
@@ -57,12 +59,13 @@ export class InventoryFeed {
 
   #start(config: Config): Discovery {
     const { clock, random, log, environment, onCount, onSecrets } = this.#options;
+    this.#store = createInventoryStore({ directory: config.stateDirectory, clock, log, onCount });
     return createDiscovery({
       clusters: config.clusters,
       scopes: scopesOf(config),
       secrets: secretsOf(config),
       onSecrets,
-      store: createInventoryStore({ directory: config.stateDirectory, clock, log, onCount }),
+      store: this.#store,
       clock,
       random,
       log,

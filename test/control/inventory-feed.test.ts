@@ -1,6 +1,7 @@
 // Which inventories reach the targets: all of them at a first start, and only live ones while workers have newer targets.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { InventoryFeed } from '../../src/control/inventory-feed.ts';
 import type { Config } from '../../src/model/config.ts';
@@ -68,6 +69,21 @@ test('at a first start what is known is handed on at once, and what is listed fo
   await eventually(() => isLive(feed));
   clock.advance(20);
   assert.deepEqual(origins, ['none', 'live']);
+});
+
+test('a reload that names another state directory has the inventory kept there', async (t) => {
+  const { feed, clock, config } = start(t, (await standIn(t)).url, false);
+  const [first, second] = [temporaryDirectory(t), temporaryDirectory(t)];
+  feed.follow({ ...config, stateDirectory: first });
+  await eventually(() => isLive(feed));
+  clock.advance(20);
+  await eventually(() => readdirSync(first).length === 1);
+  feed.follow({ ...config, stateDirectory: second });
+  await eventually(() => {
+    // The write before may still be under way, and the next one is a pause after it.
+    clock.advance(100);
+    return readdirSync(second).length === 1;
+  }, 'an inventory in the second directory');
 });
 
 test('workers that serve keep their targets until the lists are there', async (t) => {

@@ -28,6 +28,8 @@ export interface InventoryStoreOptions {
 export interface InventoryStore {
   /** The kept inventory with origin `disk`; null when there is none or it cannot be used. Reads synchronously. */
   load(cluster: string): ClusterInventory | null;
+  /** From here on another directory, which soon gets what was saved last; null keeps nothing any more. */
+  moveTo(directory: string | null): void;
   /** Asks for a write soon; `inventory` is called when it is due, so many changes cost one encoding. */
   save(cluster: string, inventory: () => ClusterInventory): void;
   /** Writes what is still waiting, and resolves when the disk has it. Never rejects. */
@@ -35,6 +37,8 @@ export interface InventoryStore {
 }
 
 interface Slot {
+  /** What was saved last. */
+  latest: () => ClusterInventory;
   /** The newest value not yet written. */
   pending: (() => ClusterInventory) | null;
   cancel: (() => void) | null;
@@ -55,7 +59,8 @@ const MOST_PAUSE_MS = 60_000;
 const RETRY_MS = 10_000;
 
 export function createInventoryStore(options: InventoryStoreOptions): InventoryStore {
-  const { directory, clock, log, onCount } = options;
+  const { clock, log, onCount } = options;
+  let { directory } = options;
   const intervalMs = Math.max(1_000, options.intervalMs ?? 1_000);
   const limitBytes = options.limitBytes ?? 64 * 1024 * 1024;
   const slots = new Map<string, Slot>();
@@ -81,19 +86,33 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     return result;
   }
 
-  function save(cluster: string, inventory: () => ClusterInventory): void {
-    if (directory === null) return;
-    let slot = slots.get(cluster);
-    if (slot === undefined) {
-      slot = { pending: null, cancel: null, writing: null, lastWriteMs: 0, tookMs: 0, failing: false };
-      slots.set(cluster, slot);
-    }
-    slot.pending = inventory;
-    schedule(directory, cluster, slot);
+  function moveTo(next: string | null): void {
+    if (next === directory) return;
+    directory = next;
+    for (const [cluster, slot] of slots) save(cluster, slot.latest);
   }
 
-  function schedule(into: string, cluster: string, slot: Slot): void {
-    if (slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
+  function save(cluster: string, inventory: () => ClusterInventory): void {
+    let slot = slots.get(cluster);
+    if (slot === undefined) {
+      slot = {
+        latest: inventory,
+        pending: null,
+        cancel: null,
+        writing: null,
+        lastWriteMs: 0,
+        tookMs: 0,
+        failing: false,
+      };
+      slots.set(cluster, slot);
+    }
+    slot.latest = inventory;
+    slot.pending = inventory;
+    schedule(cluster, slot);
+  }
+
+  function schedule(cluster: string, slot: Slot): void {
+    if (directory === null || slot.cancel !== null || slot.writing !== null || slot.pending === null) return;
     const { tookMs } = slot;
     const pauseMs = Math.max(
       slot.failing ? RETRY_MS : intervalMs,
@@ -104,19 +123,19 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     const delayMs = sinceMs < 0 ? pauseMs : Math.max(0, pauseMs - sinceMs);
     slot.cancel = clock.after(delayMs, () => {
       slot.cancel = null;
-      startWrite(into, cluster, slot);
+      startWrite(cluster, slot);
     });
   }
 
-  function startWrite(into: string, cluster: string, slot: Slot): void {
+  function startWrite(cluster: string, slot: Slot): void {
     const inventory = slot.pending;
-    if (inventory === null) return;
+    if (directory === null || inventory === null) return;
     slot.pending = null;
     slot.lastWriteMs = clock.now();
-    slot.writing = write(into, cluster, slot, inventory).finally(() => {
+    slot.writing = write(directory, cluster, slot, inventory).finally(() => {
       slot.tookMs = Math.max(0, clock.now() - slot.lastWriteMs);
       slot.writing = null;
-      schedule(into, cluster, slot);
+      schedule(cluster, slot);
     });
   }
 
@@ -153,20 +172,19 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
   }
 
   async function flush(): Promise<void> {
-    if (directory === null) return;
     for (const [cluster, slot] of slots) {
       disarm(slot);
       await slot.writing;
       // The write that has just ended may have armed the next one.
       disarm(slot);
-      startWrite(directory, cluster, slot);
+      startWrite(cluster, slot);
       await slot.writing;
       disarm(slot);
       slot.pending = null;
     }
   }
 
-  return { load, save, flush };
+  return { load, moveTo, save, flush };
 }
 
 function disarm(slot: Slot): void {

@@ -403,6 +403,7 @@ test('an unchanged inventory is stamped again on disk every five minutes', async
   const saves: number[] = [];
   const store: InventoryStore = {
     load: () => null,
+    moveTo: () => {},
     save: (_cluster, inventory) => saves.push(inventory().syncedAtMs),
     flush: async () => {},
   };

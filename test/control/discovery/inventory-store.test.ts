@@ -312,6 +312,28 @@ test('a write that failed is tried again by itself, and says when it works again
   assert.equal(lines.length, 2);
 });
 
+test('another directory gets what was saved last, and null gets nothing until there is one again', async (t) => {
+  const { store, clock, directory, files, results } = rig(t);
+  const other = join(temporaryDirectory(t), 'other');
+  store.save('iad', () => inventory);
+  clock.advance(0);
+  await eventually(() => results().length === 1);
+  await eventually(() => clock.waits.length === 0);
+  store.moveTo(null);
+  const newer = { ...inventory, syncedAtMs: inventory.syncedAtMs + 1 };
+  store.save('iad', () => newer);
+  clock.advance(2_000);
+  await store.flush();
+  assert.deepEqual(results(), ['written']);
+  store.moveTo(other);
+  clock.advance(2_000);
+  await eventually(() => results().length === 2);
+  assert.deepEqual(readdirSync(other), files());
+  assert.equal(store.load('iad')?.syncedAtMs, newer.syncedAtMs);
+  store.moveTo(directory);
+  assert.equal(store.load('iad')?.syncedAtMs, inventory.syncedAtMs, 'from before');
+});
+
 test('what a killed process left aside is cleared away once it is old', async (t) => {
   const { store, clock, directory, files } = rig(t);
   store.save('iad', () => inventory);
