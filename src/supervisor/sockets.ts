@@ -1,6 +1,7 @@
 // Listening sockets that outlive the workers: one for each worker slot, bound here and accepted from by none of us.
 
 import net from 'node:net';
+import { getSystemErrorMap } from 'node:util';
 import type { ListenAddress } from '../model/messages.ts';
 
 /** A libuv TCP handle, bound and not listening: the first worker's `listen` makes it accept. */
@@ -134,8 +135,10 @@ function errorName(status: number): string {
       return 'EADDRINUSE: another process listens there';
     case 99:
       return 'EADDRNOTAVAIL: this machine has no such address';
+    case 24:
+      return 'EMFILE: no descriptor is left, and each worker takes one for each address; raise the limit of open files';
     default:
-      return `bind failed with status ${status}`;
+      return getSystemErrorMap().get(status)?.join(': ') ?? `bind failed with status ${status}`;
   }
 }
 

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RawPeer } from '../support/data-plane.ts';
 import { until } from '../support/until.ts';
 import { Backend, configuration, KeepAliveClient, refuses } from './load.ts';
-import { Portico } from './portico.ts';
+import { Portico, shell } from './portico.ts';
 
 describe('start and stop', () => {
   let backend: Backend;
@@ -58,6 +58,20 @@ describe('start and stop', () => {
       assert.match(portico.text, /^portico: .*cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE/m);
     });
   }
+
+  it('ends with exit code 1 and a clear text when its listeners take more descriptors than there are', async () => {
+    const listeners = Array.from({ length: 40 }, (_, index) => ({
+      name: `web-${index}`,
+      bind: '127.0.0.1:0',
+      protocol: 'http',
+    }));
+    portico = await Portico.launch(configuration(backend, { listeners }), 'info', {
+      prefix: shell('ulimit -n 64'),
+    });
+    assert.deepEqual(await portico.exited, { code: 1, signal: null });
+    await until('the report', () => portico.text.includes('cannot listen'));
+    assert.match(portico.text, /cannot listen on 127\.0\.0\.1:0: EMFILE: no descriptor is left/);
+  });
 
   it('finishes what is in flight on SIGTERM, refuses what is new, and leaves nothing behind', async () => {
     portico = await Portico.start(configuration(backend));
