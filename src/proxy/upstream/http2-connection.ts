@@ -12,6 +12,7 @@ import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
+import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
@@ -49,27 +50,19 @@ export class Http2Connection
   #phase: Phase = 'connecting';
   #streams = 0;
   #requests = 0;
-  readonly #requestLimit: number;
+  readonly #bounds: ConnectionBounds;
   readonly #dialledAtMs: number;
-  /** From here on its number of requests counts. */
-  readonly #grownAtMs: number;
-  readonly #oldAtMs: number;
   /** Takes no new streams: too old, or the target has said so. */
   #leaving = false;
   #idle = false;
 
   constructor(pool: Pool, target: Target, context: PoolContext, serverName: string) {
-    const { connections } = pool.config;
     const jitter = context.random();
-    const spread = 0.9 + 0.2 * jitter;
     this.#pool = pool;
     this.target = target;
     this.#context = context.wires;
-    this.#requestLimit =
-      connections.requests === 0 ? NEVER : Math.max(1, Math.round(connections.requests * spread));
+    this.#bounds = boundsOf(pool.config.connections, jitter);
     this.#dialledAtMs = context.wires.now();
-    this.#grownAtMs = this.#dialledAtMs + connections.leastAgeMs * spread;
-    this.#oldAtMs = connections.ageMs === 0 ? NEVER : this.#dialledAtMs + connections.ageMs * spread;
     const options = {
       head: context.limits,
       underscores: 'pass',
@@ -128,7 +121,7 @@ export class Http2Connection
       this.#waiting.add(stream);
       return stream;
     }
-    if (nowMs >= this.#oldAtMs) this.leave();
+    if (nowMs - this.#dialledAtMs >= this.#bounds.ageMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
     return new Http2Stream(this, dialler);
   }
@@ -160,7 +153,9 @@ export class Http2Connection
     this.#streams += 1;
     this.#requests += 1;
     this.#setIdle(false);
-    if (this.#requests >= this.#requestLimit && this.#context.now() >= this.#grownAtMs) this.#leaving = true;
+    const { requests, leastAgeMs } = this.#bounds;
+    if (this.#requests >= requests && this.#context.now() - this.#dialledAtMs >= leastAgeMs)
+      this.#leaving = true;
     return stream;
   }
 

@@ -7,6 +7,7 @@ import type { Placed } from '../roster.ts';
 import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
 import { connectingWire, secureWireTo } from '../wire/open-wire.ts';
 import type { Wire, WireContext, WireOwner } from '../wire/wire.ts';
+import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import type { Pool } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
@@ -69,9 +70,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   /** The kernel has been told when to ask whether the target is there. */
   #asked = false;
   readonly #openedAtMs: number;
-  readonly #requestLimit: number;
-  readonly #leastAgeMs: number;
-  readonly #ageLimitMs: number;
+  readonly #bounds: ConnectionBounds;
   readonly #context: WireContext;
   readonly #streams: Http1Streams;
 
@@ -90,13 +89,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.#context = context;
     this.#streams = streams;
     this.#openedAtMs = context.now();
-    const { connections, timeouts } = pool.config;
-    // Jitter keeps connections that were opened together from being closed together.
-    const spread = 0.9 + 0.2 * jitter;
-    this.#requestLimit =
-      connections.requests === 0 ? Infinity : Math.max(1, Math.round(connections.requests * spread));
-    this.#leastAgeMs = connections.leastAgeMs * spread;
-    this.#ageLimitMs = connections.ageMs === 0 ? Infinity : connections.ageMs * spread;
+    const { timeouts } = pool.config;
+    this.#bounds = boundsOf(pool.config.connections, jitter);
     this.tls = pool.tls;
     this.serverName = serverName;
     this.wire = pool.tls === null ? this.#dialPlain() : this.#dialSecure(pool.tls);
@@ -175,7 +169,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
 
   /** False when the connection is too old or was closed: it is dropped and another must be taken. */
   isUsable(nowMs: number): boolean {
-    return this.#phase === 'idle' && !this.wire.closed && nowMs - this.#openedAtMs < this.#ageLimitMs;
+    return this.#phase === 'idle' && !this.wire.closed && nowMs - this.#openedAtMs < this.#bounds.ageMs;
   }
 
   /** Gives the connection back after a complete exchange; it is kept if its bounds allow. */
@@ -192,8 +186,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
       target.retired ||
       target.ejected ||
       this.wire.closed ||
-      (this.#requests >= this.#requestLimit && ageMs >= this.#leastAgeMs) ||
-      ageMs >= this.#ageLimitMs ||
+      (this.#requests >= this.#bounds.requests && ageMs >= this.#bounds.leastAgeMs) ||
+      ageMs >= this.#bounds.ageMs ||
       target.idle.length >= connections.idlePerTarget
     ) {
       this.close();
