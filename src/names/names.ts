@@ -2,13 +2,14 @@
 
 import type { LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
+import { LookupTurns, type Resolve, type Standing } from './lookup-turns.ts';
 
 /** `kept`: the look-up failed, and the addresses of before are used. */
 export type NameResult = 'ok' | 'failed' | 'kept';
 
 export interface NamesOptions {
   /** All addresses of a name, in the order of preference: `dns.promises.lookup` with `all`. */
-  readonly resolve: (name: string) => Promise<readonly LookupAddress[]>;
+  readonly resolve: Resolve;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
@@ -42,10 +43,12 @@ interface Entry {
 
 export class Names {
   readonly #options: NamesOptions;
+  readonly #turns: LookupTurns;
   readonly #entries = new Map<string, Entry>();
 
   constructor(options: NamesOptions) {
     this.#options = options;
+    this.#turns = new LookupTurns(options.resolve);
   }
 
   /** In the place of `dns.lookup` for `net.connect` and `http.request`. */
@@ -105,12 +108,12 @@ export class Names {
   }
 
   async #refresh(name: string, entry: Entry): Promise<void> {
-    const { resolve, now, log, onResult } = this.#options;
+    const { now, log, onResult } = this.#options;
     entry.resolving = true;
     entry.triedAtMs = now();
     const failedBefore = entry.error !== null;
     try {
-      entry.addresses = oneFamily(await resolve(name));
+      entry.addresses = oneFamily(await this.#turns.lookup(name, standingOf(entry)));
       entry.foundAtMs = now();
       entry.error = null;
       onResult('ok');
@@ -125,6 +128,11 @@ export class Names {
     entry.resolving = false;
     for (const answer of entry.waiting.splice(0)) this.#answer(entry, answer);
   }
+}
+
+function standingOf({ addresses, error }: Entry): Standing {
+  if (error !== null) return 'failing';
+  return addresses.length > 0 ? 'known' : 'new';
 }
 
 /** One connection is tried at a time: addresses of a family that the first one does not have may lead nowhere. */

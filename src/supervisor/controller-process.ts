@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { ControllerToSupervisor, SupervisorToController } from '../model/messages.ts';
 import { Backoff, Child, RESTART_BASE_MS, RESTART_CAP_MS } from './child.ts';
-import { CONTROLLER_EXEC_ARGV } from './exec-argv.ts';
+import { CONTROLLER_ENVIRONMENT, CONTROLLER_EXEC_ARGV } from './exec-argv.ts';
 
 export interface ControllerProcessOptions {
   readonly entry: string;
@@ -47,7 +47,7 @@ export class ControllerProcess {
       entry,
       args: ['--role=controller', configPath, ...(logLevel === null ? [] : [logLevel])],
       execArgv: CONTROLLER_EXEC_ARGV,
-      environment: {},
+      environment: CONTROLLER_ENVIRONMENT,
       log,
       onMessage: (child, message) => {
         if (child === this.#child) this.#onMessage(message as ControllerToSupervisor);

@@ -57,12 +57,21 @@ export const WORKER_EXEC_ARGV: readonly string[] = [
 ];
 
 /**
+ * libuv lets half of its threads wait for name servers: of its usual four, two names with a silent one would hold up all
+ * look-ups. Half of these are the turns of src/names/lookup-turns.ts. All together take half a megabyte.
+ */
+const THREADS = { UV_THREADPOOL_SIZE: '64' } as const;
+
+/**
  * glibc gives a buffer of a socket (68 KiB) back to the system when it is freed, and not only when it happens to lie at the
  * end of the heap: after a flood of clients that do not read, a worker would stay at its memory ceiling and refuse others.
  * So it does with what V8 compiles in, pieces of 32 KiB, which would stay as ten megabytes of holes. Other C libraries do not
  * look at it.
  */
-export const WORKER_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_MMAP_THRESHOLD_: '32768' };
+export const WORKER_ENVIRONMENT: Readonly<Record<string, string>> = {
+  ...THREADS,
+  MALLOC_MMAP_THRESHOLD_: '32768',
+};
 
 /**
  * A controller's heap may grow by a third between two collections, not to a multiple: what it holds of large clusters
@@ -70,5 +79,7 @@ export const WORKER_ENVIRONMENT: Readonly<Record<string, string>> = { MALLOC_MMA
  * there, and the whole heap is not marked every other second, which held up events for 150 ms (docs/scale.md).
  */
 const CONTROLLER_MEMORY = ['--heap-growing-percent=30', '--max-semi-space-size=24'] as const;
+
+export const CONTROLLER_ENVIRONMENT: Readonly<Record<string, string>> = THREADS;
 
 export const CONTROLLER_EXEC_ARGV: readonly string[] = [...CONTROLLER_MEMORY, ...HARDENED];

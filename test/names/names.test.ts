@@ -152,6 +152,16 @@ describe('names', () => {
     await asked[0]!.answer('10.0.0.1');
     for (let at = 0; at < NAMES_KEPT; at += 1) look(`${at}.example`);
     assert.equal(look('first.example').got, null);
-    assert.equal(asked.at(-1)!.name, 'first.example');
+  });
+
+  it('resolves names that were well while many others wait for a silent name server', async () => {
+    look();
+    await asked[0]!.answer('10.0.0.1');
+    for (let at = 0; at < 100; at += 1) look(`${at}.silent.example`);
+    nowMs += 60_001;
+    const seen = look();
+    assert.equal(asked.at(-1)!.name, 'app.example');
+    await asked.at(-1)!.answer('10.0.0.2');
+    assert.equal(seen.got, '10.0.0.2');
   });
 });
