@@ -92,6 +92,8 @@ export class Target implements TargetLive, Deadline {
   #doublings = 0;
   #ejectedForMs = 0;
   #returnedAtMs = 0;
+  /** When the run of failures began that goes on. */
+  #failingSinceMs = 0;
   /** It drains or is unhealthy. */
   #rests = false;
   readonly #deadlines: Deadlines;
@@ -129,6 +131,7 @@ export class Target implements TargetLive, Deadline {
   }
 
   onConnectFailed(nowMs: number, outcome: 'refused' | 'silent' = 'refused'): void {
+    this.#startFailing(nowMs);
     this.#connectFailures += 1;
     this.suspect(nowMs + SUSPECT_MS);
     const elsewhere = this.ledger.countConnect(this, outcome, nowMs);
@@ -162,6 +165,7 @@ export class Target implements TargetLive, Deadline {
   onAnswer(gatewayError: boolean, tookMs: number, nowMs: number): void {
     const isWorse = this.ledger.countAnswer(this, gatewayError, nowMs);
     if (gatewayError) {
+      this.#startFailing(nowMs);
       this.#gatewayErrors += 1;
       const limit = this.ejection.gatewayErrors;
       if (limit > 0 && (isWorse || this.#gatewayErrors >= limit)) this.#eject(nowMs, 'gateway-errors');
@@ -260,17 +264,21 @@ export class Target implements TargetLive, Deadline {
     this.retire();
   }
 
+  #startFailing(nowMs: number): void {
+    if (this.#connectFailures === 0 && this.#gatewayErrors === 0) this.#failingSinceMs = nowMs;
+  }
+
   /** A target that has been well for as long as it was out is forgiven one ejection, and again for each such time. */
-  #forgive(nowMs: number): void {
+  #forgive(): void {
     if (this.#doublings === 0) return;
-    const wellMs = Math.max(0, nowMs - this.#returnedAtMs);
+    const wellMs = Math.max(0, this.#failingSinceMs - this.#returnedAtMs);
     this.#doublings = Math.max(0, this.#doublings - Math.floor(wellMs / this.#ejectedForMs));
   }
 
   #eject(nowMs: number, reason: 'connect-failures' | 'gateway-errors'): void {
     if (this.ejected || this.retired || !this.ledger.mayEject()) return;
     const { baseMs, maxMs } = this.ejection;
-    this.#forgive(nowMs);
+    this.#forgive();
     const forMs = Math.min(maxMs, baseMs * 2 ** this.#doublings);
     if (forMs < maxMs) this.#doublings += 1;
     this.#ejectedForMs = forMs;

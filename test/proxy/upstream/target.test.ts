@@ -280,6 +280,22 @@ describe('passive ejection', () => {
     }
   });
 
+  it('does not count the time that a target took to fail again as time that it was well', () => {
+    const world = new World(4, { baseMs: 1000 });
+    const [target] = world.targets as [Target];
+    for (const expectedMs of [1000, 2000, 4000]) {
+      // One that cannot be reached is tried once a second.
+      world.refuse(target);
+      for (let again = 0; again < 2; again += 1) {
+        world.advance(1000);
+        world.refuse(target);
+      }
+      assert.equal(world.logged.findLast(({ code }) => code === 'target-ejected')!.forMs, expectedMs);
+      world.advance(expectedMs + TICK_MS);
+      assert.equal(target.ejected, false);
+    }
+  });
+
   it('ejects no more than its share of the pool, and makes room when one returns', () => {
     const world = new World(5);
     for (const target of world.targets) world.fail(target, 5);
