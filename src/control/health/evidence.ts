@@ -2,7 +2,7 @@
 
 import type { HealthState, Reason } from '../../model/targets.ts';
 import { reason } from '../targets/reasons.ts';
-import type { ProbeStatus } from './scheduler.ts';
+import type { ProbeStatus } from './probe-record.ts';
 
 /** All that is known of one target beside the API; a status is undefined where there is no such probe or no result yet. */
 export interface Evidence {

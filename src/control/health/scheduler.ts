@@ -1,13 +1,13 @@
 // Owns when probes run: keyed, shared between groups, jittered, bounded in concurrency and rate, with damped results.
 
 import type { Clock } from '../discovery/clock.ts';
-import { type Damped, dampen } from './dampener.ts';
 import { DueQueue } from './due-queue.ts';
-import type { ProbeFailure, ProbeResult, ProbeTarget } from './probe-result.ts';
+import { ProbeRecord, type ProbeStatus, type ProbeTerms } from './probe-record.ts';
+import type { ProbeResult, ProbeTarget } from './probe-result.ts';
 import type { Prober } from './probes.ts';
 
 /** One probe. Specs with the same key must be equal but for `urgent`, which counts when the first of them is added. */
-export interface ProbeSpec {
+export interface ProbeSpec extends ProbeTerms {
   readonly key: string;
   readonly target: ProbeTarget;
   readonly intervalMs: number;
@@ -16,31 +16,9 @@ export interface ProbeSpec {
   readonly timeoutMs: number;
   /** Share of the interval by which each run is moved at random, 0 to 1. */
   readonly jitter: number;
-  readonly rise: number;
-  readonly fall: number;
   /** Runs at once and before the others: someone waits for the proof. */
   readonly urgent: boolean;
-  /** Targets are judged by the share of failures among its results and those of others, too. */
-  readonly compared: boolean;
 }
-
-/** What is known of one probe; replaced when a result says anything new, never changed. */
-export interface ProbeStatus {
-  /** Damped. */
-  readonly healthy: boolean;
-  /** Of the last result; null is success. */
-  readonly failure: ProbeFailure | null;
-  readonly detail: string;
-  readonly weight: number | null;
-  /** Results among the last `RECENT_RESULTS`, and failures among those. */
-  readonly recent: number;
-  readonly recentFailures: number;
-  /** True once any result was a success. */
-  readonly everOk: boolean;
-}
-
-/** How many results `recent` looks back. */
-export const RECENT_RESULTS = 8;
 
 export interface SchedulerLimits {
   /** Probes in flight. Default 256. */
@@ -73,10 +51,7 @@ interface Entry {
   readonly spec: ProbeSpec;
   readonly groups: Set<string>;
   readonly abort: AbortController;
-  damped: Damped | null;
-  /** One bit for each of the last results, 1 is a failure. */
-  mask: number;
-  status: ProbeStatus | null;
+  readonly record: ProbeRecord;
 }
 
 /** Runs every probe that some group wants; a probe that stays wanted keeps its state when groups change. */
@@ -106,7 +81,7 @@ export class ProbeScheduler {
 
   /** Whether every probe has had a result. */
   get hasAllResults(): boolean {
-    for (const { status } of this.#entries.values()) if (status === null) return false;
+    for (const { record } of this.#entries.values()) if (record.status === null) return false;
     return true;
   }
 
@@ -117,7 +92,7 @@ export class ProbeScheduler {
 
   /** Undefined before the first result, and for unknown keys. */
   status(key: string): ProbeStatus | undefined {
-    return this.#entries.get(key)?.status ?? undefined;
+    return this.#entries.get(key)?.record.status ?? undefined;
   }
 
   /** Replaces what a group wants; the same array again costs nothing. An empty array ends the group. */
@@ -136,7 +111,7 @@ export class ProbeScheduler {
       if (known === undefined) this.#add(spec, group);
       else if (!known.groups.has(group)) {
         known.groups.add(group);
-        if (known.status !== null) joined = spec.key;
+        if (known.record.status !== null) joined = spec.key;
       }
     }
     const kept = gone.size === 0 ? null : new Set(specs.map(({ key }) => key));
@@ -160,9 +135,7 @@ export class ProbeScheduler {
       spec,
       groups: new Set([group]),
       abort: new AbortController(),
-      damped: null,
-      mask: 0,
-      status: null,
+      record: new ProbeRecord(spec),
     };
     this.#entries.set(spec.key, entry);
     const { monotonic, random, limits } = this.#options;
@@ -233,44 +206,18 @@ export class ProbeScheduler {
     this.#running.add(run);
   }
 
-  #pauseMs({ spec, status }: Entry): number {
+  #pauseMs({ spec, record: { status } }: Entry): number {
     const baseMs = status !== null && status.failure !== null ? spec.failingIntervalMs : spec.intervalMs;
     return baseMs * (1 + spec.jitter * (2 * this.#options.random() - 1));
   }
 
   #take(entry: Entry, result: ProbeResult): void {
     if (result.failure === 'cancelled' || entry.abort.signal.aborted) return;
-    const { spec, status: before } = entry;
-    if (result.failure === 'local') {
-      this.#options.onResult(spec, result);
-      return;
-    }
-    const ok = result.failure === null;
-    entry.damped = dampen(entry.damped, ok, spec.rise, spec.fall);
-    entry.mask = ((entry.mask << 1) | (ok ? 0 : 1)) & ((1 << RECENT_RESULTS) - 1);
-    const status: ProbeStatus = {
-      healthy: entry.damped.healthy,
-      failure: result.failure,
-      detail: result.detail,
-      // A failure says nothing of the weight.
-      weight: ok ? result.weight : (before?.weight ?? null),
-      recent: Math.min(RECENT_RESULTS, (before?.recent ?? 0) + 1),
-      recentFailures: bits(entry.mask),
-      everOk: ok || (before?.everOk ?? false),
-    };
+    const { spec, record, groups } = entry;
+    const change = result.failure === 'local' ? 'none' : record.take(result);
     this.#options.onResult(spec, result);
-    if (before !== null && isSameStatus(before, status)) return;
-    entry.status = status;
-    const flipped =
-      before === null ||
-      before.healthy !== status.healthy ||
-      before.failure !== status.failure ||
-      before.weight !== status.weight;
-    const shifted =
-      before !== null &&
-      (before.recentFailures !== status.recentFailures || (spec.compared && before.recent !== status.recent));
-    if (flipped || shifted) {
-      this.#options.onStatus(spec.key, entry.groups, flipped);
+    if (change === 'flipped' || change === 'shifted') {
+      this.#options.onStatus(spec.key, groups, change === 'flipped');
     }
   }
 }
@@ -286,22 +233,4 @@ function withoutCommonEnds(
   let tail = 0;
   while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++;
   return [before.slice(head, before.length - tail), after.slice(head, after.length - tail)];
-}
-
-function isSameStatus(one: ProbeStatus, other: ProbeStatus): boolean {
-  return (
-    one.healthy === other.healthy &&
-    one.failure === other.failure &&
-    one.detail === other.detail &&
-    one.weight === other.weight &&
-    one.recent === other.recent &&
-    one.recentFailures === other.recentFailures &&
-    one.everOk === other.everOk
-  );
-}
-
-function bits(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }

@@ -1,7 +1,8 @@
 // Owns the advance of one table of targets, shared or of one source: evidence in, the next table and its probes out.
 
 import type { KubeProxyConfig } from '../../model/config.ts';
-import type { ProbeSpec, ProbeStatus } from '../health/scheduler.ts';
+import type { ProbeStatus } from '../health/probe-record.ts';
+import type { ProbeSpec } from '../health/scheduler.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { DerivedSource } from './derive.ts';
 import { advance } from './lifecycle.ts';

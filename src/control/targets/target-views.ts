@@ -2,7 +2,7 @@
 
 import type { KubeProxyConfig } from '../../model/config.ts';
 import { type Evidence, isSameEvidence, judge, type TargetView } from '../health/evidence.ts';
-import type { ProbeStatus } from '../health/scheduler.ts';
+import type { ProbeStatus } from '../health/probe-record.ts';
 import type { Candidate } from './candidate.ts';
 import { type DerivedSource, identityOf } from './derive.ts';
 import { needsProof, type ProbeKeys, type ProbeMemo, probeKeys, proofKey } from './probe-plan.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Evidence, judge } from '../../../src/control/health/evidence.ts';
+import type { ProbeStatus } from '../../../src/control/health/probe-record.ts';
 import type { ProbeFailure } from '../../../src/control/health/probe-result.ts';
-import type { ProbeStatus } from '../../../src/control/health/scheduler.ts';
 
 const OK: ProbeStatus = {
   healthy: true,
