@@ -1,6 +1,5 @@
 // The controller: makes its parts (configuration, discovery, targets, publisher, admin), and drives them by messages.
 
-import { lookup } from 'node:dns/promises';
 import type { Logger } from 'pino';
 import { formatProblems } from '../config/problem.ts';
 import type {
@@ -8,7 +7,6 @@ import type {
   SupervisorToController,
   WorkerToController,
 } from '../model/messages.ts';
-import { Names } from '../names/names.ts';
 import { MetricsBoard } from '../telemetry/metrics-board.ts';
 import { MetricsMerge } from '../telemetry/metrics-merge.ts';
 import type { ProcessLog } from '../telemetry/process-log.ts';
@@ -17,17 +15,16 @@ import { AdminSwitch } from './admin/admin-switch.ts';
 import { AdminView } from './admin-view.ts';
 import { Configuration, type Loaded } from './configuration.ts';
 import { ControllerMeters } from './controller-meters.ts';
+import { createEngine } from './create-engine.ts';
 import type { Clock } from './discovery/clock.ts';
 import { DrainDesk } from './drain-desk.ts';
 import { DrainKeeper } from './drain-keeper.ts';
 import { DrainStore } from './drain-store.ts';
 import { type HandedOver, Handover, type Retained } from './handover.ts';
-import { createProber } from './health/probes.ts';
 import { InventoryFeed } from './inventory-feed.ts';
 import { Publisher } from './publisher.ts';
 import { Questions } from './questions.ts';
-import { logDrainEnded, logNodeChange, logSourceChange, logTargetChange } from './target-log.ts';
-import { createTargetEngine, type TargetEngine } from './targets/target-engine.ts';
+import type { TargetEngine } from './targets/target-engine.ts';
 import { Keyring } from './tls/keyring.ts';
 import { readSecrets } from './tls/read-secrets.ts';
 
@@ -46,9 +43,6 @@ export interface ControllerOptions {
   /** Sets the level of this process's log once the configuration names it. */
   readonly setLogLevel: (level: string) => void;
 }
-
-/** A started controller waits so long for what its probes say, in milliseconds: a few times the usual timeout. */
-const FIRST_RESULTS_MS = 3000;
 
 export class Controller {
   readonly #options: ControllerOptions;
@@ -90,43 +84,23 @@ export class Controller {
         this.#configuration.accepted(snapshot.version);
       },
     });
-    const names = new Names({
-      resolve: (name) => lookup(name, { all: true, order: 'ipv4first' }),
-      now: monotonic,
-      log,
-      onResult: (result) => this.#meters.nameLooked(result),
-    });
     this.#questions = new Questions({
       send: (worker, id, question) => send({ kind: 'ask', worker, id, question }),
       after: clock.after,
     });
-    this.#engine = createTargetEngine({
+    this.#engine = createEngine({
       clock,
       monotonic,
       random,
-      defer: setImmediate,
       log,
-      prober: createProber({
-        clock,
-        monotonic,
-        lookup: names.lookup,
-        tlsOptions: (tls, host, hostHeader) => this.#keyring.probes.options(tls, host, hostHeader),
-      }),
-      firstVersion: servedVersion + 1,
-      // Workers serve what an earlier controller published: nothing empty may replace it, nor what knows less of health.
-      ...(servedVersion > 0 ? { graceMs: Number.POSITIVE_INFINITY, firstResultsMs: FIRST_RESULTS_MS } : {}),
+      meters: this.#meters,
+      servedVersion,
+      tlsOptions: (tls, host, hostHeader) => this.#keyring.probes.options(tls, host, hostHeader),
       onSnapshot: (snapshot) => {
         log.debug({ code: 'snapshot-made', version: snapshot.version }, 'snapshot made');
         this.#publisher.publish(snapshot);
       },
-      onTargetChange: (change) => logTargetChange(log, change),
-      onNodeChange: (change) => logNodeChange(log, change),
-      onSourceChange: (change) => logSourceChange(log, change),
-      onProbe: (spec, result) => this.#meters.probed(spec, result),
-      onDrainsEnded: (ended) => {
-        for (const drain of ended) logDrainEnded(log, drain);
-        void this.#drains.keep();
-      },
+      onDrainsEnded: () => void this.#drains.keep(),
     });
     this.#feed = new InventoryFeed({
       serving: servedVersion > 0,
