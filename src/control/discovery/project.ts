@@ -9,6 +9,7 @@ import type {
   SecretFact,
   ServiceFact,
 } from '../../model/inventory.ts';
+import { canonical } from '../../proxy-protocol/addresses.ts';
 import {
   arrayField,
   BadField,
@@ -156,7 +157,8 @@ function nodeAddress(raw: JsonObject): { type: string; address: string } {
     throw new BadField('status.addresses.address');
   }
   if (address.length > 253) throw new BadField('status.addresses.address');
-  return { type, address };
+  // One address has one text: nodes that claim the same one, and configurations, are compared by it.
+  return { type, address: isIP(address) === 6 && !address.includes('%') ? canonical(address) : address };
 }
 
 function readiness(conditions: readonly JsonObject[]): NodeFact['ready'] {

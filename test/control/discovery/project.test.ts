@@ -24,7 +24,7 @@ test('a node gives its labels, addresses, readiness, cordon and taints', () => {
     spec: { unschedulable: true, taints: [{ key: 'k', effect: 'NoSchedule', timeAdded: 'x' }] },
     status: {
       addresses: [
-        { type: 'InternalIP', address: 'fd00::1' },
+        { type: 'InternalIP', address: 'FD00:0::1' },
         { type: 'Hostname', address: 'n1' },
       ],
       conditions: [{ type: 'Ready', status: 'False' }],
