@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Kind } from './oracles.ts';
+import { KINDS, type Kind } from './oracles.ts';
 
 export interface Entry {
   readonly kind: Kind;
@@ -20,10 +20,10 @@ export function loadEntries(folder: string): Entry[] {
   return readdirSync(folder)
     .sort()
     .flatMap((name) => {
-      const kind = /^(request|response|http2-server|http2-client)-.*\.http$/.exec(name)?.[1];
-      return kind === undefined
+      const kind = KINDS.find((known) => name.startsWith(`${known}-`));
+      return kind === undefined || !name.endsWith('.http')
         ? []
-        : [{ kind: kind as Kind, name, bytes: readFileSync(path.join(folder, name)) }];
+        : [{ kind, name, bytes: readFileSync(path.join(folder, name)) }];
     });
 }
 

@@ -1,4 +1,4 @@
-// Fuzzes what is read before a session begins: PROXY headers, ClientHellos, and the telling apart of protocols.
+// What must hold of all that is read before a session begins: PROXY headers, ClientHellos, and the telling apart of protocols.
 
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
@@ -8,18 +8,9 @@ import { type Facts, NO_FACTS } from '../../src/proxy-protocol/header.ts';
 import { readHeader } from '../../src/proxy-protocol/read-header.ts';
 import type { Reading } from '../../src/proxy-protocol/reading.ts';
 import { writeBinary, writeLine } from '../../src/proxy-protocol/write-header.ts';
-import { shrink } from './corpus.ts';
-import { createRandom, Mutator } from './mutate.ts';
 
-export interface FirstBytesRun {
-  executions: number;
-  /** How many inputs were whole headers, and whole hellos: zero would mean that the generator reaches nothing. */
-  headers: number;
-  hellos: number;
-  readonly findings: { readonly bytes: Buffer; readonly error: Error }[];
-}
-
-const BATCH = 64;
+/** Longer inputs are cut: each is read at every prefix. */
+const LONGEST = 400;
 const ENDS = {
   source: { address: '192.0.2.1', port: 4000 },
   destination: { address: '2001:db8::1', port: 443 },
@@ -41,7 +32,7 @@ const FACTS: Facts = {
 };
 const V4 = { ...ENDS, destination: { address: '192.0.2.2', port: 1 } };
 
-/** The smallest hello that asks for a name and offers protocols, in records of `size` bytes. */
+/** A hello that asks for a name and offers protocols, versions and signatures, in records of `size` bytes. */
 function hello(name: string, protocols: readonly string[], size: number): Buffer {
   const sized = (width: 1 | 2, ...parts: readonly Buffer[]): Buffer => {
     const body = Buffer.concat(parts);
@@ -53,13 +44,16 @@ function hello(name: string, protocols: readonly string[], size: number): Buffer
   const serverName = [Buffer.from([0, 0]), sized(2, sized(2, Buffer.from([0]), sized(2, text(name))))];
   const alpn = [Buffer.from([0, 16]), sized(2, sized(2, ...protocols.map((one) => sized(1, text(one)))))];
   const grease = Buffer.from([0x1a, 0x1a, 0, 0]);
+  const status = [Buffer.from([0, 5]), sized(2, Buffer.from([1, 0, 0, 0, 0]))];
+  const signatures = [Buffer.from([0, 13]), sized(2, sized(2, Buffer.from([4, 3, 8, 4])))];
+  const versions = [Buffer.from([0, 43]), sized(2, sized(1, Buffer.from([3, 4, 3, 3])))];
   const body = Buffer.concat([
     Buffer.from([3, 3]),
     Buffer.alloc(32, 7),
     sized(1),
     sized(2, Buffer.from([0x13, 0x01, 0x5a, 0x5a])),
     sized(1, Buffer.from([0])),
-    sized(2, grease, ...serverName, ...alpn),
+    sized(2, grease, ...serverName, ...alpn, ...status, ...signatures, ...versions),
   ]);
   const message = Buffer.concat([Buffer.from([1, 0, body.length >> 8, body.length & 255]), body]);
   const records: Buffer[] = [];
@@ -69,6 +63,7 @@ function hello(name: string, protocols: readonly string[], size: number): Buffer
   return Buffer.concat(records);
 }
 
+/** What runs begin with. */
 export const FIRST_BYTES: readonly Buffer[] = [
   writeLine(V4),
   writeLine(ENDS),
@@ -82,8 +77,12 @@ export const FIRST_BYTES: readonly Buffer[] = [
   Buffer.from('SSH-2.0-client\r\n'),
 ];
 
-/** What must hold of any bytes, whole and at every prefix: what has been told once stays, and nothing throws. */
-export function judgeFirstBytes(bytes: Buffer): { readonly header: boolean; readonly hello: boolean } {
+/**
+ * What has been told once stays, at every prefix, and nothing throws.
+ * @returns what the bytes are, in a word for each reader
+ */
+export function judgeFirstBytes(input: Buffer): string {
+  const bytes = input.subarray(0, LONGEST);
   const reading = readHeader(bytes, bytes.length);
   const told = readClientHello(bytes);
   const spoken = protocolOf(bytes, bytes.length);
@@ -97,7 +96,8 @@ export function judgeFirstBytes(bytes: Buffer): { readonly header: boolean; read
     if (earlySpoken !== null) assert.equal(earlySpoken, spoken, `the protocol after ${length} bytes`);
   }
   if (reading.kind === 'header') checkRewritten(reading);
-  return { header: reading.kind === 'header', hello: told !== null && told !== 'more' };
+  const hello = told === null || told === 'more' ? told : 'hello';
+  return `${reading.kind === 'refused' ? reading.why : reading.kind} ${hello} ${spoken}`;
 }
 
 /** What was read is written and read again without a change. */
@@ -112,36 +112,4 @@ function checkRewritten({ header }: Extract<Reading, { kind: 'header' }>): void 
     { ...header, version: 0 },
     'the header, written and read again',
   );
-}
-
-export function fuzzFirstBytes(seed: number, mayGoOn: (executions: number) => boolean): FirstBytesRun {
-  const mutator = new Mutator(createRandom(seed));
-  const run: FirstBytesRun = { executions: 0, headers: 0, hellos: 0, findings: [] };
-  const pick = (): Buffer => FIRST_BYTES[mutator.below(FIRST_BYTES.length)]!;
-  while (mayGoOn(run.executions) && run.findings.length === 0) {
-    for (let count = 0; count < BATCH; count += 1) {
-      const bytes = Buffer.from(mutator.mutate(pick(), pick()).subarray(0, 400));
-      run.executions += 1;
-      try {
-        const { header, hello: isHello } = judgeFirstBytes(bytes);
-        run.headers += Number(header);
-        run.hellos += Number(isHello);
-      } catch (error) {
-        run.findings.push({ bytes: shrink(bytes, holds), error: error as Error });
-        break;
-      }
-    }
-  }
-  return run;
-}
-
-/** Whether the fault is still there in a shorter input. */
-function holds(bytes: Buffer): boolean {
-  try {
-    judgeFirstBytes(bytes);
-    return false;
-  } catch {
-    // Any failure will do: the shortest input of a chain of causes is the clearest.
-    return true;
-  }
 }

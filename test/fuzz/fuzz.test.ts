@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { CORPUS, type Entry, FOUND, loadEntries } from './corpus.ts';
 import { Coverage } from './coverage.ts';
-import { fuzzFirstBytes } from './first-bytes.ts';
+import { FIRST_BYTES } from './first-bytes.ts';
 import { Fuzzer } from './fuzzer.ts';
 import { IndependentReader } from './llhttp.ts';
 import { judge } from './oracles.ts';
@@ -39,13 +39,29 @@ describe('inputs kept by the fuzzer', () => {
 });
 
 describe('the first bytes', () => {
-  it('are told apart alike at every prefix, whatever they are', () => {
-    const run = fuzzFirstBytes(SEED, (executions) => executions < 3000);
+  it('are told apart alike at every prefix, whatever they are, and each kind of refusal is found', async () => {
+    const coverage = new Coverage((url) =>
+      /\/src\/(?:proxy-protocol\/read-|proxy\/tls\/client-hello)/.test(url),
+    );
+    const entries = FIRST_BYTES.map((bytes, at): Entry => ({ kind: 'first-bytes', name: `${at}`, bytes }));
+    const fuzzer = new Fuzzer({ seed: SEED, coverage, entries });
+    try {
+      await fuzzer.run({ mayGoOn: (executions) => executions < 3000 });
+    } finally {
+      fuzzer.close();
+      coverage.close();
+    }
     assert.deepEqual(
-      run.findings.map(({ bytes, error }) => `${bytes.toString('hex')} ${error.message}`),
+      fuzzer.findings.map(({ bytes, error }) => `${bytes.toString('hex')} ${error.message}`),
       [],
     );
-    assert.ok(run.headers > 100 && run.hellos > 50, `${run.headers} headers, ${run.hellos} hellos`);
+    const kept = fuzzer.kept.map(({ verdict }) => verdict!.outcome.failure);
+    for (const refusal of ['malformed', 'oversize', 'checksum']) {
+      assert.ok(
+        kept.some((is) => is.startsWith(refusal)),
+        `${refusal} among ${kept.join('; ')}`,
+      );
+    }
   });
 });
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Buffer } from 'node:buffer';
 import { bytesOf, type Outcome, readRequests, readResponses } from '../http1/drive.ts';
+import { judgeFirstBytes } from './first-bytes.ts';
 import {
   type ForwardedRequest,
   type ForwardedResponse,
@@ -12,7 +13,8 @@ import {
 } from './forwarding.ts';
 import { framesOf, type Http2Kind, readHttp2 } from './http2.ts';
 
-export type Kind = 'request' | 'response' | Http2Kind;
+export const KINDS = ['request', 'response', 'http2-server', 'http2-client', 'first-bytes'] as const;
+export type Kind = (typeof KINDS)[number];
 
 /** Methods of the requests that a response input answers, in turn. */
 export const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'GET'];
@@ -28,6 +30,10 @@ export interface Verdict {
 /** Judges an input read whole, byte by byte and at `cuts`, and what would be sent on for it. */
 export function judge(kind: Kind, bytes: Buffer, cuts: readonly number[]): Verdict {
   if (kind === 'http2-server' || kind === 'http2-client') return judgeHttp2(kind, bytes, cuts);
+  if (kind === 'first-bytes') {
+    // Nothing is sent on: these are read at every prefix, whatever the cuts.
+    return { outcome: { messages: [], failure: judgeFirstBytes(bytes) }, requests: [], responses: [] };
+  }
   const read = (at: readonly number[]): Outcome =>
     kind === 'request' ? readRequests(bytes, at, LIMITS) : readResponses(bytes, at, METHODS, true, LIMITS);
   const outcome = read([]);
