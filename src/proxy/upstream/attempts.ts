@@ -1,7 +1,6 @@
-// The attempts of one request or tcp connection: which targets were tried, and the dials that are open for it.
+// The attempts of one request or tcp connection: the dials that are open for it, and its wait for room.
 
 import type { FailureCode } from '../../model/failures.ts';
-import type { Member } from '../../model/picker.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
@@ -9,6 +8,7 @@ import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import type { Pool, Reuse } from './pool.ts';
 import type { Waiter } from './pool-load.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
+import { TryOrder } from './try-order.ts';
 import type { AttemptsUser, Dial, DialUser } from './upstream-stream.ts';
 
 /**
@@ -50,18 +50,13 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   readonly #connectTo: Connect<D>;
   #user!: AttemptsUser<D>;
   #pool!: Pool;
-  #hash = 0;
   #reuse: Reuse = 'any';
   #keepsSpare = false;
-  /** All targets were tried once. */
-  #isAroundAgain = false;
   /** Among those who wait for room in the pool. */
   #waits = false;
   /** The first of the open dials has had its connect timeout: the others get a moment more, and no company. */
   #isLate = false;
-  readonly #tried: Member[] = [];
-  /** Tried only when nobody else is left: their last connect failed or hangs. */
-  readonly #suspects: Member[] = [];
+  readonly #order = new TryOrder();
   readonly #dials: D[] = [];
   /** How many of them are counted as beside another (`DialBudget`). */
   #beside = 0;
@@ -78,20 +73,12 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   reset(user: AttemptsUser<D>, pool: Pool, hash: number, reuse: Reuse): void {
     this.count = 0;
     this.rounds = 0;
-    this.#isAroundAgain = false;
     this.lastFailure = 'no-target';
     this.#user = user;
     this.#pool = pool;
-    this.#hash = hash;
     this.#reuse = reuse;
     this.#keepsSpare = reuse !== 'none';
-    this.#forgetTried();
-  }
-
-  #forgetTried(): void {
-    // Setting a length goes through C++ and costs more than this.
-    while (this.#tried.length > 0) this.#tried.pop();
-    while (this.#suspects.length > 0) this.#suspects.pop();
+    this.#order.begin(pool, hash);
   }
 
   /**
@@ -140,7 +127,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     const { now, turn } = this.#context;
     turn.enter();
     try {
-      this.#forgetTried();
+      this.#order.forget();
       const connection = this.#next(now());
       if (connection === undefined) return false;
       this.#stopWaiting();
@@ -175,12 +162,12 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
 
   /** There are targets that were not tried; whether one of them takes requests now, `dial` says. */
   get hasOthers(): boolean {
-    return this.#tried.length < this.#pool.size;
+    return this.#order.hasOthers;
   }
 
   /** The target of the last attempt may be tried again. */
   repeat(): void {
-    this.#tried.pop();
+    this.#order.repeat();
   }
 
   /** A closed pooled connection says nothing about its target: it may be tried again, but not on the next corpse. */
@@ -207,7 +194,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     connection.target.end();
     this.lastFailure = code;
     // Our own lack, which closing idle connections may have ended: the target is as good as before.
-    if (code === 'local-limit') this.#retry(connection.target);
+    if (code === 'local-limit') this.#order.readmit(connection.target);
     // Another dial is still open, and may connect.
     if (this.#dials.length > 0) {
       if (code === 'connect-timeout' && !this.#isLate) {
@@ -226,7 +213,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   /** The target stands, and has no room on this connection: another one, or the wait for room. */
   #findRoom(): boolean {
     const nowMs = this.#context.now();
-    this.#forgetTried();
+    this.#order.forget();
     const connection = this.#next(nowMs);
     if (connection === undefined) return this.wait(nowMs);
     // The round goes on.
@@ -255,9 +242,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     if (!this.#pool.life.dials.hasRoom(nowMs)) return false;
     let connection = this.#next(nowMs);
     if (connection === undefined) {
-      // Once more around: behind the same node another connection may lead to another pod.
-      this.#tried.length = 0;
-      this.#isAroundAgain = true;
+      this.#order.goAround();
       connection = this.#next(nowMs);
     }
     if (connection === undefined) return false;
@@ -291,8 +276,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   #giveUp(): void {
     const [oldest] = this.#dials;
     this.cancel();
-    // They were silent, which says less of a target than a refusal: the next round may go to any of them.
-    if (this.#isAroundAgain) this.#tried.length = 0;
+    this.#order.forgetTheSilent();
     const { turn } = this.#context;
     turn.enter();
     try {
@@ -300,11 +284,6 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     } finally {
       turn.leave();
     }
-  }
-
-  #retry(target: Target): void {
-    const index = this.#tried.findIndex(({ live }) => live === target);
-    if (index !== -1) this.#tried.splice(index, 1);
   }
 
   #won(connection: D): void {
@@ -334,42 +313,26 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   }
 
   #next(nowMs: number, hasAnswer = false): D | undefined {
-    const { picker } = this.#pool;
     if (this.#pool.full) {
       this.lastFailure = 'connection-limit';
       return undefined;
     }
-    for (;;) {
-      const member = picker.pick(this.#hash, this.#tried);
-      if (member === undefined || (member.lastResort && this.#keepsLastResort())) break;
-      this.#tried.push(member);
-      if (this.#pool.life.targetOf(member).suspectUntilMs > nowMs && this.#passesOver(member)) continue;
-      const connection = this.#connect(member, nowMs);
+    const order = this.#order;
+    const dialsHang = this.#dials.length > 0;
+    let target = order.next(nowMs, dialsHang);
+    for (; target !== undefined; target = order.next(nowMs, dialsHang)) {
+      const connection = this.#connect(target, nowMs);
       if (connection !== undefined) return connection;
     }
     if (hasAnswer) return undefined;
-    for (let member = this.#suspects.shift(); member !== undefined; member = this.#suspects.shift()) {
-      const connection = this.#connect(member, nowMs);
+    for (target = order.nextSuspect(); target !== undefined; target = order.nextSuspect()) {
+      const connection = this.#connect(target, nowMs);
       if (connection !== undefined) return connection;
     }
     return undefined;
   }
 
-  /** The good ones hang but have not failed: they are asked once more before a last resort is. */
-  #keepsLastResort(): boolean {
-    const [first] = this.#tried;
-    return this.#dials.length > 0 && !this.#isAroundAgain && first !== undefined && !first.lastResort;
-  }
-
-  /** Suspicion decides only while it is about a few: where it falls on half of the pool it says nothing about nodes. */
-  #passesOver(member: Member): boolean {
-    if ((this.#suspects.length + 1) * 2 > this.#pool.members.length) return false;
-    this.#suspects.push(member);
-    return true;
-  }
-
-  #connect(member: Member, nowMs: number): D | undefined {
-    const target = this.#pool.life.targetOf(member);
+  #connect(target: Target, nowMs: number): D | undefined {
     const connection = this.#connectTo(this.#pool, target, this, this.#reuse);
     if (connection === undefined) {
       this.lastFailure = 'connection-limit';
