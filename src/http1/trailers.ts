@@ -1,5 +1,11 @@
 // Which trailer fields pass (RFC 9110, section 6.5).
 
+import {
+  CERTIFICATE_FIELDS,
+  FORWARDING_FIELDS,
+  HOP_BY_HOP,
+  OTHER_FORWARDING_FIELDS,
+} from './field-groups.ts';
 import { FieldId } from './field-id.ts';
 import type { MessageHead } from './message-head.ts';
 
@@ -17,40 +23,12 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   ...(
     [
       FieldId.Dropped,
-      FieldId.Connection,
+      ...HOP_BY_HOP,
+      ...FORWARDING_FIELDS,
+      ...OTHER_FORWARDING_FIELDS,
+      ...CERTIFICATE_FIELDS,
       FieldId.Expect,
-      FieldId.Upgrade,
-      FieldId.Te,
-      FieldId.Trailer,
-      FieldId.KeepAlive,
-      FieldId.ProxyConnection,
-      FieldId.ProxyAuthenticate,
-      FieldId.ProxyAuthorization,
       FieldId.ProxyAuthenticationInfo,
-      FieldId.Http2Settings,
-      FieldId.XForwardedFor,
-      FieldId.XForwardedProto,
-      FieldId.XForwardedHost,
-      FieldId.XForwardedPort,
-      FieldId.XForwardedServer,
-      FieldId.XForwardedPrefix,
-      FieldId.XForwarded,
-      FieldId.FrontEndHttps,
-      FieldId.XScheme,
-      FieldId.XOriginalUrl,
-      FieldId.XRewriteUrl,
-      FieldId.XRealIp,
-      FieldId.XClientIp,
-      FieldId.XClusterClientIp,
-      FieldId.TrueClientIp,
-      FieldId.XClientCertVerify,
-      FieldId.XClientCertSubject,
-      FieldId.XClientCertFingerprint,
-      FieldId.ClientCert,
-      FieldId.ClientCertChain,
-      FieldId.ProxyStatus,
-      FieldId.Forwarded,
-      FieldId.XRequestId,
       FieldId.Via,
       FieldId.MaxForwards,
       FieldId.Cookie,

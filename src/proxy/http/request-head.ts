@@ -1,5 +1,11 @@
 // The head of a request as it goes upstream: always made anew, in our own framing.
 
+import {
+  CERTIFICATE_FIELDS,
+  FORWARDING_FIELDS,
+  HOP_BY_HOP,
+  OTHER_FORWARDING_FIELDS,
+} from '../../http1/field-groups.ts';
 import { FieldId } from '../../http1/field-id.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import { Framing } from '../../http1/step.ts';
@@ -10,53 +16,15 @@ import type { ForwardedClient } from './forwarded.ts';
 
 /** Hop-by-hop fields, framing, and everything that Portico itself says. HTTP/1.1 targets get no trailers (`Http1Stream.sendEnd`). */
 const ALWAYS = [
+  ...HOP_BY_HOP,
+  ...FORWARDING_FIELDS,
   FieldId.Host,
-  FieldId.Connection,
   FieldId.ContentLength,
   FieldId.TransferEncoding,
-  FieldId.KeepAlive,
-  FieldId.ProxyConnection,
-  FieldId.ProxyAuthenticate,
-  FieldId.ProxyAuthorization,
-  FieldId.Te,
-  FieldId.Trailer,
-  FieldId.Upgrade,
-  FieldId.Http2Settings,
-  FieldId.XForwardedFor,
-  FieldId.XForwardedProto,
-  FieldId.XForwardedHost,
-  FieldId.XRequestId,
-  // Proxies speak of themselves to clients in it (RFC 9209); in a request nobody has a right to it.
-  FieldId.ProxyStatus,
-];
-/** Who the client is by its certificate: said by us, or by a trusted proxy before us, and by nobody else (RFC 9440, section 3). */
-const CERTIFICATE = [
-  FieldId.XClientCertVerify,
-  FieldId.XClientCertSubject,
-  FieldId.XClientCertFingerprint,
-  FieldId.ClientCert,
-  FieldId.ClientCertChain,
 ];
 const DROP_FROM_TRUSTED = fieldSet(...ALWAYS);
-const DROP_FROM_TRUSTED_CERTIFIED = fieldSet(...ALWAYS, ...CERTIFICATE);
-const DROP = fieldSet(
-  ...ALWAYS,
-  ...CERTIFICATE,
-  FieldId.Forwarded,
-  FieldId.XForwardedPort,
-  FieldId.XForwardedServer,
-  FieldId.XForwardedPrefix,
-  FieldId.XForwarded,
-  FieldId.FrontEndHttps,
-  FieldId.XScheme,
-  // Frameworks take the path from them, which would lead around a rule.
-  FieldId.XOriginalUrl,
-  FieldId.XRewriteUrl,
-  FieldId.XRealIp,
-  FieldId.XClientIp,
-  FieldId.XClusterClientIp,
-  FieldId.TrueClientIp,
-);
+const DROP_FROM_TRUSTED_CERTIFIED = fieldSet(...ALWAYS, ...CERTIFICATE_FIELDS);
+const DROP = fieldSet(...ALWAYS, ...CERTIFICATE_FIELDS, ...OTHER_FORWARDING_FIELDS);
 
 /** Fields that pass or not by what the rest of the head says. */
 const RARE = (1 << FieldId.Expect) | (1 << FieldId.MaxForwards);

@@ -9,8 +9,10 @@ import type { HttpDate } from './date.ts';
 import { copyFields, fieldSet } from './field-copy.ts';
 import { ACCEPT_ONLY, acceptOf, webSocketKeyOf } from './web-socket-handshake.ts';
 
-const HOP_BY_HOP = [
+/** What a response does not take over from the target's: hop-by-hop fields, framing, and what Portico itself says. */
+export const DROP_FROM_RESPONSES = fieldSet(
   FieldId.Connection,
+  FieldId.ContentLength,
   FieldId.TransferEncoding,
   FieldId.KeepAlive,
   FieldId.ProxyConnection,
@@ -18,9 +20,7 @@ const HOP_BY_HOP = [
   FieldId.Te,
   FieldId.Upgrade,
   FieldId.XRequestId,
-];
-/** What a response does not take over from the target's: hop-by-hop fields, framing, and what Portico itself says. */
-export const DROP_FROM_RESPONSES = fieldSet(...HOP_BY_HOP, FieldId.ContentLength);
+);
 
 const UPGRADE_REQUIRED = 426;
 
