@@ -43,7 +43,7 @@ export abstract class ConnectionControl<H extends MessageHead, O> extends Connec
     if (streamId === 0 || this.isIdle(streamId)) return this.break('stream-id-invalid');
     const stream = this.table.open.get(streamId);
     if (stream === undefined) {
-      this.spend(Budget.ClosedStreams);
+      if (!this.late.takesFrame()) this.spend(Budget.ClosedStreams);
       return;
     }
     if (this.isServer && !this.spend(Budget.Resets)) return;

@@ -23,7 +23,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
   #runBuffer: Buffer | null = null;
   #run = 0;
   #runEnd = 0;
-  /** How often content has been handed on so far. */
+  /** How often content has been handed on so far, or dropped. */
   handedOn = 0;
 
   /** A header block is not complete: nothing may stand between its parts. */
@@ -47,7 +47,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     this.#dataStreamId = streamId;
     const stream = this.table.open.get(streamId);
     this.#dataStream = null;
-    if (stream === undefined) return this.#onClosedData(streamId);
+    if (stream === undefined) return this.#onClosedData(streamId, length);
     if (stream.receiving === Half.Closed) return this.streamError(stream, ErrorCode.StreamClosed);
     if (!stream.hasHead) return this.refuse(stream, 'response-unexpected');
     if (length > stream.receiveWindow) {
@@ -58,12 +58,13 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     this.#dataStream = stream;
   }
 
-  /** DATA for a stream that is no more: in flight when it was reset, or an error. */
-  #onClosedData(streamId: number): void {
+  /** DATA for a stream that is no more: in flight when it was reset, perhaps long ago, or an error. */
+  #onClosedData(streamId: number, length: number): void {
     if (this.isIdle(streamId)) return this.break('stream-id-invalid');
     const how = this.table.howEnded(streamId);
-    if (how === Ended.ByUs || streamId > this.lastStreamId) {
-      this.spend(Budget.ClosedStreams);
+    if (how === Ended.ByUs || how === Ended.Unknown) {
+      this.handedOn += 1;
+      if (!this.late.takesData(length)) this.spend(Budget.ClosedStreams);
       return;
     }
     if (how === Ended.Orderly) return this.break('stream-closed');

@@ -9,6 +9,7 @@ import { FrameWriter } from './frame-writer.ts';
 import { FIRST_WINDOW, MAX_STREAM_ID, Setting } from './frames.ts';
 import type { ConnectionHandler } from './handler.ts';
 import { HeadEncoder } from './head-encoder.ts';
+import { LateFrames } from './late-frames.ts';
 import type { ConnectionOptions } from './options.ts';
 import type { OutputSink } from './output.ts';
 import { PeerSettings } from './peer-settings.ts';
@@ -34,6 +35,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   protected readonly table: StreamTable<H, O>;
   protected readonly peer = new PeerSettings();
   protected readonly budgets = new Budgets();
+  protected readonly late: LateFrames;
   protected readonly waiting = new WaitingStreams<H, O>();
   /** The largest id of a stream that the other side opened, or that we opened as a client. */
   protected lastStreamId = 0;
@@ -55,6 +57,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.handler = handler;
     this.options = options;
     this.workspace = workspace;
+    this.late = new LateFrames(options);
     this.writer = new FrameWriter(sink);
     this.encoder = new HeadEncoder(workspace);
     this.table = new StreamTable(spare);
@@ -120,7 +123,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     if (how === Ended.Orderly) {
       this.budgets.earn(Budget.Resets, 1);
       this.budgets.earn(Budget.Priorities, PRIORITIES_PER_STREAM);
-    }
+    } else if (how === Ended.ByUs) this.late.expect();
     this.handler.onClosed(stream);
   }
 
@@ -144,14 +147,19 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     // The answer may have ended the stream, and the session released it: the peer is told all the same.
     this.writer.reset(id, ErrorCode.ProtocolError);
     if (stream.id === id && !stream.closed) this.closeStream(stream, Ended.ByUs);
-    else this.table.remember(id, Ended.ByUs);
+    else this.#rememberReset(id);
   }
 
   /** For a stream that has no object. */
   protected refuseId(id: number, code: ErrorCode): void {
     if (!this.spend(Budget.ProvokedResets)) return;
     this.writer.reset(id, code);
+    this.#rememberReset(id);
+  }
+
+  #rememberReset(id: number): void {
     this.table.remember(id, Ended.ByUs);
+    this.late.expect();
   }
 
   protected closeRefused(stream: Stream<H, O>): void {

@@ -212,7 +212,7 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
       const how = this.table.howEnded(streamId);
       if (how === Ended.Unknown && this.isServer) return this.break('stream-id-invalid');
       if (how === Ended.Orderly || how === Ended.ByPeer) return this.break('stream-closed');
-      if (this.spend(Budget.ClosedStreams)) this.#ignore(block, start, end);
+      if (this.late.takesFrame() || this.spend(Budget.ClosedStreams)) this.#ignore(block, start, end);
       return;
     }
     if ((streamId & 1) === 0) return this.break('stream-id-invalid');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import { CONNECTION_FAILURES, errorCodeOf } from '../../src/http2/failures.ts';
-import { type Driven, driveServer } from './drive.ts';
+import { type Driven, driveClient, driveServer } from './drive.ts';
 import {
   block,
   continuation,
@@ -162,6 +162,74 @@ describe('a flood', () => {
     const driven = driveServer();
     for (let i = 0; i < 1000 && failureOf(driven) === ''; i++) driven.send(settingsAck);
     assert.equal(failureOf(driven), 'settings-flood');
+  });
+});
+
+/** Content of 64 bytes each, as much as a window of 64 KiB and its frames hold. */
+const inFlight = (id: number): Buffer =>
+  Buffer.concat(Array.from({ length: 1023 }, () => data(id, 'x'.repeat(64))));
+
+describe('what was in flight when we reset a stream', () => {
+  it('is no flood of the target: content, the end of it, its own reset', () => {
+    const driven = driveClient();
+    const { connection } = driven;
+    driven.send(settings());
+    // All at once, as when a time is over for all of them: more than are remembered.
+    const streams = Array.from({ length: 400 }, () => {
+      if (!connection.canOpen) driven.send(settings([3, 1000]));
+      const stream = connection.open('GET', null)!;
+      connection.beginHead(stream).request('GET', 'http', 'h', '/', '');
+      connection.endHead(true);
+      return stream;
+    });
+    const ids = streams.map(({ id }) => id);
+    for (const stream of streams) connection.reset(stream, 8);
+    driven.send(headers(1, [[':status', '200']], false), inFlight(1), headers(1, [['x-trailer', 'v']]));
+    for (const id of ids.slice(1)) {
+      driven.send(
+        headers(id, [[':status', '200']], false),
+        data(id, 'x'),
+        headers(id, [['x-trailer', 'v']]),
+        reset(id, 0),
+      );
+    }
+    assert.equal(driven.recorder.failure, '');
+  });
+
+  it('is no flood of the client, whose call was answered early', () => {
+    const driven = driveServer();
+    for (let i = 0; i < 200; i++) {
+      const id = 2 * i + 1;
+      driven.send(headers(id, POST, false));
+      assert.equal(failureOf(driven), '');
+      driven.connection.reset(driven.recorder.streams.get(id)!, 0);
+      driven.send(i === 0 ? inFlight(id) : data(id, 'x'), data(id, '', true), reset(id, 8));
+    }
+    assert.equal(failureOf(driven), '');
+  });
+
+  it('is no flood of the client, whose request was malformed or above the limit', () => {
+    const driven = answering(driveServer({ maxStreams: 1 }));
+    driven.send(headers(1, [...POST, ['connection', 'close']], false), inFlight(1));
+    driven.send(headers(3, POST, false), headers(5, POST, false), inFlight(5));
+    assert.equal(failureOf(driven), '');
+  });
+
+  it('is a flood when it is more than our windows let the peer send', () => {
+    const driven = driveServer();
+    driven.send(headers(1, POST, false));
+    driven.connection.reset(driven.recorder.streams.get(1)!, 0);
+    let i = 0;
+    for (; i < 200 && failureOf(driven) === ''; i++) driven.send(inFlight(1));
+    assert.equal(failureOf(driven), 'closed-stream-flood');
+  });
+
+  it('is a flood when it is empty', () => {
+    const driven = driveServer();
+    driven.send(headers(1, POST, false));
+    driven.connection.reset(driven.recorder.streams.get(1)!, 0);
+    for (let i = 0; i < 1000 && failureOf(driven) === ''; i++) driven.send(data(1, ''));
+    assert.match(failureOf(driven), /^(closed-stream|empty-frame)-flood$/);
   });
 });
 
