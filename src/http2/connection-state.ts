@@ -127,10 +127,10 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.handler.onClosed(stream);
   }
 
-  /** A stream error that the peer caused: it may not make us do this for ever (CVE-2025-8671). */
+  /** A stream error that the peer caused. */
   protected streamError(stream: Stream<H, O>, code: ErrorCode): void {
     const { id } = stream;
-    if (!this.spend(Budget.ProvokedResets)) return;
+    if (!this.#mayProvoke()) return;
     stream.receiving = Half.Closed;
     this.writer.reset(id, code);
     this.handler.onReset(stream, code);
@@ -140,7 +140,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   /** The message is malformed: the session may answer, then the stream is reset (RFC 9113, section 8.1.1). */
   protected refuse(stream: Stream<H, O>, reason: MessageFailure): void {
     const { id } = stream;
-    if (!this.spend(Budget.ProvokedResets)) return;
+    if (!this.#mayProvoke()) return;
     stream.receiving = Half.Closed;
     this.handler.onRefused(stream, reason);
     if (this.failed) return;
@@ -148,6 +148,14 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.writer.reset(id, ErrorCode.ProtocolError);
     if (stream.id === id && !stream.closed) this.closeStream(stream, Ended.ByUs);
     else this.#rememberReset(id);
+  }
+
+  /**
+   * A client may not make us reset streams for ever (CVE-2025-8671). A target can once for each request of ours, and its
+   * connection carries those of others.
+   */
+  #mayProvoke(): boolean {
+    return !this.isServer || this.spend(Budget.ProvokedResets);
   }
 
   /** For a stream that has no object. */

@@ -233,6 +233,25 @@ describe('what was in flight when we reset a stream', () => {
   });
 });
 
+it('answers that must be refused are no flood of the target: each of them has had its request', () => {
+  const driven = driveClient();
+  driven.send(settings());
+  for (let i = 0; i < 300; i++) {
+    const stream = driven.connection.open('GET', null)!;
+    driven.connection.beginHead(stream).request('GET', 'http', 'h', '/', '');
+    driven.connection.endHead(true);
+    driven.send(
+      i % 2 === 0
+        ? headers(stream.id, [
+            [':status', '200'],
+            ['connection', 'close'],
+          ])
+        : windowUpdate(stream.id, 0),
+    );
+  }
+  assert.equal(driven.recorder.failure, '');
+});
+
 it('every flood asks for calm', () => {
   const floods = CONNECTION_FAILURES.filter((failure) => failure.endsWith('-flood'));
   assert.ok(floods.length > 8);
