@@ -90,6 +90,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     if (stream === null) return this.creditConnection(length);
     if (stream.missing > 0) stream.missing -= length;
     stream.unconsumed += length;
+    if (!this.isServer) this.creditConnection(length);
     if (this.#runStream === stream && this.#runBuffer === buffer) {
       this.#runEnd = joinRun(buffer, this.#runEnd, start, end);
       return;

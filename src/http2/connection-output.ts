@@ -100,7 +100,7 @@ export abstract class ConnectionOutput<H extends MessageHead, O> extends Connect
   consume(stream: Stream<H, O>, bytes: number): void {
     const taken = Math.min(bytes, stream.unconsumed);
     stream.unconsumed -= taken;
-    this.creditConnection(taken);
+    if (this.isServer) this.creditConnection(taken);
     this.creditStream(stream, taken);
   }
 

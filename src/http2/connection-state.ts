@@ -44,6 +44,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   /** Streams above this one are ignored: our GOAWAY has said so. */
   protected goawayId = MAX_STREAM_ID;
   #credit = 0;
+  #largeStreams = 0;
 
   constructor(
     handler: ConnectionHandler<H, O>,
@@ -118,8 +119,9 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     stream.sending = Half.Closed;
     stream.blocked = false;
     this.table.end(stream, how);
-    this.creditConnection(stream.unconsumed);
+    if (this.isServer) this.creditConnection(stream.unconsumed);
     stream.unconsumed = 0;
+    if (stream.large) this.#largeStreams -= 1;
     if (how === Ended.Orderly) {
       this.budgets.earn(Budget.Resets, 1);
       this.budgets.earn(Budget.Priorities, PRIORITIES_PER_STREAM);
@@ -193,7 +195,14 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   protected creditStream(stream: Stream<H, O>, bytes: number): void {
     if (stream.receiving !== Half.Open || this.failed) return;
     stream.credit += bytes;
-    if (stream.credit < this.options.streamWindow / 2) return;
+    const { streamWindow, large } = this.options;
+    if (stream.credit < (stream.large ? large!.window : streamWindow) / 2) return;
+    if (large !== undefined && !stream.large && this.#largeStreams < large.streams) {
+      // Whoever reads gets it; those who have stopped hold little.
+      this.#largeStreams += 1;
+      stream.large = true;
+      stream.credit += large.window - streamWindow;
+    }
     this.writer.windowUpdate(stream.id, stream.credit);
     stream.receiveWindow += stream.credit;
     stream.credit = 0;

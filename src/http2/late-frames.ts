@@ -13,8 +13,8 @@ export class LateFrames {
   #frames = 0;
   #bytes = 0;
 
-  constructor({ streamWindow, connectionWindow }: ConnectionOptions) {
-    this.#window = Math.max(FIRST_WINDOW, streamWindow);
+  constructor({ streamWindow, large, connectionWindow }: ConnectionOptions) {
+    this.#window = Math.max(FIRST_WINDOW, streamWindow, large?.window ?? 0);
     this.#mostBytes = Math.max(FIRST_WINDOW, connectionWindow);
   }
 

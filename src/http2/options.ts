@@ -13,7 +13,12 @@ export interface ConnectionOptions {
   readonly maxStreams: number;
   /** Bytes that a stream may have on its way to us unread, 0 to 2^31-1; 65,535 when not announced. */
   readonly streamWindow: number;
-  /** The same for all streams together, 65,535 to 2^31-1. */
+  /** What streams have instead once their bytes are taken as they come, so many of them at once; clients only. */
+  readonly large?: { readonly window: number; readonly streams: number };
+  /**
+   * The same for all streams together, 65,535 to 2^31-1. A server opens it with what is taken, so that it bounds what the streams
+   * of one client hold; a client opens it at once, so that streams whose bytes nobody takes hold up no others.
+   */
   readonly connectionWindow: number;
   /** Announce extended CONNECT (RFC 8441); servers only. */
   readonly extendedConnect: boolean;

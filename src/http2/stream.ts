@@ -37,6 +37,8 @@ export class Stream<H extends MessageHead = MessageHead, O = unknown> {
   hasHead = false;
   /** Consumed, but not yet said to the peer. */
   credit = 0;
+  /** Has the large window. */
+  large = false;
   /** Content bytes that Content-Length promises and that have not come, or -1 when it does not say. */
   missing = -1;
   /** Neither side may send any more. */
@@ -60,6 +62,7 @@ export class Stream<H extends MessageHead = MessageHead, O = unknown> {
     this.blocked = false;
     this.hasHead = false;
     this.credit = 0;
+    this.large = false;
     this.missing = -1;
     this.closed = false;
     this.released = false;

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { ErrorCode } from '../../src/http2/error-code.ts';
 import { Flag, FrameType } from '../../src/http2/frames.ts';
 import { matchPreface, PREFACE } from '../../src/http2/preface.ts';
-import { driveServer, readServer } from './drive.ts';
+import { driveClient, driveServer, readServer } from './drive.ts';
 import {
   block,
   continuation,
@@ -442,6 +442,41 @@ describe('flow control', () => {
     assert.equal(recorder.log.windows.get(1), 500);
     connection.consume(stream, 1_000_000);
     assert.equal(stream.unconsumed, 0);
+  });
+
+  it('as a client opens that of the connection at once, and that of a stream by what is consumed', () => {
+    const { recorder, connection, send } = driveClient({
+      streamWindow: 1000,
+      connectionWindow: 65535,
+      large: { window: 5000, streams: 1 },
+    });
+    recorder.consume = () => {};
+    send(settings(), settingsAck);
+    const streams = [1, 3, 5].map((id) => {
+      const stream = connection.open('GET', null)!;
+      connection.beginHead(stream).request('GET', 'http', 'h', '/', '');
+      connection.endHead(true);
+      send(headers(id, [[':status', '200']], false), data(id, Buffer.alloc(1000)));
+      return stream;
+    });
+    const before = recorder.log.windows.get(0) ?? 0;
+    // Nobody takes the bytes of 100 streams, and others are answered all the same.
+    for (let id = 7; id < 207; id += 2) {
+      connection.beginHead(connection.open('GET', null)!).request('GET', 'http', 'h', '/', '');
+      connection.endHead(true);
+      send(headers(id, [[':status', '200']], false), data(id, Buffer.alloc(1000)));
+    }
+    assert.ok((recorder.log.windows.get(0) ?? 0) - before > 65_535);
+    assert.equal(recorder.failure, '');
+    // Who reads gets the large window, as many as there are of it, until it ends.
+    for (const stream of streams.slice(0, 2)) connection.consume(stream, 1000);
+    connection.flush();
+    assert.equal(recorder.log.windows.get(1), 1000 + 4000);
+    assert.equal(recorder.log.windows.get(3), 1000);
+    connection.reset(streams[0]!, 8);
+    connection.consume(streams[2]!, 1000);
+    connection.flush();
+    assert.equal(recorder.log.windows.get(5), 1000 + 4000);
   });
 
   it('gives the padding back by itself', () => {

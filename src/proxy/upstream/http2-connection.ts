@@ -21,8 +21,10 @@ import { TARGET_LOST, type Target } from './target.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
 import type { DialUser, StreamDial, UpstreamStream } from './upstream-stream.ts';
 
-/** What a target may have on its way to us: an answer that fills it in a round trip of 10 ms runs at 200 Mbit/s. */
-const STREAM_WINDOW = 256 * 1024;
+/** What a target may have on its way to us for each request, which is what is held for a client that does not read. */
+const STREAM_WINDOW = 64 * 1024 - 1;
+/** For clients that do: an answer that fills it in a round trip of 10 ms runs at 200 Mbit/s. */
+const LARGE = { window: 256 * 1024, streams: 16 };
 const CONNECTION_WINDOW = 4 * 1024 * 1024;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -68,6 +70,7 @@ export class Http2Connection
       underscores: 'pass',
       maxStreams: 1,
       streamWindow: STREAM_WINDOW,
+      large: LARGE,
       connectionWindow: CONNECTION_WINDOW,
       extendedConnect: false,
     } as const;
