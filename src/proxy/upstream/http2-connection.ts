@@ -126,6 +126,8 @@ export class Http2Connection
     }
     if (nowMs - this.#dialledAtMs >= this.#bounds.ageMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
+    // Used up by uploads that the target does not read, it may be for long.
+    if (this.codec.sendWindow <= 0) return undefined;
     return new Http2Stream(this, dialler);
   }
 
@@ -135,8 +137,8 @@ export class Http2Connection
   }
 
   /**
-   * A place on a connection past its age or its number of requests: where no other may be made, one that its long streams
-   * keep open is better than none.
+   * A place on a connection past its age or its number of requests, or without a window: where no other may be made, one that its
+   * long streams keep open is better than none.
    */
   placePastBounds(dialler: DialUser<StreamDial>): Http2Stream | undefined {
     // After the target's GOAWAY, and on a target that takes nothing new, there is no such place.
