@@ -186,6 +186,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
       target.retired ||
       target.ejected ||
       this.wire.closed ||
+      this.wire.broken ||
       (this.#requests >= this.#bounds.requests && ageMs >= this.#bounds.leastAgeMs) ||
       ageMs >= this.#bounds.ageMs ||
       target.idle.length >= connections.idlePerTarget

@@ -29,6 +29,8 @@ export interface SocketUser {
 
 /** libuv's end of file, and a socket that has lost its peer; the same numbers on every platform that has them. */
 const UV_EOF = -4095;
+/** What a write says where the peer has closed and takes nothing more. */
+const PEER_CLOSED: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET']);
 
 /** Names and meanings are those of `net.Socket` with `allowHalfOpen`. What is protected is for TLS, which wraps the handle. */
 export class TcpSocket implements Waiter {
@@ -37,10 +39,16 @@ export class TcpSocket implements Waiter {
   writableEnded = false;
   writableFinished = false;
   readableEnded = false;
+  /**
+   * Why nothing that is written arrives any more, on a socket that connects: what its peer said before lies in the kernel yet, an
+   * answer to an upload perhaps, and is read to its end, which is that of a reset connection.
+   */
+  broken: NodeJS.ErrnoException | null = null;
   /** What `net` calls it; null once closed. */
   _handle: SocketHandle | null;
   protected user: SocketUser | null = null;
   readonly #binding: TcpBinding;
+  readonly #connects: boolean;
   #paused = false;
   #needsDrain = false;
   /** Writes that libuv has not finished. */
@@ -57,6 +65,7 @@ export class TcpSocket implements Waiter {
   constructor(handle: SocketHandle | null, readBuffer: Buffer, binding: TcpBinding) {
     const own = handle ?? binding.createHandle();
     this.#binding = binding;
+    this.#connects = handle === null;
     this._handle = own;
     own[OWNER] = this;
     own.onread = onRead;
@@ -125,11 +134,16 @@ export class TcpSocket implements Waiter {
 
   /** False when more waits than should; `onSocketDrain` tells when it has left. */
   writeText(text: string): boolean {
+    if (this.broken !== null) return true;
     return this.#written(this._handle!.writeLatin1String(null, text), null);
   }
 
   /** @param onWritten told when the bytes are no longer needed, with an error when they did not leave */
   writeBytes(bytes: Uint8Array, onWritten: (error: Error | null) => void): boolean {
+    if (this.broken !== null) {
+      onWritten(this.broken);
+      return true;
+    }
     return this.#written(this._handle!.writeBuffer(null, bytes), onWritten);
   }
 
@@ -255,6 +269,7 @@ export class TcpSocket implements Waiter {
 
   #ended(): void {
     if (this.readableEnded) return;
+    if (this.broken !== null) return this.destroy(this.broken);
     this.readableEnded = true;
     this.user!.onSocketEnd();
     this.#closeWhenBothEnded();
@@ -274,7 +289,7 @@ export class TcpSocket implements Waiter {
     if (typeof result !== 'number') return this.#pending(result, onWritten);
     const error = result === 0 ? null : systemError(result, 'write');
     onWritten?.(error);
-    if (error !== null) this.destroy(error);
+    if (error !== null && !this.#readsOnAfter(error)) this.destroy(error);
     return true;
   }
 
@@ -309,8 +324,15 @@ export class TcpSocket implements Waiter {
     const error = status < 0 ? systemError(status, 'write') : null;
     onWritten?.(error);
     if (this.destroyed) return;
-    if (error !== null) this.#peerEnded(error);
-    else if (this.writes === 0) this.drained();
+    if (error !== null) {
+      if (!this.#readsOnAfter(error)) this.#peerEnded(error);
+    } else if (this.writes === 0) this.drained();
+  }
+
+  #readsOnAfter(error: NodeJS.ErrnoException): boolean {
+    if (!this.#connects || this.readableEnded || !PEER_CLOSED.has(error.code!)) return false;
+    this.broken ??= error;
+    return true;
   }
 
   /** Nothing is being written any more. */

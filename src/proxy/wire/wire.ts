@@ -120,6 +120,11 @@ export class Wire implements SocketUser, Waiter {
     return this.#closed || this.socket.destroyed;
   }
 
+  /** Nothing that is written arrives any more; what came before may still be read. */
+  get broken(): boolean {
+    return this.#tcp !== null && this.#tcp.broken !== null;
+  }
+
   /** Bytes handed over and not yet taken by the kernel. */
   get pendingBytes(): number {
     return this.socket.writableLength + this.#text.length + this.#used;
