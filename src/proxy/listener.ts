@@ -18,7 +18,7 @@ import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import { prepareAccepted, prepareListening } from './wire/accepted-options.ts';
+import { prepareAccepted, prepareListening, prepareTunnel } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
 import type { SocketHandle, SocketName } from './wire/tcp-binding.ts';
 import { unmapped } from './wire/unmapped.ts';
@@ -192,6 +192,8 @@ export class Listener implements EntranceOwner {
     }
     this.#context.descriptors.opened();
     this.meters.opened();
+    // The socket that it was accepted from is that of the other, which is not prepared for tunnels.
+    if (this.#config.pool !== null) prepareTunnel(client, false);
     this.#entrance.enter(client, { address, load }, header, early);
   }
 

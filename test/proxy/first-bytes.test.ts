@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import { platform } from 'node:os';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import type { ListenerConfig, TlsRouteConfig } from '../../src/model/listener-config.ts';
@@ -12,9 +13,11 @@ import { readHeader } from '../../src/proxy-protocol/read-header.ts';
 import { writeLine } from '../../src/proxy-protocol/write-header.ts';
 import { type CertificatePair, certificateFor } from '../support/certificates.ts';
 import { eventually, RawPeer, type RawServer, Stage } from '../support/data-plane.ts';
+import { connectionsOf, ESTABLISHED, KEEP_ALIVE_TIMER } from '../support/kernel-connections.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
 
+const isLinux = platform() === 'linux';
 const GET = 'GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -383,6 +386,16 @@ describe('listeners that read the first bytes', () => {
     assert.equal(ssh.connections, 0);
     await stage.plane.skip(1500);
     await peer.expect('SSH-2.0-server\r\n');
+  });
+
+  it('has the kernel ask a client of a tcp listener whether it is there', { skip: !isLinux }, async () => {
+    await oneDoor();
+    const git = await stage.client('door');
+    git.send('SSH-2.0-test\r\n');
+    await git.expect('SSH-2.0-server\r\n');
+    const timers = () =>
+      connectionsOf('own', stage.plane.port('door'), ESTABLISHED).map(({ timer }) => timer);
+    await eventually('a timer that asks', () => timers().includes(KEEP_ALIVE_TIMER));
   });
 
   it('gives a client that has begun to speak its whole time', async () => {
