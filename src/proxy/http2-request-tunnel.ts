@@ -81,6 +81,11 @@ export class RequestTunnel implements TunnelSide {
     return this.#request.congested;
   }
 
+  /** Its connection is read whatever its streams do, and tells of its end. */
+  get hasPeer(): boolean {
+    return true;
+  }
+
   bytes(buffer: Buffer, start: number, end: number): void {
     this.#bytesOut += end - start;
     this.#queue.data(buffer, start, end, false);

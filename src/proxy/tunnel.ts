@@ -24,6 +24,7 @@ export interface TunnelSide
     Wire,
     | 'bytes'
     | 'congested'
+    | 'hasPeer'
     | 'pause'
     | 'resume'
     | 'end'
@@ -58,6 +59,8 @@ export interface TunnelLimits {
 
 /** Peers that were told that this is the end get so long to end it themselves, in milliseconds. */
 const GRACE_MS = 5000;
+/** A client that is not read, because it has ended its side or its target takes nothing, does not tell that it was reset. */
+const LOOK_MS = 30_000;
 /** Of clients that are told to go, not all may come back at once: they are told over this time, in milliseconds. */
 const SPREAD_MS = 60_000;
 /** RFC 6455, section 7.4.1: the server goes down, or the client moves elsewhere. */
@@ -74,6 +77,8 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   readonly #deadlines: Deadlines;
   readonly #now: () => number;
   readonly #onDone: (result: TunnelResult) => void;
+  /** When something has moved last. */
+  #movedAtMs = 0;
   #downstreamEnded = false;
   #upstreamEnded = false;
   #done = false;
@@ -198,7 +203,7 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
 
   onDeadline(nowMs: number): void {
     if (this.#farewell !== 'none') return this.#finish(this.#endsAs);
-    if (nowMs < this.#endsAtMs) return this.#finish('stream-idle');
+    if (nowMs < this.#endsAtMs) return this.#look(nowMs);
     if (this.#frames === null) return this.#finish(this.#endsAs);
     this.#farewell = 'due';
     this.#deadlines.set(this, nowMs + GRACE_MS);
@@ -211,9 +216,25 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
     this.#downstream.bytes(GOING_AWAY, 0, GOING_AWAY.length);
   }
 
+  #look(nowMs: number): void {
+    if (nowMs >= this.#movedAtMs + this.#limits.idleMs) return this.#finish('stream-idle');
+    if (this.#isClientUnread && !this.#downstream.hasPeer) return this.#finish('client-aborted');
+    this.#await(nowMs);
+  }
+
+  get #isClientUnread(): boolean {
+    return this.#downstreamEnded || this.#upstream.wire.congested;
+  }
+
   #touch(): void {
     if (this.#done || this.#farewell !== 'none') return;
-    this.#deadlines.set(this, Math.min(this.#now() + this.#limits.idleMs, this.#endsAtMs));
+    this.#movedAtMs = this.#now();
+    this.#await(this.#movedAtMs);
+  }
+
+  #await(nowMs: number): void {
+    const dueAtMs = Math.min(this.#movedAtMs + this.#limits.idleMs, this.#endsAtMs);
+    this.#deadlines.set(this, this.#isClientUnread ? Math.min(dueAtMs, nowMs + LOOK_MS) : dueAtMs);
   }
 
   #finishWhenBothEnded(): void {

@@ -56,6 +56,14 @@ describe('tcp session', () => {
     return stage.plane.metric(`portico_tcp_connections_total{listener="git",result="${name}"}`);
   }
 
+  /** Sends until nothing more is taken, because the target reads nothing. */
+  async function filled(client: RawPeer, upstream: RawPeer): Promise<void> {
+    upstream.socket.pause();
+    const own = Object.values(await ownSockets());
+    client.socket.write(Buffer.alloc(24 * 1024 * 1024));
+    await eventually('a client that is not read', () => own.some((socket) => socket.isPaused()));
+  }
+
   /** One target; resolves with both ends of one connection through the worker. */
   async function pair(pool: Partial<PoolShape> = {}): Promise<{ client: RawPeer; upstream: RawPeer }> {
     const accepted = Promise.withResolvers<RawPeer>();
@@ -226,6 +234,35 @@ describe('tcp session', () => {
     client.socket.resume();
     await client.until(() => client.closed);
     assert.equal(client.error?.code, 'ECONNRESET', 'it can tell that something is missing');
+  });
+
+  it('lets go of a client that was reset while its target takes nothing, and of no other', async () => {
+    const { client, upstream } = await pair();
+    await filled(client, upstream);
+    for (let seconds = 0; seconds < 120; seconds += 10) await stage.plane.skip(10_000);
+    assert.equal(stage.plane.metric('portico_connections_active'), 1, 'it waits');
+    client.socket.resetAndDestroy();
+    await eventually('the reset', () => client.closed);
+    for (let seconds = 0; seconds < 40; seconds += 10) await stage.plane.skip(10_000);
+    assert.equal(result('client-aborted'), 1);
+    assert.equal(stage.plane.metric('portico_connections_active'), 0);
+    upstream.socket.resume();
+    await upstream.until(() => upstream.closed);
+    assert.equal(upstream.error?.code, 'ECONNRESET');
+  });
+
+  it('lets go of a client that was reset after its end, while its target is silent', async () => {
+    const { client, upstream } = await pair();
+    client.send('x');
+    client.socket.end();
+    await upstream.until(() => upstream.ended);
+    for (let seconds = 0; seconds < 120; seconds += 10) await stage.plane.skip(10_000);
+    assert.equal(stage.plane.metric('portico_connections_active'), 1, 'it waits');
+    client.socket.resetAndDestroy();
+    await eventually('the reset', () => client.closed);
+    for (let seconds = 0; seconds < 40; seconds += 10) await stage.plane.skip(10_000);
+    assert.equal(result('client-aborted'), 1);
+    assert.equal(stage.plane.metric('portico_connections_active'), 0);
   });
 
   // The target's machine ---------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 // How a wire ends: its last bytes leave, the peer's are dropped for a while, and a peer that has ended its side is asked for.
 
 import type { Deadline } from '../deadlines.ts';
-import { hasPeer } from './peer.ts';
 import type { Wire, WireContext } from './wire.ts';
 
 /** How long a closing wire reads on, so that the peer gets the last answer instead of a reset (RFC 9112, section 9.6). */
@@ -74,7 +73,7 @@ export class Departure implements Deadline {
   onDeadline(nowMs: number): void {
     const { socket } = this.#wire;
     if (!this.#wire.ending) {
-      if (hasPeer(socket)) this.#context.deadlines.set(this, nowMs + ASK_AFTER_MS);
+      if (this.#wire.hasPeer) this.#context.deadlines.set(this, nowMs + ASK_AFTER_MS);
       else this.#wire.destroy();
       return;
     }

@@ -1,4 +1,4 @@
-// Whether a socket whose peer has ended its side still has that peer: no event tells when it was reset since.
+// Whether a socket that is not read, or whose peer has ended its side, still has that peer: no event tells of a reset.
 
 import type { WireSocket } from './wire.ts';
 

@@ -11,6 +11,7 @@ import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
 import { BulkReading } from './bulk-reading.ts';
 import { Departure } from './departure.ts';
 import type { PassShare, Waiter } from './pass-share.ts';
+import { hasPeer } from './peer.ts';
 import type { ReadMemory } from './read-memory.ts';
 import type { TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
@@ -133,6 +134,11 @@ export class Wire implements SocketUser, Waiter {
   /** Bytes that the kernel has taken so far; those in its buffer count. Only ever compared with itself. */
   get takenBytes(): number {
     return this.bytesWritten - this.socket.writableLength;
+  }
+
+  /** False once the connection was reset, which a socket that is not read tells nobody. */
+  get hasPeer(): boolean {
+    return hasPeer(this.socket);
   }
 
   receive(buffer: Buffer, length: number): void {
