@@ -214,8 +214,8 @@ export class Workers {
       { code: 'worker-died', worker: worker.name, pid: worker.pid, reason, delayMs },
       'worker died, starting another',
     );
-    // The predecessor of a failed successor serves on.
-    if (predecessor !== undefined) return;
+    // The predecessor of a failed successor serves on, unless it has died meanwhile.
+    if (predecessor?.exited === false) return;
     later(delayMs, () => this.fill());
   }
 }

@@ -23,8 +23,8 @@ describe('roles', () => {
     assert.deepEqual(left ?? [], [], 'no process outlives the program');
   });
 
-  async function start(over: object = {}): Promise<Portico> {
-    portico = await Portico.start(configuration(backend, over));
+  async function start(over: object = {}, logLevel = 'info'): Promise<Portico> {
+    portico = await Portico.start(configuration(backend, over), logLevel);
     return portico;
   }
 
@@ -232,5 +232,29 @@ describe('roles', () => {
     await load.stop();
     assert.deepEqual(load.failures, []);
     assert.equal((await running.processes()).length, 3, 'one controller and two workers');
+  });
+
+  it('fills the place of a worker that dies while it is replaced, also when its successor comes to nothing', async () => {
+    const running = await start({}, 'debug');
+    const pids = await running.untilServing();
+    const before = [...pids, await running.controller()];
+    running.signal('SIGUSR2');
+    const successors = await until('two successors', async () => {
+      const fresh = (await running.processes()).filter((pid) => !before.includes(pid));
+      return fresh.length >= 2 ? fresh.slice(0, 2) : undefined;
+    });
+    for (const pid of successors) process.kill(pid, 'SIGSTOP');
+    process.kill(pids[0]!, 'SIGKILL');
+    await running.logged('worker-died');
+    await until('the successor of the controller, with all that it has to say', async () => {
+      const status = await running.tryAdmin('/status');
+      return status?.status === 200 && !before.includes(await running.controller());
+    });
+    await running.logged(
+      'snapshot-made',
+      running.log.findLastIndex(({ code }) => code === 'replacing'),
+    );
+    for (const pid of successors) process.kill(pid, 'SIGKILL');
+    await running.untilServing(2);
   });
 });
