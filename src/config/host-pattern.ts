@@ -63,8 +63,9 @@ export function parseHostName(written: string): string | Refusal {
   if (isIP(written) === 4) {
     return written;
   }
-  if (written.startsWith('[') && written.endsWith(']') && isIP(written.slice(1, -1)) === 6) {
-    return new URL(`http://${written}`).hostname;
+  const ipv6 = parseBracketed(written);
+  if (ipv6 !== null) {
+    return ipv6;
   }
   if (isIP(written) === 6) {
     return new Refusal(CODE, `the IPv6 address ${quote(written)} needs brackets`, `Write "[${written}]".`);
@@ -82,6 +83,19 @@ export function parseHostName(written: string): string | Refusal {
     return new Refusal(CODE, `${quote(written)} is not a host name`, FIX);
   }
   return ascii;
+}
+
+/** The shortest form of an IPv6 address in brackets, with them; null when it is something else. */
+export function parseBracketed(written: string): string | Refusal | null {
+  if (!written.startsWith('[') || !written.endsWith(']') || isIP(written.slice(1, -1)) !== 6) {
+    return null;
+  }
+  // `isIP` takes zones (RFC 4007); URLs, requests and sockets of ours know none.
+  if (written.includes('%')) {
+    const message = `the address ${quote(written)} has a zone, which has no meaning beyond one machine`;
+    return new Refusal(CODE, message, 'Use an address that is valid without a zone.');
+  }
+  return new URL(`http://${written}`).hostname;
 }
 
 /** Names in the `{capture}` places of a text, in order. */

@@ -1,7 +1,7 @@
 // Reads the small texts of a configuration: durations, sizes, bind addresses, ports, names, paths, header fields.
 
 import { isIP } from 'node:net';
-import { parseHostName, withoutCaptures } from './host-pattern.ts';
+import { parseBracketed, parseHostName, withoutCaptures } from './host-pattern.ts';
 import { quote, Refusal } from './refusal.ts';
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -76,8 +76,9 @@ export function parseBind(written: string): BindAddress | Refusal {
   if (text === '' || isIP(text) === 4) {
     return { host: text === '' ? '0.0.0.0' : text, port, unixPath: null };
   }
-  if (text.startsWith('[') && text.endsWith(']') && isIP(text.slice(1, -1)) === 6) {
-    return { host: new URL(`http://${text}`).hostname.slice(1, -1), port, unixPath: null };
+  const ipv6 = parseBracketed(text);
+  if (ipv6 !== null) {
+    return ipv6 instanceof Refusal ? ipv6 : { host: ipv6.slice(1, -1), port, unixPath: null };
   }
   const message = `${quote(text)} is not an IP address`;
   return new Refusal('bind-invalid', message, text === '*' ? `Write ":${port}".` : fix);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseHostPattern } from '../../src/config/host-pattern.ts';
+import { parseHostName, parseHostPattern, parseHostTemplate } from '../../src/config/host-pattern.ts';
 import { parseLabelSelector } from '../../src/config/label-selector.ts';
 import { Refusal } from '../../src/config/refusal.ts';
 import { nearest } from '../../src/config/suggest.ts';
@@ -11,6 +11,7 @@ import {
   formatSize,
   isPrime,
   parseAddress,
+  parseAdminBind,
   parseBind,
   parseCidr,
   parseDuration,
@@ -35,6 +36,19 @@ test('hosts become lower-case ASCII without the trailing dot', () => {
     text: '[2001:db8::1]',
     host: '[2001:db8::1]',
   });
+});
+
+test('an IPv6 address with a zone is refused wherever an address is read', () => {
+  for (const parse of [parseHostName, parseHostPattern, parseHostTemplate]) {
+    const refusal = parse('[fe80::1%eth0]');
+    assert.ok(refusal instanceof Refusal, parse.name);
+    assert.match(refusal.message, /"\[fe80::1%eth0\]" has a zone/);
+  }
+  for (const parse of [parseBind, parseAdminBind, parseAddress]) {
+    const refusal = parse('[fe80::1%eth0]:80');
+    assert.ok(refusal instanceof Refusal, parse.name);
+    assert.match(refusal.message, /"\[fe80::1%eth0\]" has a zone/);
+  }
 });
 
 test('a capture fits one label of letters, digits and hyphens, and nothing else', () => {
