@@ -93,7 +93,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#facts = facts;
     this.#pace = new Pace(session, facts);
     this.#attempts = new Attempts<StreamDial>(context, (pool, target, user, reuse) =>
-      pool.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
+      pool.connector.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
     );
   }
 

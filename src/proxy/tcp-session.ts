@@ -222,7 +222,7 @@ export class TcpSession implements WireOwner, ListenerSession, AttemptsUser<Upst
 }
 
 const connectBytes: Connect<UpstreamConnection> = (pool, target, user, reuse) =>
-  pool.connect(target, user, reuse, '');
+  pool.connector.connect(target, user, reuse, '');
 
 /** A tcp flow has nothing but its client's address to hash. */
 function flowOf(clientAddress: string): FlowFacts {

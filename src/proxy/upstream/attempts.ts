@@ -4,8 +4,9 @@ import type { FailureCode } from '../../model/failures.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { ExchangeContext } from '../exchange-context.ts';
+import type { Reuse } from './connector.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
-import type { Pool, Reuse } from './pool.ts';
+import type { Pool } from './pool.ts';
 import type { Waiter } from './pool-load.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
 import { TryOrder } from './try-order.ts';
@@ -313,7 +314,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   }
 
   #next(nowMs: number, hasAnswer = false): D | undefined {
-    if (this.#pool.full) {
+    if (this.#pool.connector.full) {
       this.lastFailure = 'connection-limit';
       return undefined;
     }

@@ -212,7 +212,7 @@ export class Http2Connection
     if (first === undefined) transport.release();
     else first.onHttp1(transport);
     for (const stream of others) {
-      const connection = this.#pool.connectAs(this.target, stream, 'none', transport.serverName);
+      const connection = this.#pool.connector.connectAs(this.target, stream, 'none', transport.serverName);
       if (connection === undefined) stream.onConnectFailed('connection-limit');
       else stream.awaitHttp1(connection);
     }

@@ -12,15 +12,13 @@ import type { Deadlines } from '../deadlines.ts';
 import type { PoolMeters } from '../meters.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
+import { Connector } from './connector.ts';
 import { type FlowFacts, type FlowHasher, flowHash } from './hash-key.ts';
 import type { Http1Streams } from './http1-streams.ts';
-import { Http2Connection } from './http2-connection.ts';
-import { areKeptAlike, type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
+import { type BuiltPool, PoolLife, type PoolVersion } from './pool-life.ts';
 import type { PoolLoad, WorkerLoad } from './pool-load.ts';
 import { StartQueue } from './start-queue.ts';
 import type { Target } from './target.ts';
-import { UpstreamConnection } from './upstream-connection.ts';
-import type { DialUser, StreamDial } from './upstream-stream.ts';
 
 export interface PoolContext {
   readonly board: MetricsBoard;
@@ -37,9 +35,6 @@ export interface PoolContext {
   readonly onProven: (pool: string, identity: string) => void;
 }
 
-/** Which pooled connections may be taken: all, those on which something was heard a moment ago, or none. */
-export type Reuse = 'any' | 'lately-heard' | 'none';
-
 /** How often failing TLS of a pool is logged; all of it is counted. */
 const TLS_LOG_MS = 10_000;
 
@@ -50,6 +45,7 @@ const TLS_LOG_MS = 10_000;
 export class Pool implements PoolVersion {
   readonly config: SnapshotPool;
   readonly life: PoolLife;
+  readonly connector: Connector;
   /** Of each group; null once another version is in force. */
   #sets: readonly HostSet[] | null;
   /** Null speaks without TLS. */
@@ -77,6 +73,7 @@ export class Pool implements PoolVersion {
     this.tls = upstreamTls;
     this.#context = context;
     this.life = life ?? new PoolLife(this, context, deadlines);
+    this.connector = new Connector(this, context);
     const { startsPerSecond, startWaitMs } = config.connections;
     this.starts = startsPerSecond === 0 ? null : new StartQueue(startWaitMs, deadlines, context.wires.now);
   }
@@ -152,115 +149,6 @@ export class Pool implements PoolVersion {
 
   get name(): string {
     return this.config.name;
-  }
-
-  /**
-   * An idle connection to the target, ready at once, or a new one that will call its user back.
-   * Undefined when the target or the pool is at its bound of open connections, or the target at that of starts.
-   * @param host of the request as it is sent on, without port; '' for a tcp connection
-   */
-  connect(
-    target: Target,
-    user: DialUser<UpstreamConnection>,
-    reuse: Reuse,
-    host: string,
-  ): UpstreamConnection | undefined {
-    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
-    return this.connectAs(target, user, reuse, serverName);
-  }
-
-  /** @param serverName that the target is asked for; '' without TLS */
-  connectAs(
-    target: Target,
-    user: DialUser<UpstreamConnection>,
-    reuse: Reuse,
-    serverName: string,
-  ): UpstreamConnection | undefined {
-    const { wires, streams, random } = this.#context;
-    const nowMs = wires.now();
-    const idle =
-      reuse === 'any' || (reuse === 'lately-heard' && target.heardLately(nowMs))
-        ? this.#takeIdle(target, serverName, nowMs)
-        : undefined;
-    if (idle !== undefined) return idle;
-    if (this.#mayStart(target, nowMs))
-      return new UpstreamConnection(this, target, user, wires, streams, random(), serverName);
-    // One that was not heard of for a while is nearly always there, and the other answer is a refusal.
-    return reuse === 'none' ? undefined : this.#takeIdle(target, serverName, nowMs);
-  }
-
-  #takeIdle(target: Target, serverName: string, nowMs: number): UpstreamConnection | undefined {
-    for (let idle = target.takeIdle(serverName); idle !== undefined; idle = target.takeIdle(serverName)) {
-      if (this.#mayUse(idle) && idle.isUsable(nowMs)) {
-        idle.use();
-        return idle;
-      }
-      idle.close();
-    }
-    return undefined;
-  }
-
-  /** Since a reload a connection may have to say whose it is, be made with another certificate, or end sooner. */
-  #mayUse({ tls, pool }: UpstreamConnection): boolean {
-    const { connections, proxyProtocol } = this.config;
-    return tls === this.tls && proxyProtocol === null && areKeptAlike(pool.config.connections, connections);
-  }
-
-  /**
-   * A way to send one request. A connection of HTTP/2 carries many: whether it was heard lately says little, since a
-   * target that is asked often is heard often.
-   */
-  open(target: Target, user: DialUser<StreamDial>, reuse: Reuse, host: string): StreamDial | undefined {
-    const nowMs = this.#context.wires.now();
-    if (this.config.protocol === 'http1' || target.speaksHttp1(nowMs)) {
-      return this.connect(target, user, reuse, host);
-    }
-    const serverName = this.tls === null ? '' : this.tls.serverName(target, host);
-    let isOutdated = false;
-    for (const connection of target.shared) {
-      isOutdated ||= !connection.isOf(this.tls);
-      // One that is being made is as fresh as another: what a lost connection carried comes back on few.
-      if (reuse === 'none' && connection.connected) continue;
-      const stream = connection.serves(this.tls, serverName) ? connection.place(user, nowMs) : undefined;
-      if (stream !== undefined) return stream;
-    }
-    // Made with another certificate or authority, it takes nothing more, and may hold the place of one that would.
-    if (isOutdated)
-      for (const connection of [...target.shared]) if (!connection.isOf(this.tls)) connection.leave();
-    if (this.#mayStart(target, nowMs))
-      return new Http2Connection(this, target, this.#context, serverName).place(user, nowMs);
-    for (const connection of reuse === 'none' ? [] : target.shared) {
-      const stream = connection.serves(this.tls, serverName) ? connection.placePastBounds(user) : undefined;
-      if (stream !== undefined) return stream;
-    }
-    return undefined;
-  }
-
-  /**
-   * Whether the bounds of pool and target allow one more connection, now. At the target's bound an idle one is given up for
-   * it, which this request may not use: it was made for another name, or heard from too long ago.
-   */
-  #mayStart(target: Target, nowMs: number): boolean {
-    const { perTarget, startsPerSecond } = this.config.connections;
-    if (target.connections.size >= perTarget && !target.hasIdle) return false;
-    if (!this.#hasRoom()) return false;
-    if (startsPerSecond !== 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return false;
-    if (target.connections.size >= perTarget) target.giveUpIdle();
-    return target.connections.size < perTarget;
-  }
-
-  /** No target can be asked, whichever is picked; where connections are shared, only those that stand can tell. */
-  get full(): boolean {
-    if (this.config.protocol !== 'http1') return false;
-    return this.load.open >= this.config.connections.perPool && this.load.idle === 0;
-  }
-
-  /** A pool at its bound gives up an idle connection to another target for a new one. */
-  #hasRoom(): boolean {
-    const { perPool } = this.config.connections;
-    if (this.load.open < perPool) return true;
-    for (const target of this.life.targets.values()) if (target.giveUpIdle()) break;
-    return this.load.open < perPool;
   }
 
   /** By ALPN, in a pool that wants HTTP/2. */

@@ -28,6 +28,7 @@ function dialsOf(names: readonly string[], count: number): readonly string[] {
     members,
     picker: { pick: (_hash: number, tried: readonly Member[]) => left(tried, false) ?? left(tried, true) },
     meters: { retried: () => {} },
+    connector: { full: false },
   } as unknown as Pool;
   const dialled: string[] = [];
   const connect: Connect<Dial> = (_pool, target) => {

@@ -42,6 +42,7 @@ class World {
       pick: (_: number, tried: readonly Member[]) => this.#members.find((one) => !tried.includes(one)),
     },
     meters: { retried: () => {} },
+    connector: { full: false },
   } as unknown as Pool;
   #seed = 7;
 

@@ -148,7 +148,7 @@ describe('http/1.1 streams', () => {
         onUpstreamConnectFailed: (_: unknown, code: string) => reject(new Error(code)),
         proxyHeader: () => Buffer.alloc(0),
       };
-      opened.push(pool.connect(target, user, 'none', '')!);
+      opened.push(pool.connector.connect(target, user, 'none', '')!);
     });
     await eventually('its other end', () => peers.length > known);
     return [connection, peers.at(-1)!];
