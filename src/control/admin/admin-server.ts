@@ -19,6 +19,8 @@ export interface AdminServerOptions {
 export interface AdminServer {
   /** Binds; rejects when the address is taken. A UNIX socket that nobody serves any more is replaced. */
   listen(): Promise<void>;
+  /** From the next call on: who may call, and with which token. It goes on listening where it does. */
+  follow(config: AdminConfig): void;
   /** `http://host:port` with the port that was bound, or `unix:/path`; as the command line's `--admin` takes it. */
   readonly address: string;
   /** Stops accepting, lets answers under way end for at most `deadlineMs`, then cuts them. */
@@ -43,7 +45,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
 }
 
 class HttpAdmin implements AdminServer {
-  readonly #config: AdminConfig;
+  #config: AdminConfig;
   readonly #source: AdminSource;
   readonly #logger: Logger;
   readonly #server: Server;
@@ -69,6 +71,10 @@ class HttpAdmin implements AdminServer {
     this.#server.on('error', (error) =>
       this.#logger.error({ code: 'admin-server', error }, 'admin HTTP failed'),
     );
+  }
+
+  follow(config: AdminConfig): void {
+    this.#config = config;
   }
 
   get address(): string {

@@ -11,6 +11,7 @@ export class AdminSwitch {
   readonly #source: AdminSource;
   readonly #log: Logger;
   #current: AdminServer | null = null;
+  /** Where it listens, as configured. */
   #key = '';
 
   constructor(source: AdminSource, log: Logger) {
@@ -20,8 +21,9 @@ export class AdminSwitch {
 
   /** Rejects, having changed nothing, when the address cannot be listened on. */
   async use(config: AdminConfig): Promise<void> {
-    const key = JSON.stringify(config);
-    if (key === this.#key) return;
+    const { host, port, unixPath } = config;
+    const key = JSON.stringify([host, port, unixPath]);
+    if (key === this.#key) return this.#current?.follow(config);
     const server = createAdminServer({ config, source: this.#source, logger: this.#log });
     await server.listen();
     void this.#current?.close(CLOSE_MS);
