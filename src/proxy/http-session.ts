@@ -8,6 +8,7 @@ import type { ListenerMeters } from './meters.ts';
 import type { Placed } from './roster.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** An idle connection keeps its parser and exchange for so long: clients that come back within it cost nothing. */
 export const KEPT_READY_MS = 2000;
@@ -62,5 +63,9 @@ export abstract class HttpSession implements Placed {
 
   get timeouts(): ListenerTimeouts {
     return this.listener.config.timeouts;
+  }
+
+  onTunnel(tunnel: Pick<Tunnel, 'drain'>): void {
+    this.listener.onTunnel(tunnel);
   }
 }

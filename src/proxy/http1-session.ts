@@ -434,6 +434,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     this.#held = null;
     if (held !== null) this.#tunnel.onBytes(held, held.length);
     if (this.#clientEnded) this.#tunnel.onEnd();
+    this.onTunnel(this.#tunnel);
   }
 
   cut(): void {

@@ -8,6 +8,7 @@ import type { Http2Request, RequestStream } from './http2-request.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { Tunnel } from './tunnel.ts';
 
 export interface Http2Client {
   readonly client: ForwardedClient;
@@ -25,6 +26,8 @@ export interface Http2Client {
   readonly codec: ServerConnection<Http2Request>;
   /** The socket takes less than it is sent. */
   readonly congested: boolean;
+  /** A request has become a tunnel. */
+  onTunnel(tunnel: Pick<Tunnel, 'drain'>): void;
   /** An exchange or tunnel has ended: its bytes are counted. */
   onRequestDone(): void;
   /** The request's stream is closed, and nothing of it is needed any more. */

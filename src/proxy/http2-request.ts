@@ -378,6 +378,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#held = null;
     if (held !== null) this.onData(held, 0, held.length);
     if (this.#requestEnded) tunnel.owner.onEnd();
+    this.#on.onTunnel(tunnel);
   }
 
   get unconsumed(): number {

@@ -18,6 +18,7 @@ import { type ListenerSession, Sessions } from './sessions.ts';
 import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
+import type { Tunnel } from './tunnel.ts';
 import { prepareAccepted, prepareListening, prepareTunnel } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
 import type { SocketHandle, SocketName } from './wire/tcp-binding.ts';
@@ -62,6 +63,8 @@ export class Listener implements EntranceOwner {
   readonly #entrance: Entrance;
   readonly #sessions: Sessions;
   #closed = false;
+  /** When all that is open ends, once it drains. */
+  #endsAtMs = Number.POSITIVE_INFINITY;
   /** Since it is configured no more: what its connections were last served by. */
   lastRuntime: Runtime | null = null;
 
@@ -314,7 +317,14 @@ export class Listener implements EntranceOwner {
   }
 
   drain(deadlineMs: number): void {
+    this.#endsAtMs = Math.min(this.#endsAtMs, this.#context.exchanges.now() + deadlineMs);
     this.#sessions.drain(deadlineMs);
+  }
+
+  /** A tunnel begins: where this drains already, it is told as those were that were there. */
+  onTunnel(tunnel: Pick<Tunnel, 'drain'>): void {
+    const { now, random } = this.#context.exchanges;
+    if (this.draining) tunnel.drain(this.#endsAtMs - now(), random);
   }
 
   closeIdle(): void {

@@ -64,6 +64,29 @@ describe('web sockets', () => {
     return { socket, next };
   }
 
+  async function closeCodeOverHttp1(): Promise<number> {
+    const socket = new WebSocket(`ws://127.0.0.1:${stage.plane.port()}/chat`);
+    return (await once(socket, 'close'))[0];
+  }
+
+  /** Answers the Close of the server with its own. */
+  async function closeCodeOverHttp2(): Promise<number> {
+    const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+    clients.push(client);
+    await once(client.session, 'remoteSettings');
+    const stream = client.open(
+      { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', 'sec-websocket-version': '13' },
+      { endStream: false },
+    );
+    let received = Buffer.alloc(0);
+    stream.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+    });
+    await eventually('a Close', () => received.includes('\x88\x02', 'latin1'));
+    stream.write(masked('\x03\xe9', 8));
+    return received.readUInt16BE(received.indexOf('\x88\x02', 0, 'latin1') + 2);
+  }
+
   it('come over HTTP/2 by extended CONNECT', async () => {
     await serve();
     const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
@@ -163,6 +186,22 @@ describe('web sockets', () => {
     assert.equal((await upstreamClosed)[0], 1001);
     await stage.plane.exited;
   });
+
+  for (const version of ['1.1', '2']) {
+    it(`end with a code when the worker drains, those too that begin after that, over HTTP/${version}`, async () => {
+      await serve();
+      let admit: ((isWelcome: boolean) => void) | null = null;
+      server!.options.verifyClient = (_, done) => {
+        admit = done;
+      };
+      const closed = version === '1.1' ? closeCodeOverHttp1() : closeCodeOverHttp2();
+      await eventually('the request at its target', () => admit !== null);
+      stage.plane.worker.drain(3_600_000, 3_600_000);
+      stage.plane.worker.drain(5000, 5000);
+      admit!(true);
+      assert.equal(await closed, 1001);
+    });
+  }
 
   it('are cut after a grace time when the client does not answer', async () => {
     await serve({ tunnelLifetimeMs: 60_000 });
