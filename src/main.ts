@@ -146,7 +146,7 @@ function createSupervisor(
       pid: process.pid,
       destination: lines.destination,
     }),
-    report: (text) => lines.destination.write(text),
+    report: lines.report,
     lostLines: () => lines.lost,
   });
   return { supervisor, lines };

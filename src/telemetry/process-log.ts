@@ -8,9 +8,12 @@ const BUFFER_BYTES = 256 * 1024;
 const FLUSH_MS = 0;
 /** The last words of a process get this long to be written. */
 const CLOSE_MS = 500;
+const OTHER_THAN_ASCII = /[^\n\x20-\x7e]/g;
 
 export interface ProcessLog {
   readonly destination: { write(line: string): void };
+  /** Says something in plain words, which are no line of the log. */
+  report(text: string): void;
   /** Lines that were not written, since the start: a full disk, a pipe that nobody reads. */
   readonly lost: Readonly<Record<LostReason, number>>;
   /** Writes what is queued, for half a second at most; lines after it are lost. Never rejects. */
@@ -32,8 +35,15 @@ export function createProcessLog(): ProcessLog {
     },
   });
   return {
-    destination: { write: (line) => lines.line(line) },
+    destination: { write: (line) => lines.line(asciiJson(line)) },
+    // The writer takes a character for a byte.
+    report: (text) => lines.line(Buffer.from(text, 'utf8').latin1Slice()),
     lost,
     close: () => lines.close(CLOSE_MS),
   };
+}
+
+/** The same JSON: what others have made up (a host, a name in a certificate) neither breaks a line nor steers a terminal. */
+function asciiJson(line: string): string {
+  return line.replace(OTHER_THAN_ASCII, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
