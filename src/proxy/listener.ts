@@ -21,8 +21,8 @@ import type { TlsFacts } from './tls/tls-facts.ts';
 import type { Tunnel } from './tunnel.ts';
 import { prepareAccepted, prepareListening, prepareTunnel } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
+import { plainAddress } from './wire/plain-address.ts';
 import type { SocketHandle, SocketName } from './wire/tcp-binding.ts';
-import { unmapped } from './wire/unmapped.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 /** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
@@ -133,7 +133,7 @@ export class Listener implements EntranceOwner {
     client.getpeername(peer);
     client.peerName = peer;
     if (this.#ownName !== null) client.ownName = this.#ownName;
-    const address = unmapped(peer.address ?? '');
+    const address = plainAddress(peer.address ?? '');
     const isSender = this.#config.proxyProtocol !== null && this.#senders.has(address);
     const load = this.#admit(address, isSender);
     if (load === undefined) {

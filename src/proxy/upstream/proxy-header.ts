@@ -3,8 +3,8 @@
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import { type Facts, NO_FACTS, type TlsFacts as ProxyTlsFacts } from '../../proxy-protocol/header.ts';
 import { type Ends, writeBinary, writeLine } from '../../proxy-protocol/write-header.ts';
+import { plainAddress } from '../wire/plain-address.ts';
 import type { SecureSocket } from '../wire/secure-socket.ts';
-import { unmapped } from '../wire/unmapped.ts';
 import type { Wire, WireSocket } from '../wire/wire.ts';
 
 /**
@@ -26,8 +26,8 @@ function endsOf({ proxied, socket }: Wire): Ends | null {
   }
   if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined) return null;
   return {
-    source: { address: unmapped(remoteAddress), port: remotePort },
-    destination: { address: unmapped(localAddress), port: localPort ?? 0 },
+    source: { address: plainAddress(remoteAddress), port: remotePort },
+    destination: { address: plainAddress(localAddress), port: localPort ?? 0 },
   };
 }
 
