@@ -9,13 +9,12 @@ import type { Client, ClientLoad } from './admission/client-table.ts';
 import type { Descriptors } from './descriptors.ts';
 import { Entrance, type EntranceOwner } from './entrance.ts';
 import type { ExchangeContext } from './exchange-context.ts';
-import { ForwardedClient, TrustedProxies } from './http/forwarded.ts';
-import { Http1Session } from './http1-session.ts';
-import { Http2Session } from './http2-session.ts';
+import { TrustedProxies } from './http/forwarded.ts';
+import type { Http1Session } from './http1-session.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Runtime } from './runtime.ts';
+import { SessionStarter } from './session-starter.ts';
 import { type ListenerSession, Sessions } from './sessions.ts';
-import { TcpSession } from './tcp-session.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -62,6 +61,7 @@ export class Listener implements EntranceOwner {
   readonly #admission: Admission;
   readonly #entrance: Entrance;
   readonly #sessions: Sessions;
+  readonly #starter: SessionStarter;
   #closed = false;
   /** When all that is open ends, once it drains. */
   #endsAtMs = Number.POSITIVE_INFINITY;
@@ -78,6 +78,7 @@ export class Listener implements EntranceOwner {
     this.#admission = new Admission(() => this.#config.limits, pressure);
     this.#entrance = new Entrance(config, this, meters, { wires, random: exchanges.random, log });
     this.#sessions = new Sessions(meters);
+    this.#starter = new SessionStarter(this, this.#sessions, exchanges);
     const bound: SocketName = {};
     handle.getsockname(bound);
     this.port = bound.port ?? config.port;
@@ -234,55 +235,17 @@ export class Listener implements EntranceOwner {
 
   onEntered(
     open: (owner: WireOwner) => Wire,
-    { address, load }: Client,
+    client: Client,
     header: ProxyHeader | null,
     facts: TlsFacts | null,
     pool: string | null,
   ): Wire {
-    const { exchanges } = this.#context;
-    let wire!: Wire;
-    const makeWire = (owner: WireOwner): Wire => {
-      wire = open(owner);
-      wire.proxied = header;
-      wire.tls = facts;
-      return wire;
-    };
-    const { turn } = exchanges;
-    turn.enter();
-    try {
-      if (pool !== null) {
-        this.#sessions.add(new TcpSession(this, makeWire, address, load, pool, exchanges));
-        return wire;
-      }
-      const Session = facts?.alpn === 'h2' || this.#config.http2.only ? Http2Session : Http1Session;
-      const forwarded = this.#forwardedClient(address, load.exempt, facts);
-      this.#sessions.add(new Session(this, makeWire, forwarded, load, facts, exchanges));
-      return wire;
-    } finally {
-      turn.leave();
-    }
-  }
-
-  #forwardedClient(address: string, trusted: boolean, facts: TlsFacts | null): ForwardedClient {
-    return new ForwardedClient(address, {
-      protocol: facts === null ? 'http' : 'https',
-      trusted,
-      forwarded: this.#config.forwarded,
-      certificateLines: facts?.clientLines ?? '',
-    });
+    return this.#starter.start(open, client, header, facts, pool);
   }
 
   /** A connection of an http listener has begun with the preface of HTTP/2: another session takes it over. */
   becomeHttp2(session: Http1Session, wire: Wire, bytes: Buffer): void {
-    const { exchanges } = this.#context;
-    const takeOver = (owner: WireOwner): Wire => {
-      wire.owner = owner;
-      return wire;
-    };
-    this.#sessions.delete(session);
-    const successor = new Http2Session(this, takeOver, session.client, session.load, null, exchanges);
-    this.#sessions.add(successor);
-    successor.onBytes(bytes, bytes.length);
+    this.#starter.becomeHttp2(session, wire, bytes);
   }
 
   onSessionEnd(session: ListenerSession, load: ClientLoad): void {
