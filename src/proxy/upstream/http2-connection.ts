@@ -26,6 +26,8 @@ const STREAM_WINDOW = 64 * 1024 - 1;
 /** For clients that do: an answer that fills it in a round trip of 10 ms runs at 200 Mbit/s. */
 const LARGE = { window: 256 * 1024, streams: 16 };
 const CONNECTION_WINDOW = 4 * 1024 * 1024;
+/** Many times a round trip, in milliseconds: a target that reads has opened its window by then. */
+const STUCK_AFTER_MS = 100;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** It stands when the target has said in its SETTINGS how many streams it takes. */
@@ -57,6 +59,8 @@ export class Http2Connection
   /** Takes no new streams: too old, or the target has said so. */
   #leaving = false;
   #idle = false;
+  /** Since when the connection's window has let nothing through, or -1; it may have opened since without anybody to use it. */
+  #usedUpSinceMs = -1;
 
   constructor(pool: Pool, target: Target, context: PoolContext, serverName: string) {
     const jitter = context.random();
@@ -126,14 +130,24 @@ export class Http2Connection
     }
     if (nowMs - this.#dialledAtMs >= this.#bounds.ageMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
-    // Used up by uploads that the target does not read, it may be for long.
-    if (this.codec.sendWindow <= 0) return undefined;
+    if (this.#isStuck(nowMs)) return undefined;
     return new Http2Stream(this, dialler);
   }
 
   /** Whoever waits for it has to have company elsewhere, and so has whoever comes now. */
   #hangs(nowMs: number): boolean {
     return !this.reached && nowMs - this.#dialledAtMs >= HEDGE_AFTER_MS;
+  }
+
+  /** What uploads have to send has waited for a window that is the target's to open: it does not read one of them. */
+  onWindowUsedUp(): void {
+    if (this.#usedUpSinceMs < 0) this.#usedUpSinceMs = this.#context.now();
+  }
+
+  #isStuck(nowMs: number): boolean {
+    return (
+      this.codec.sendWindow <= 0 && this.#usedUpSinceMs >= 0 && nowMs - this.#usedUpSinceMs >= STUCK_AFTER_MS
+    );
   }
 
   /**
@@ -287,6 +301,7 @@ export class Http2Connection
   }
 
   onWindow(stream: AnswerStream): void {
+    this.#usedUpSinceMs = -1;
     stream.owner?.onWindow();
   }
 

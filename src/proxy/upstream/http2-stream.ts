@@ -176,6 +176,11 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
 
   sendBody(buffer: Buffer, start: number, end: number): void {
     this.#queue.data(buffer, start, end, false);
+    this.#lookAtWindow();
+  }
+
+  #lookAtWindow(): void {
+    if (this.#queue.waits && this.#on.codec.sendWindow <= 0) this.#on.onWindowUsedUp();
   }
 
   sendEnd(trailers: string): void {
@@ -183,7 +188,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   }
 
   bytes(buffer: Buffer, start: number, end: number): void {
-    this.#queue.data(buffer, start, end, false);
+    this.sendBody(buffer, start, end);
   }
 
   end(): void {
@@ -272,6 +277,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
 
   onWindow(): void {
     this.#queue.resume();
+    this.#lookAtWindow();
     this.onDrain();
   }
 

@@ -102,6 +102,7 @@ describe('requests that share a connection to an HTTP/2 target', () => {
       const hung = connect().open({ ':path': '/hang', ':method': 'POST' }, { endStream: false });
       hung.write(Buffer.alloc(200_000));
       await eventually('a full window', () => unread === 65_535);
+      await stage.plane.skip(150);
       return hung;
     }
 
