@@ -46,6 +46,11 @@ export class ClientConnection<O> extends Connection<ResponseHead, O> {
     return this.peer.extendedConnect;
   }
 
+  /** The target takes no further streams. */
+  get saidGoodbye(): boolean {
+    return this.#goaway;
+  }
+
   /** Whether a stream can be opened now: limits, GOAWAY and ids allow it. */
   get canOpen(): boolean {
     return (

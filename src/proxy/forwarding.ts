@@ -385,20 +385,23 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       const nowMs = this.#context.now();
       facts.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
     }
+    const leaves = this.#stream?.leaves === true;
     this.drop();
     if (this.answered || this.#hinted)
       return this.#fail(code === 'upstream-reset' ? 'upstream-incomplete' : code);
     // Only a pooled connection is expected to close under a request; a fresh one that does has looked at it.
     if (code === 'upstream-reset' && !facts.reused) return this.#fail(code);
-    this.#retryOrFail(code);
+    this.#retryOrFail(code, leaves);
   }
 
-  #retryOrFail(code: FailureCode): void {
+  #retryOrFail(code: FailureCode, leaves = false): void {
     this.#attempts.lastFailure = code;
     if (!this.#mayRetry(code)) return this.#fail(code);
     // Nor does a target that leaves, or that is full, speak against itself where there is no other.
+    const isRefused = code === 'upstream-refused' && this.#facts.pool!.size === 1;
     if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
-    else if (code === 'upstream-refused' && this.#facts.pool!.size === 1) this.#attempts.repeat();
+    else if (isRefused && leaves) this.#attempts.repeatOnNewConnectionFirst();
+    else if (isRefused) this.#attempts.repeat();
     this.#attempt(code);
   }
 

@@ -177,6 +177,12 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#reuse = 'none';
   }
 
+  /** The target leaves the connections that stand, one after the other: a new one may lead to another pod. */
+  repeatOnNewConnectionFirst(): void {
+    this.repeat();
+    this.#reuse = 'new-first';
+  }
+
   /** The path of a pooled connection has fallen silent: others of that age may have, so new ones are made from now on. */
   avoidPooledConnections(): void {
     this.#reuse = 'none';

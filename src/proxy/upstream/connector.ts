@@ -7,8 +7,11 @@ import type { Target } from './target.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import type { DialUser, StreamDial } from './upstream-stream.ts';
 
-/** Which pooled connections may be taken: all, those on which something was heard a moment ago, or none. */
-export type Reuse = 'any' | 'lately-heard' | 'none';
+/**
+ * Which pooled connections may be taken: all, those on which something was heard a moment ago, those where no new one may be made,
+ * or none.
+ */
+export type Reuse = 'any' | 'lately-heard' | 'new-first' | 'none';
 
 export class Connector {
   readonly #pool: Pool;
@@ -91,7 +94,7 @@ export class Connector {
     for (const connection of target.shared) {
       isOutdated ||= !connection.isOf(tls);
       // One that is being made is as fresh as another: what a lost connection carried comes back on few.
-      if (reuse === 'none' && connection.connected) continue;
+      if ((reuse === 'none' || reuse === 'new-first') && connection.connected) continue;
       const stream = connection.serves(tls, serverName) ? connection.place(user, nowMs) : undefined;
       if (stream !== undefined) return stream;
     }

@@ -41,6 +41,10 @@ export class GrpcWebStream implements UpstreamStream, StreamUser {
     return this.#inner.socket;
   }
 
+  get leaves(): boolean {
+    return this.#inner.leaves === true;
+  }
+
   get congested(): boolean {
     return this.#inner.congested;
   }

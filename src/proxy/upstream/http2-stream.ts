@@ -81,6 +81,10 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
     return this.#queue.waits || this.#on.congested;
   }
 
+  get leaves(): boolean {
+    return this.#on.codec.saidGoodbye;
+  }
+
   // As a dial --------------------------------------------------------------------------------------------------------
 
   onConnected(): void {

@@ -7,6 +7,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { listen, OPTIONS } from '../../http2/endpoint.ts';
+import { goaway } from '../../http2/frames.ts';
 import { eventually, Stage } from '../../support/data-plane.ts';
 import { Http2Client } from '../../support/http2-client.ts';
 import { allToFirstPool, RETRY, snapshotOf } from '../../support/snapshots.ts';
@@ -76,6 +77,65 @@ describe('requests that share a connection to an HTTP/2 target', () => {
     assert.equal((await client.get('/small')).body, 'ok');
     assert.equal((await client.get('/large')).body.length, 64 * piece.length);
     assert.equal(sessions.length, 1);
+  });
+
+  it('go over a new connection when those that stand say goodbye one after the other', async () => {
+    const held: (() => void)[] = [];
+    let connections = 0;
+    let isLeaving = false;
+    const server = await listen(
+      (end) => {
+        connections += 1;
+        const isOld = connections <= 4;
+        end.onMessage = (stream) => {
+          const answer = (): void => end.answer(stream, 200, '', Buffer.from('ok'));
+          if (!isLeaving) {
+            held.push(() => {
+              answer();
+              end.connection.flush();
+            });
+          } else if (isOld) end.write(goaway(stream.id - 2, 0));
+          else answer();
+        };
+      },
+      { ...OPTIONS, maxStreams: 1 },
+    );
+    ends.push(() => server.close());
+    apply(`127.0.0.1:${server.port}`);
+    const client = connect();
+    const first = Array.from({ length: 4 }, () => client.get('/'));
+    await eventually('four connections', () => held.length === 4);
+    for (const answer of held) answer();
+    for (const { body } of await Promise.all(first)) assert.equal(body, 'ok');
+    isLeaving = true;
+    assert.equal((await client.send({ ':path': '/', ':method': 'POST' }, 'once')).body, 'ok');
+    assert.equal(connections, 5);
+  });
+
+  it('go over another that stands when theirs says goodbye and there may be no new one', async () => {
+    const held: (() => void)[] = [];
+    let connections = 0;
+    const server = await listen(
+      (end) => {
+        const isFirst = ++connections === 1;
+        end.onMessage = (stream) => {
+          const answer = (): void => end.answer(stream, 200, '', Buffer.from('ok'));
+          if (stream.head.path === '/held') held.push(answer);
+          else if (isFirst) end.write(goaway(stream.id - 2, 0));
+          else answer();
+        };
+      },
+      { ...OPTIONS, maxStreams: 2 },
+    );
+    ends.push(() => server.close());
+    apply(`127.0.0.1:${server.port}`, 2);
+    const client = connect();
+    const [first] = Array.from({ length: 3 }, () => client.open({ ':path': '/held' }));
+    await eventually('two connections', () => held.length === 3);
+    first!.close(8);
+    await eventually('a free place', () => stage.plane.metric('portico_requests_active') === 2);
+    assert.equal((await client.get('/')).body, 'ok');
+    assert.equal(connections, 2);
   });
 
   describe('with an upload that is not read and has used the window up', () => {
