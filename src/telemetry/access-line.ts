@@ -84,7 +84,17 @@ export const ACCESS_FIELDS = [
 export const MAX_LINE_BYTES = PIPE_CHUNK_BYTES;
 
 /** Longest text of a field after escaping; together with the keys and numbers they stay below `MAX_LINE_BYTES`. */
-const LIMIT = { name: 128, id: 128, client: 64, short: 32, host: 256, path: 1024, agent: 256, referer: 256 };
+const LIMIT = {
+  name: 128,
+  id: 128,
+  client: 64,
+  short: 32,
+  reason: 64,
+  host: 256,
+  path: 1024,
+  agent: 256,
+  referer: 256,
+};
 
 // Names of fields lie with the values before them, where those are kept: each part is a call.
 const START = '{"ts":"';
@@ -199,7 +209,7 @@ export class AccessLines implements LineSource<ExchangeRecord> {
       line.part(FLAG);
       line.quoted(flag, LIMIT.short);
       line.part(REASON);
-      line.quoted(reason, LIMIT.short);
+      line.quoted(reason, LIMIT.reason);
       line.part(AGENT);
     }
     line.part(this.#agents.of(userAgent));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { CONNECTION_FAILURES, MESSAGE_FAILURES } from '../../src/http2/failures.ts';
 import { FAILURES } from '../../src/model/failures.ts';
 import {
   ACCESS_FIELDS,
@@ -88,6 +89,11 @@ describe('access line', () => {
       ua: 'curl/8.5.0',
       referer: 'https://example.com/a',
     });
+  });
+
+  it('names every reason in full', () => {
+    for (const reason of [...Object.keys(FAILURES), ...MESSAGE_FAILURES, ...CONNECTION_FAILURES])
+      assert.equal(read({ flag: 'DP', reason })['reason'], reason);
   });
 
   it('leaves out queries, which can hold secrets, unless told to keep that of the path', () => {
