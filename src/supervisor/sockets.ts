@@ -21,6 +21,7 @@ type CreateServerHandle = (
 
 /** libuv's UV_TCP_REUSEPORT. */
 const REUSE_PORT = 2;
+const EADDRINUSE = 98;
 const ENOTSUP = new Set([-95, -45, -22]);
 
 /** Thrown by `Sockets.bind`; `listener` names the first address that could not be bound. */
@@ -46,10 +47,11 @@ export class Sockets {
    */
   bind(addresses: readonly ListenAddress[], slots: number): SlotSockets {
     const fresh = new Map<string, BoundHandle[]>();
+    const leaving = this.#leavingPorts(addresses);
     try {
       for (const address of addresses) {
         const key = keyOf(address);
-        if (!this.#bound.has(key)) fresh.set(key, openFirst(address));
+        if (!this.#bound.has(key)) fresh.set(key, openFirst(address, leaving.has(address.port)));
       }
       for (const [key, handles] of fresh) this.#bound.set(key, handles);
       return new Map(addresses.map((address) => [address.name, this.#forSlots(address, slots)]));
@@ -78,6 +80,13 @@ export class Sockets {
     this.closeOthers([], 0);
   }
 
+  /** Of addresses that are bound and wanted no more. */
+  #leavingPorts(addresses: readonly ListenAddress[]): ReadonlySet<number> {
+    const wanted = new Set(addresses.map(keyOf));
+    const leaving = [...this.#bound].filter(([key]) => !wanted.has(key));
+    return new Set(leaving.map(([, [first]]) => boundPort(first!)));
+  }
+
   /** Slots beyond the first join its address; where the system cannot share an address, all take the first socket. */
   #forSlots(address: ListenAddress, slots: number): readonly BoundHandle[] {
     const handles = this.#bound.get(keyOf(address))!;
@@ -102,10 +111,16 @@ const keyOf = ({ name, host, port }: ListenAddress): string =>
 /**
  * An address that is shared by our own slots must not be shared with a stranger of the same user, who would get a
  * part of the connections: a bind without sharing tells whether somebody listens there.
+ * @param besideOurs an address of ours on this port is being left (127.0.0.1 for all, IPv4 for both families), and may
+ * be who listens there: it is shared with, so that nobody is refused before the new one serves
  */
-function openFirst(address: ListenAddress): BoundHandle[] {
+function openFirst(address: ListenAddress, besideOurs: boolean): BoundHandle[] {
   const alone = open(address.host, address.port, 0);
-  if (typeof alone === 'number') throw new BindError(address, errorName(alone));
+  if (typeof alone === 'number') {
+    const shared = besideOurs && -alone === EADDRINUSE ? open(address.host, address.port, REUSE_PORT) : alone;
+    if (typeof shared === 'number') throw new BindError(address, errorName(shared));
+    return [shared];
+  }
   if (address.port !== 0) alone.close();
   const shared = open(address.host, address.port, REUSE_PORT);
   if (address.port === 0) alone.close();
@@ -131,7 +146,7 @@ function errorName(status: number): string {
   switch (-status) {
     case 13:
       return 'EACCES: a port below 1024 needs the capability CAP_NET_BIND_SERVICE';
-    case 98:
+    case EADDRINUSE:
       return 'EADDRINUSE: another process listens there';
     case 99:
       return 'EADDRNOTAVAIL: this machine has no such address';

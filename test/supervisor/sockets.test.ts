@@ -6,6 +6,7 @@ import net from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { ListenAddress } from '../../src/model/messages.ts';
 import { BindError, type BoundHandle, boundPort, Sockets } from '../../src/supervisor/sockets.ts';
+import { freePort } from '../support/free-port.ts';
 
 const address = (name: string, port = 0, host = '127.0.0.1'): ListenAddress => ({
   name,
@@ -143,6 +144,27 @@ describe('sockets', () => {
     sockets.closeOthers([address('web')], 1);
     assert.equal(await connects(port, '127.0.0.2'), false);
   });
+
+  for (const [from, to] of [
+    ['127.0.0.1', '0.0.0.0'],
+    ['0.0.0.0', '127.0.0.1'],
+    ['0.0.0.0', '::'],
+    ['::', '0.0.0.0'],
+  ] as const) {
+    it(`moves a listener from ${from} to ${to} on the same port, and refuses nobody meanwhile`, async () => {
+      const port = await freePort();
+      const before = sockets.bind([address('web', port, from)], 2).get('web')!;
+      for (const handle of before) accept(handle, () => {});
+      assert.equal(await connects(port), true);
+      const wanted = [address('web', port, to)];
+      for (const handle of sockets.bind(wanted, 2).get('web')!) accept(handle, () => {});
+      assert.equal(await connects(port), true);
+      sockets.closeOthers(wanted, 2);
+      assert.equal(await connects(port), true);
+      sockets.closeOthers([], 2);
+      assert.equal(await connects(port), false);
+    });
+  }
 
   it('keeps two listeners apart that both ask for any port', () => {
     const handles = sockets.bind([address('web'), address('git')], 1);
