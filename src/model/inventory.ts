@@ -18,6 +18,17 @@ export interface ClusterInventory {
   readonly services: readonly ServiceFact[];
   readonly slices: readonly EndpointSliceFact[];
   readonly unlisted: UnlistedObjects;
+  /** Without it, everything that is read has been listed. */
+  readonly unread?: UnreadNamespaces;
+}
+
+/**
+ * Namespaces of which nothing is known, since no list has been taken: refused to us, or new in the configuration. That
+ * an object of theirs is not there says nothing.
+ */
+export interface UnreadNamespaces {
+  readonly services: readonly string[];
+  readonly slices: readonly string[];
 }
 
 /**

@@ -1,5 +1,6 @@
 // One cluster: its reflectors, the inventory they add up to, and when that inventory may be believed.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { ClusterConfig } from '../../model/config.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type SecretFact,
   type ServiceFact,
   type UnlistedObjects,
+  type UnreadNamespaces,
 } from '../../model/inventory.ts';
 import { ApiClient } from './api-client.ts';
 import type { Clock } from './clock.ts';
@@ -76,6 +78,8 @@ class LiveCluster implements ClusterDiscovery {
   readonly #secrets = new Map<string, Reflector<SecretFact>>();
   readonly #closings = new Set<Promise<void>>();
   #live = false;
+  /** What an earlier run has left, while it is served. */
+  #kept: ClusterInventory | null = null;
   /** Built when asked for, from facts that have changed since. */
   #cached: ClusterInventory | null = null;
   /** The last one built: a kind of which nothing has changed keeps its list, the same object. */
@@ -102,18 +106,20 @@ class LiveCluster implements ClusterDiscovery {
 
   inventory(): ClusterInventory {
     const { cluster, seed } = this.#options;
+    if (!this.#live && seed !== null) {
+      this.#kept ??= { ...seed, unread: this.#unread() };
+      return this.#kept;
+    }
     if (!this.#live) {
-      return (
-        seed ?? {
-          cluster: cluster.name,
-          origin: 'none',
-          syncedAtMs: 0,
-          nodes: [],
-          services: [],
-          slices: [],
-          unlisted: NOTHING_UNLISTED,
-        }
-      );
+      return {
+        cluster: cluster.name,
+        origin: 'none',
+        syncedAtMs: 0,
+        nodes: [],
+        services: [],
+        slices: [],
+        unlisted: NOTHING_UNLISTED,
+      };
     }
     const syncedAtMs = this.#syncedAtMs();
     const before = this.#last;
@@ -125,6 +131,7 @@ class LiveCluster implements ClusterDiscovery {
       services: listOf(this.#services, before?.services),
       slices: listOf(this.#slices, before?.slices),
       unlisted: this.#unlisted(),
+      unread: this.#unread(),
     };
     this.#last = this.#cached;
     return this.#cached.syncedAtMs === syncedAtMs ? this.#cached : { ...this.#cached, syncedAtMs };
@@ -137,6 +144,10 @@ class LiveCluster implements ClusterDiscovery {
       services: this.#services.flatMap((reflector) => reflector.unlisted().map(factKey)),
       endpoints: [...new Set(slices.map(({ namespace, service }) => `${namespace}/${service}`))],
     };
+  }
+
+  #unread(): UnreadNamespaces {
+    return { services: unreadOf(this.#services), slices: unreadOf(this.#slices) };
   }
 
   status(): ClusterStatus {
@@ -155,6 +166,7 @@ class LiveCluster implements ClusterDiscovery {
     const ended = former.filter((reflector) => !kept.has(reflector));
     if (ended.length === 0 && kept.size === former.length) return;
     for (const reflector of ended) this.#end(reflector);
+    this.#kept = null;
     this.#contact(true, this.#options.clock.now());
   }
 
@@ -255,13 +267,16 @@ class LiveCluster implements ClusterDiscovery {
     const { log, onChange, onConfirmed } = this.#options;
     // A stored heartbeat is no change, but the next reader shall get its resourceVersion.
     this.#cached = null;
+    const before = this.#last?.unread;
     const becameLive = !this.#live && this.#complete();
     if (becameLive) {
       this.#live = true;
       log.info('inventory is live');
     }
     if (!this.#live) return;
-    if (changed || becameLive) onChange(receivedAtMs);
+    // An empty list is no change of facts, but says that there is nothing.
+    const readMore = !isDeepStrictEqual(before, this.#unread());
+    if (changed || becameLive || readMore) onChange(receivedAtMs);
     else onConfirmed();
   }
 
@@ -294,6 +309,14 @@ function listOf<Fact extends AnyFact>(
   const list = allFacts(reflectors);
   const isSame = before?.length === list.length && list.every((fact, index) => fact === before[index]);
   return isSame ? before : list;
+}
+
+/** Each reads one namespace: the whole cluster is not live before its only reflector has taken a list. */
+function unreadOf<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly string[] {
+  return reflectors.flatMap((reflector) => {
+    const [known] = reflector.facts();
+    return reflector.namespace === null || reflector.synced || known !== undefined ? [] : reflector.namespace;
+  });
 }
 
 function allFacts<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly Fact[] {

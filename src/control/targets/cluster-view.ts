@@ -14,6 +14,7 @@ import { joinNodes, type NodeView, type NodeViews, viewNode } from './nodes.ts';
 import { nodeToken } from './object-versions.ts';
 import { hasSameCodes } from './reason-lists.ts';
 import { type ParsedSelector, parseSelector } from './selector.ts';
+import type { UnreadKind } from './services.ts';
 import type { Change } from './source-state.ts';
 import type { Now } from './target-table.ts';
 
@@ -95,6 +96,14 @@ export class ClusterView {
   /** True when a list left the service out although no deletion was announced. */
   isServiceUnlisted(name: string): boolean {
     return this.#unlistedServices.has(name);
+  }
+
+  /** What of the service nothing is known of, since its namespace has not been listed. */
+  unreadOf(name: string): UnreadKind | null {
+    const { services = [], slices = [] } = this.#inventory?.unread ?? {};
+    const [namespace = ''] = name.split('/', 1);
+    if (services.includes(namespace)) return 'services';
+    return slices.includes(namespace) ? 'endpoint slices' : null;
   }
 
   /** True when a list left the node out although no deletion was announced. */

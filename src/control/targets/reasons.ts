@@ -154,8 +154,8 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
   ),
   'inventory-missing': row(
     'excluded',
-    'Nothing is known of the cluster yet',
-    'Look at the API server and at the credentials of Portico.',
+    'Not enough is known of the cluster yet',
+    'Look at the API server, and at the credentials and rights of Portico.',
   ),
   ejected: row(
     'none',

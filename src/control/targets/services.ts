@@ -33,12 +33,16 @@ export interface ServiceView {
   readonly hosts: readonly string[];
 }
 
+/** What of a namespace has not been listed: that it shows none is then no proof that there is none. */
+export type UnreadKind = 'services' | 'endpoint slices';
+
 const FAMILIES: Readonly<Record<string, Family>> = { IPv4: 'ipv4', IPv6: 'ipv6' };
 
 /**
  * Judges one service port, whatever the node. Pure.
  * @param service null when the API lists no such service
  * @param slices the slices of this service, in any order
+ * @param unread of its namespace; null when everything has been listed
  */
 export function viewService(
   name: string,
@@ -46,9 +50,10 @@ export function viewService(
   service: ServiceFact | null,
   slices: readonly EndpointSliceFact[],
   wanted: readonly Family[],
+  unread: UnreadKind | null = null,
 ): ServiceView {
   if (service === null) {
-    const reasons = [reason('service-not-found')];
+    const reasons = [unread === null ? reason('service-not-found') : unreadReason(unread, source)];
     return {
       name,
       service,
@@ -82,7 +87,9 @@ export function viewService(
 
   const served = shared.filter((family) => serves(slices, port, family));
   // Judged only where a port is known: a missing port says it all.
-  if (port !== null && shared.length > 0 && served.length === 0) reasons.push(reason('no-endpoints'));
+  if (port !== null && shared.length > 0 && served.length === 0) {
+    reasons.push(unread === null ? reason('no-endpoints') : unreadReason(unread, source));
+  }
   return new ListedService({
     name,
     service,
@@ -132,6 +139,10 @@ class ListedService implements ServiceView {
     this.#hosts ??= [...new Set([...ipv4.keys(), ...ipv6.keys()])].sort();
     return this.#hosts;
   }
+}
+
+function unreadReason(unread: UnreadKind, { namespace }: SourceConfig): Reason {
+  return reason('inventory-missing', `the ${unread} of the namespace ${namespace} have not been listed`);
 }
 
 function findPort(

@@ -9,7 +9,7 @@ import type { NodeViews } from './nodes.ts';
 import { newVersions } from './object-versions.ts';
 import { hasSameCodes } from './reason-lists.ts';
 import { reason } from './reasons.ts';
-import { type ServiceView, viewService } from './services.ts';
+import { type ServiceView, type UnreadKind, viewService } from './services.ts';
 import type { Now, TargetTable } from './target-table.ts';
 import { ViewMemo } from './target-views.ts';
 
@@ -18,6 +18,7 @@ interface Inputs {
   readonly source: SourceConfig;
   readonly service: ServiceFact | null;
   readonly slices: readonly EndpointSliceFact[];
+  readonly unread: UnreadKind | null;
   readonly nodes: NodeViews;
   readonly view: ServiceView;
 }
@@ -111,6 +112,8 @@ export class SourceState {
   healthText: string;
   #inputs: Inputs | null = null;
   #staticSource: SourceConfig | null = null;
+  /** While nothing is known of its cluster: the same object each time. */
+  #unknown: DerivedSource | null = null;
 
   constructor(id: string, pool: string, config: PoolConfig, source: SourceConfig, sinceMs: number) {
     this.id = id;
@@ -177,12 +180,12 @@ export class SourceState {
 
   #deriveService(name: string, cluster: ClusterView | null, memo: DerivationMemo): DerivedSource {
     if (cluster === null || cluster.inventory === null) {
-      return this.derived?.reasons[0]?.code === 'inventory-missing'
-        ? this.derived
-        : unknownSource(name, this.source);
+      this.#unknown ??= unknownSource(name, this.source);
+      return this.#unknown;
     }
     const service = cluster.service(name);
     const slices = cluster.slicesOf(name);
+    const unread = cluster.unreadOf(name);
     const { nodes } = cluster;
     const { source } = this;
     const { subset } = this.config;
@@ -193,10 +196,13 @@ export class SourceState {
       before.source === source &&
       before.service === service &&
       before.slices === slices &&
+      before.unread === unread &&
       before.nodes.families === nodes.families;
     if (sameService && before.nodes === nodes && this.derived !== null) return this.derived;
-    const view = sameService ? before.view : viewService(name, source, service, slices, nodes.families);
-    this.#inputs = { subset, source, service, slices, nodes, view };
+    const view = sameService
+      ? before.view
+      : viewService(name, source, service, slices, nodes.families, unread);
+    this.#inputs = { subset, source, service, slices, unread, nodes, view };
     return deriveService(source, view, nodes, memo, subset);
   }
 }

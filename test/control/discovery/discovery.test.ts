@@ -285,6 +285,24 @@ test('a namespace that RBAC refuses does not hold the others back and keeps what
   assert.equal(status?.kinds.services.synced, false);
   assert.equal(status?.kinds.services.failing, true);
   assert.equal(status?.kinds.services.restarts.forbidden, 1);
+  assert.deepEqual(second.cluster().unread, { services: [], slices: ['db'] });
+});
+
+test('a namespace that has not been listed is named until it has, were it empty', async (t) => {
+  const api = await standIn(t);
+  const isNew = ({ namespace }: StandInRequest) => namespace === 'new';
+  api.script(isNew, faults.status(403, 'Forbidden'), 4);
+  const rig = start(t, [config(t, 'iad', api)], { iad: ['web', 'new'] });
+  await eventually(() => rig.live());
+  rig.deliver();
+  assert.deepEqual(rig.cluster().unread, { services: ['new'], slices: ['new'] });
+  const told = rig.changes.length;
+  await eventually(() => {
+    rig.clock.advance(1_000);
+    return rig.cluster().unread?.services.length === 0 && rig.cluster().unread?.slices.length === 0;
+  });
+  rig.deliver();
+  assert.ok(rig.changes.length > told);
 });
 
 test('a reload keeps the watches of what has not changed', async (t) => {

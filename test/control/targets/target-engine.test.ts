@@ -351,6 +351,21 @@ describe('events', () => {
     assert.deepEqual(bench.rows()['node-1'], 'excluded service-not-found');
     await bench.engine.close();
   });
+  test('what has not been read yet is not said to be missing', async () => {
+    const bench = new Bench();
+    const nothing = { services: [], slices: [] };
+    await bench.list({ ...nothing, unread: { services: ['shop'], slices: ['shop'] } });
+    assert.equal(bench.rows()['node-1'], 'excluded inventory-missing');
+    const [row] = bench.engine.explained({ pool: 'web' });
+    assert.match(row!.reasons[0]!.text, /: the services of the namespace shop have not been listed\.$/);
+    await bench.list({ services: [serviceFact('web')], unread: { services: [], slices: ['shop'] } });
+    assert.equal(bench.rows()['node-1'], 'excluded inventory-missing');
+    await bench.list({ unread: nothing });
+    assert.equal(bench.rows()['node-1'], 'excluded no-endpoints');
+    await bench.list({ services: [] });
+    assert.equal(bench.rows()['node-1'], 'excluded service-not-found');
+    await bench.engine.close();
+  });
   test('one service that a list leaves out keeps its targets until probes agree or its deletion is announced', async () => {
     const services = ['web', 'api', 'git'].map((name) => serviceFact(name));
     const slices = services.map(({ name }) => sliceFact(name, [endpointFact('node-1')]));
