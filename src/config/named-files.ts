@@ -1,7 +1,8 @@
 // Checks the files that a configuration names: certificates, keys, the admin token, kubeconfigs.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { access } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { readRegularFile } from '../files/regular-file.ts';
 import type { Config } from '../model/config.ts';
@@ -58,6 +59,7 @@ export async function checkNamedFiles(config: Config, places: Places, nowMs: num
       problems.push(finding(['admin', 'tokenFile'], 'file-empty', message, 'Write a random token into it.'));
     }
   }
+  warnings.push(...(await checkLogPath(config.log.access.path)));
   for (const [index, { kubeconfig }] of config.clusters.entries()) {
     if (kubeconfig !== null) {
       const place = [...places.at('clusters', index), 'kubeconfig', 'path'];
@@ -207,6 +209,32 @@ async function readNamed(path: string, place: Path, what: string): Promise<Buffe
       'file-unreadable',
       `the ${what} file ${quote(path)} cannot be read: ${reason(error)}`,
       'Check the path (relative paths start at the configuration file) and the permissions.',
+    );
+  }
+}
+
+/** A warning: what is missing may come, and lines are held back until it does. */
+async function checkLogPath(path: string): Promise<readonly Finding[]> {
+  if (path === 'stdout' || path === 'off') return [];
+  const refusal = await writeRefusal(path);
+  if (refusal === null) return [];
+  const message = `the access log ${quote(path)} cannot be written: ${refusal}`;
+  const fix = 'Name a file in a directory that is there and that the user of Portico may write in.';
+  return [finding(['log', 'access', 'path'], 'log-unwritable', message, fix)];
+}
+
+/** Why a file can be neither made nor appended to, as the user who asks; null when it can. */
+async function writeRefusal(path: string): Promise<string | null> {
+  try {
+    if ((await stat(path)).isDirectory()) return 'EISDIR';
+    await access(path, constants.W_OK);
+    return null;
+  } catch (error) {
+    if (reason(error) !== 'ENOENT') return reason(error);
+    const directory = dirname(path);
+    return access(directory, constants.W_OK).then(
+      () => null,
+      (refusal: unknown) => `${reason(refusal)} in ${quote(directory)}`,
     );
   }
 }

@@ -3,6 +3,7 @@
 import type { Config } from '../model/config.ts';
 import { buildConfig } from './build.ts';
 import type { CheckContext, Report } from './checks/context.ts';
+import { checkNoEffect } from './checks/no-effect.ts';
 import { checkPorts } from './checks/ports.ts';
 import { checkReachable } from './checks/reachable.ts';
 import { checkReferences } from './checks/references.ts';
@@ -61,6 +62,7 @@ export function parse(text: string, { file, env, baseDirectory }: ParseOptions):
       places,
       names: namesIn(tree.value),
       hasListeners: hasListeners(tree),
+      isWritten: (path) => valueAt(tree.value ?? null, path).found,
       problem: reportTo(problems, tree),
       warning: reportTo(warnings, tree),
     });
@@ -77,6 +79,7 @@ function check(context: CheckContext): void {
   checkRules(context);
   checkReachable(context);
   checkUnused(context);
+  checkNoEffect(context);
 }
 
 function reportTo(problems: Problem[], tree: YamlTree): Report {

@@ -96,6 +96,21 @@ test('a kubeconfig that is not there yet is a warning', async () => {
   assert.equal(result.config.clusters[0]?.kubeconfig?.path, join(directory, 'nowhere'));
 });
 
+test('an access log that cannot be written now is a warning', async () => {
+  const path = join(directory, 'log.yaml');
+  const warned = async (log: string) => {
+    await writeFile(path, `${MINIMAL}log: { access: { path: ${log} } }\n`);
+    const result = await loadConfig(path, {}, Date.now());
+    assert.ok('config' in result);
+    return result.warnings.map(({ code, line, column }) => [code, line, column]);
+  };
+  const unwritable = [['log-unwritable', 7, 24]];
+  assert.deepEqual(await warned('nowhere/access.log'), unwritable);
+  assert.deepEqual(await warned('.'), unwritable);
+  for (const path of ['access.log', 'log.yaml', '/dev/null', 'stdout', 'off'])
+    assert.deepEqual(await warned(path), [], path);
+});
+
 test('a file that is missing, a directory, too large or not UTF-8 is a problem of the file', async () => {
   assert.deepEqual(await codes(Buffer.from([0x61, 0xff, 0xfe])), [['file-encoding', 1, 1]]);
   assert.deepEqual(await codes('x'.repeat(4 * 1024 * 1024 + 1)), [['file-too-large', 1, 1]]);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseHostName, parseHostPattern, parseHostTemplate } from '../../src/config/host-pattern.ts';
 import { parseLabelSelector } from '../../src/config/label-selector.ts';
+import { networkOf } from '../../src/config/network.ts';
 import { Refusal } from '../../src/config/refusal.ts';
 import { nearest } from '../../src/config/suggest.ts';
 import {
@@ -65,6 +66,30 @@ test('a capture fits one label of letters, digits and hyphens, and nothing else'
   ]) {
     assert.equal(regex.test(host), false, host);
   }
+});
+
+test('the network of a range has no bit beyond its length', () => {
+  for (const [range, network] of [
+    ['10.1.2.3/8', '10.0.0.0/8'],
+    ['10.1.2.255/25', '10.1.2.128/25'],
+    ['1.2.3.4/0', '0.0.0.0/0'],
+    ['255.255.255.255/31', '255.255.255.254/31'],
+    ['2001:db8:1:2:3:4:5:6/33', '2001:db8::/33'],
+    ['fd00::1/8', 'fd00::/8'],
+    ['::ffff:10.1.2.3/104', '::ffff:a00:0/104'],
+  ] as const) {
+    assert.equal(networkOf(range), network);
+  }
+  const clean = [
+    '10.0.0.0/8',
+    '10.1.2.3/32',
+    '0.0.0.0/0',
+    '::/0',
+    'FD00:0::/8',
+    '::ffff:10.0.0.0/104',
+    'fd00::1/128',
+  ];
+  assert.deepEqual(clean.map(networkOf), clean);
 });
 
 test('addresses to listen on', () => {

@@ -12,6 +12,8 @@ export interface CheckContext {
   readonly names: Readonly<Record<'clusters' | 'listeners' | 'pools', readonly string[]>>;
   /** Whether the file names listeners at all, faulty or not. */
   readonly hasListeners: boolean;
+  /** Whether a value stands in the file itself, and is no default. */
+  readonly isWritten: (path: Path) => boolean;
   readonly problem: Report;
   readonly warning: Report;
 }
