@@ -45,6 +45,9 @@ const isOneOf = (known: readonly string[], value: string): boolean => known.incl
 
 const badQuery = (text: string): AdminAnswer => errorAnswer(400, 'bad-query', text);
 
+const isServiceName = (text: string): boolean => /^[^/]+\/[^/]+$/.test(text);
+const SERVICE_WANTED = 'A service is named namespace/name.';
+
 /** The query parameters when all are known and none comes twice, otherwise the refusal: a misspelt filter must not pass as none. */
 function parameters<const N extends readonly string[]>(
   query: URLSearchParams,
@@ -116,7 +119,7 @@ function explainQuery(query: URLSearchParams): ExplainQuery | AdminAnswer {
   }
   if (node !== null) return { kind: 'node', node, cluster };
   if (service !== null) {
-    if (!/^[^/]+\/[^/]+$/.test(service)) return badQuery('A service is named namespace/name.');
+    if (!isServiceName(service)) return badQuery(SERVICE_WANTED);
     return { kind: 'service', service, cluster };
   }
   if (cluster !== null) return badQuery('The parameter cluster belongs to node and service.');
@@ -186,7 +189,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
       const read = parameters(query, ['pool', 'cluster', 'node', 'service', 'state', 'reason', 'limit']);
       if ('refused' in read) return read.refused;
       const { limit: limitText, ...filter } = read.values;
-      const { pool, state, reason } = filter;
+      const { pool, cluster, service, state, reason } = filter;
       const limit = limitText === null ? TARGETS_LIMIT : Number(limitText);
       if (!Number.isInteger(limit) || limit < 1 || limit > TARGETS_LIMIT) {
         return badQuery(`The limit is a whole number from 1 to ${TARGETS_LIMIT}.`);
@@ -200,6 +203,10 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
       if (pool !== null && !source.hasPool(pool)) {
         return errorAnswer(404, 'unknown-pool', `There is no pool ${pool}.`);
       }
+      if (cluster !== null && !source.status().clusters.some(({ name }) => name === cluster)) {
+        return unknownSubject({ cluster, node: null });
+      }
+      if (service !== null && !isServiceName(service)) return badQuery(SERVICE_WANTED);
       const targets = source.targets(filter, limit + 1);
       return json(200, { targets: targets.slice(0, limit), truncated: targets.length > limit });
     },

@@ -101,11 +101,13 @@ describe('admin HTTP', () => {
     for (const path of ['/live', '/targets', '/drain', '/reload']) assert.ok(text.includes(path));
   });
 
-  it('gives targets with their filters, and refuses an unknown pool or a misspelt filter', async () => {
+  it('gives targets with their filters, and refuses an unknown pool or cluster, or a misspelt filter', async () => {
     const reply = await ask({ path: '/targets?pool=unicorn&cluster=iad' });
     assert.equal((reply.json['targets'] as unknown[]).length, 2);
     assert.deepEqual(source.calls, ['targets unicorn iad']);
     assert.equal(codeOf(await ask({ path: '/targets?pool=absent' })), 'unknown-pool');
+    assert.equal(codeOf(await ask({ path: '/targets?cluster=absent' })), 'unknown-cluster');
+    assert.equal(codeOf(await ask({ path: '/targets?service=unicorn' })), 'bad-query');
     assert.equal(codeOf(await ask({ path: '/targets?pol=unicorn' })), 'bad-query');
     assert.equal(codeOf(await ask({ path: '/targets?pool=unicorn&pool=unicorn' })), 'bad-query');
     assert.equal(codeOf(await ask({ path: '/targets?__proto__=x' })), 'bad-query');
