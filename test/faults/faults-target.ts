@@ -189,7 +189,10 @@ export const TARGET: readonly WireFault[] = [
     client: '200',
     logged: '-',
     counted: ['portico_http_requests_total{code="200"}'],
-    recovers: 'The answer is relayed, with `Connection: close`; what is left of the request is not read.',
+    recovers:
+      'The answer is relayed, with `Connection: close`; what is left of the request is not read. So it is where the ' +
+      "target's close is a reset, since it has left some of the request unread: what it said before is read first. " +
+      'To targets with `tls` that is up to a race.',
     play: afterRequest(
       (peer) => peer.socket.end(OK),
       'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nonly this',
