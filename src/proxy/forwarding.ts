@@ -269,12 +269,13 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const pool = facts.pool!;
     const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
     const { status } = head;
-    // A 2xx to an extended CONNECT would open a tunnel that the target knows nothing of (RFC 8441, section 5).
-    if (facts.view.head.connectProtocol !== '' && status < 300) {
-      return this.onUpstreamFailure('upgrade-failed', true);
-    }
     pool.meters.answered(status, tookMs);
     facts.target!.onAnswer(status === 502 || status === 503 || status === 504, tookMs, nowMs);
+    // A 2xx to an extended CONNECT would open a tunnel that the target knows nothing of (RFC 8441, section 5). The target was right
+    // to ignore the Upgrade that it was sent (RFC 9110, section 7.8).
+    if (facts.view.head.connectProtocol !== '' && status < 300) {
+      return this.onUpstreamFailure('upgrade-failed', false);
+    }
     const { retry } = facts.match.rule!.rule;
     const isBad = retry.statuses.length > 0 && retry.statuses.includes(status);
     if (isBad && this.#mayRetryStatus(retry) && this.#attemptElsewhere(nowMs)) return;
@@ -381,7 +382,8 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   onUpstreamFailure(code: FailureCode, spoke: boolean): void {
     const facts = this.#facts;
-    if (spoke) {
+    // Whoever repeats what it was sent in its head may say more than we take: that is up to the client.
+    if (spoke && code !== 'upstream-header-too-large') {
       const nowMs = this.#context.now();
       facts.target?.onAnswer(true, nowMs - this.#attemptAtMs, nowMs);
     }
