@@ -162,8 +162,8 @@ export class AdminView implements AdminSource {
     return this.#options.desk.undrain(subject);
   }
 
-  drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome> {
-    return this.#options.desk.drained(subject, waitMs);
+  drained(subject: DrainSubject, waitMs: number, left: AbortSignal): Promise<DrainOutcome> {
+    return this.#options.desk.drained(subject, waitMs, left);
   }
 
   async tables(): Promise<readonly PublishedTable[]> {

@@ -44,10 +44,10 @@ export class DrainDesk {
     return this.#look(subject);
   }
 
-  async drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome> {
+  async drained(subject: DrainSubject, waitMs: number, left: AbortSignal): Promise<DrainOutcome> {
     if (!this.#knows(subject)) return { found: false };
     const { clock } = this.#options;
-    const deadline = new Deadline(clock, this.#closing.signal);
+    const deadline = new Deadline(clock, AbortSignal.any([this.#closing.signal, left]));
     if (waitMs > 0) deadline.restart(waitMs);
     try {
       for (;;) {

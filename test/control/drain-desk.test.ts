@@ -13,6 +13,8 @@ import { clusterInventory, config, nodeFact } from './targets/facts.ts';
 
 const NODE_3 = { cluster: 'iad', node: 'node-3' };
 const IAD = { cluster: 'iad', node: null };
+/** Whoever asks waits for the answer. */
+const STAYS = new AbortController().signal;
 
 /** A controller's parts around a desk, and two workers that are played by hand. */
 class World {
@@ -84,7 +86,7 @@ class World {
   }
 
   async state(subject: { cluster: string; node: string | null }): Promise<string> {
-    const outcome = await this.desk.drained(subject, 0);
+    const outcome = await this.desk.drained(subject, 0, STAYS);
     return outcome.found ? outcome.state : 'not found';
   }
 }
@@ -133,7 +135,7 @@ describe('drain desk', () => {
     await world.desk.drain(IAD);
     world.acknowledge();
     let answered = false;
-    const barrier = world.desk.drained(IAD, 60_000).then((outcome) => {
+    const barrier = world.desk.drained(IAD, 60_000, STAYS).then((outcome) => {
       answered = true;
       return outcome;
     });
@@ -151,15 +153,30 @@ describe('drain desk', () => {
     world.flows.set('worker-1', 2);
     await world.desk.drain(IAD);
     world.acknowledge();
-    const patient = world.desk.drained(IAD, 500);
+    const patient = world.desk.drained(IAD, 500, STAYS);
     await world.time.move(600);
     const late = await patient;
     assert.deepEqual([late.found && late.drained, late.found && late.flows], [false, 2]);
-    const waiting = world.desk.drained(IAD, 60_000);
+    const waiting = world.desk.drained(IAD, 60_000, STAYS);
     await world.time.move(0);
     world.desk.close();
     const left = await waiting;
     assert.equal(left.found && left.drained, false);
+    await world.engine.close();
+  });
+
+  it('asks no worker any more when whoever asked has left', async () => {
+    const world = await new World().start();
+    world.flows.set('worker-1', 2);
+    await world.desk.drain(IAD);
+    world.acknowledge();
+    const asker = new AbortController();
+    const waiting = world.desk.drained(IAD, 60_000, asker.signal);
+    await world.time.move(1000);
+    asker.abort();
+    await world.time.move(1000);
+    const outcome = await waiting;
+    assert.equal(outcome.found && outcome.drained, false);
     await world.engine.close();
   });
 
@@ -169,7 +186,7 @@ describe('drain desk', () => {
     await world.desk.drain(IAD);
     world.acknowledge();
     let answered = false;
-    void world.desk.drained(IAD, 500).then(() => {
+    void world.desk.drained(IAD, 500, STAYS).then(() => {
       answered = true;
     });
     await world.time.move(0);

@@ -16,6 +16,8 @@ export interface AdminCall {
   readonly query: URLSearchParams;
   /** The parsed JSON body of a changing call; null when there was none. */
   readonly body: unknown;
+  /** Aborted when the client has left, or has its answer. */
+  readonly left: AbortSignal;
 }
 
 export interface AdminRoute {
@@ -239,7 +241,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     changes: false,
     about:
       'Whether nothing is left on a node or cluster: 200, or 409; parameters cluster, node, and wait (seconds to wait for it).',
-    answer: async (source, { query }) => {
+    answer: async (source, { query, left }) => {
       const read = parameters(query, ['cluster', 'node', 'wait']);
       if ('refused' in read) return read.refused;
       const { cluster, node, wait } = read.values;
@@ -249,7 +251,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
       if (wait !== null && !(/^\d{1,3}$/.test(wait) && Number(wait) <= MAX_WAIT_S)) {
         return badQuery(`The parameter wait is a number of seconds, at most ${MAX_WAIT_S}.`);
       }
-      const outcome = await source.drained(subject, Number(wait ?? 0) * 1000);
+      const outcome = await source.drained(subject, Number(wait ?? 0) * 1000, left);
       if (!outcome.found) return unknownSubject(subject);
       return json(outcome.drained ? 200 : 409, { ...subject, ...outcome, found: undefined });
     },

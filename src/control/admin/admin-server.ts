@@ -165,10 +165,10 @@ class HttpAdmin implements AdminServer {
       const denied = await this.#denied(guarded, response);
       if (denied !== null) return denied;
     }
-    return this.#call(route, request);
+    return this.#call(route, request, response);
   }
 
-  async #call(route: AdminRoute, request: IncomingMessage): Promise<AdminAnswer> {
+  async #call(route: AdminRoute, request: IncomingMessage, response: ServerResponse): Promise<AdminAnswer> {
     let body: unknown = null;
     if (route.changes) {
       const text = await readBody(request);
@@ -185,7 +185,9 @@ class HttpAdmin implements AdminServer {
         }
       }
     }
-    return route.answer(this.#source, { query: queryOf(request), body });
+    const left = new AbortController();
+    response.once('close', () => left.abort());
+    return route.answer(this.#source, { query: queryOf(request), body, left: left.signal });
   }
 
   /** Null when a changing call is allowed. The token file is read each time, so that a new token needs no reload. */

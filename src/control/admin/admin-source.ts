@@ -21,8 +21,11 @@ export interface AdminSource {
   /** Starts the drain of a node or cluster in all pools; kept until `undrain`. Repeating it changes nothing. */
   drain(subject: DrainSubject): Promise<DrainOutcome>;
   undrain(subject: DrainSubject): Promise<DrainOutcome>;
-  /** The barrier: answers when nothing is left in any worker, or after `waitMs` with what is left then. */
-  drained(subject: DrainSubject, waitMs: number): Promise<DrainOutcome>;
+  /**
+   * The barrier: answers when nothing is left in any worker, or after `waitMs` with what is left then.
+   * @param left aborted when whoever asks has left
+   */
+  drained(subject: DrainSubject, waitMs: number, left: AbortSignal): Promise<DrainOutcome>;
   /** The hash tables in force, by pool. */
   tables(): Promise<readonly PublishedTable[]>;
   /** Drains of operators that are in force. */

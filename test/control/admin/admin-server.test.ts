@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { type AdminServer, createAdminServer } from '../../../src/control/admin/admin-server.ts';
 import type { AdminConfig } from '../../../src/model/config.ts';
 import type { Snapshot } from '../../../src/model/snapshot.ts';
+import { until } from '../../support/until.ts';
 import { FakeSource } from './fake-source.ts';
 
 interface Reply {
@@ -80,6 +81,16 @@ const remote = { 'x-forwarded-for': '203.0.113.9' };
 describe('admin HTTP', () => {
   beforeEach(() => start());
   afterEach(() => server.close(100));
+
+  it('gives up a barrier whose client has left', async () => {
+    source.barrierWaits = true;
+    const port = Number(server.address.split(':').at(-1));
+    const client = connect({ port, host: '127.0.0.1' });
+    client.write('GET /drained?cluster=iad&wait=300 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until('the barrier', () => source.barriers === 1);
+    client.destroy();
+    await until('its end', () => source.barriers === 0);
+  });
 
   it('answers live, and ready with the reasons when it is not', async () => {
     assert.deepEqual((await ask({ path: '/live' })).json, { live: true });

@@ -1,5 +1,6 @@
 // A controller for the tests of the admin HTTP: fixed answers, and a record of what was changed.
 
+import { once } from 'node:events';
 import type {
   AdminSource,
   DrainInForce,
@@ -45,6 +46,9 @@ export class FakeSource implements AdminSource {
   ready = true;
   flows = 0;
   kept = true;
+  /** Barriers wait until their client has left. */
+  barrierWaits = false;
+  barriers = 0;
   inForce: readonly DrainInForce[] = [];
   current: Snapshot | null = null;
   reloadProblems: readonly string[] = [];
@@ -121,7 +125,12 @@ export class FakeSource implements AdminSource {
     return this.#answer('undrain', subject, false);
   }
 
-  drained(subject: DrainSubject, waitMs: number) {
+  async drained(subject: DrainSubject, waitMs: number, left: AbortSignal) {
+    if (waitMs > 0 && this.barrierWaits) {
+      this.barriers += 1;
+      await once(left, 'abort');
+      this.barriers -= 1;
+    }
     return this.#answer(waitMs === 0 ? 'drained' : `drained ${waitMs}`, subject, true);
   }
 
