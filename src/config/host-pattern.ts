@@ -12,6 +12,8 @@ const NAME_LIMIT = 253;
 const PLACE = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 const CODE = 'host-invalid';
 const FIX = 'Write a name such as example.com, *.example.com, {branch}.example.com, or * for every host.';
+/** Where one host is meant. */
+const PLAIN_FIX = 'Write a name such as example.com, or an address.';
 /** Of a server name. */
 const NAME_FIX = 'Write a name such as example.com, *.example.com, or * for every name.';
 
@@ -85,6 +87,15 @@ export function parseHostName(written: string): string | Refusal {
   return ascii;
 }
 
+/** As `parseHostName`, where nobody may think of a pattern. */
+export function parsePlainHost(written: string): string | Refusal {
+  if (written.includes('*')) {
+    return new Refusal(CODE, `${quote(written)} is a pattern, but one host is meant here`, PLAIN_FIX);
+  }
+  const host = parseHostName(written);
+  return host instanceof Refusal && host.fix === FIX ? new Refusal(host.code, host.message, PLAIN_FIX) : host;
+}
+
 /** The shortest form of an IPv6 address in brackets, with them; null when it is something else. */
 export function parseBracketed(written: string): string | Refusal | null {
   if (!written.startsWith('[') || !written.endsWith(']') || isIP(written.slice(1, -1)) !== 6) {
@@ -108,12 +119,12 @@ export function withoutCaptures(text: string): string {
   return text.replace(PLACE, 'x');
 }
 
-/** As `parseHostName`, with `{capture}` places, whose names keep their case. */
+/** As `parsePlainHost`, with `{capture}` places, whose names keep their case. */
 export function parseHostTemplate(written: string): string | Refusal {
   if (captureNames(written).length === 0) {
-    return parseHostName(written);
+    return parsePlainHost(written);
   }
-  const host = parseHostName(withoutCaptures(written));
+  const host = parsePlainHost(withoutCaptures(written));
   return host instanceof Refusal ? host : written;
 }
 

@@ -1,5 +1,6 @@
 // Reads a configuration file and everything that can be known to be wrong with it before anything is bound.
 
+import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Environment } from './environment.ts';
@@ -47,11 +48,8 @@ async function readConfig(path: string): Promise<string | Problem> {
         'Split the configuration, or remove generated parts.',
       );
     }
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return isUtf8(bytes) ? new TextDecoder().decode(bytes) : encodingProblem(path, bytes);
   } catch (error) {
-    if (error instanceof TypeError && 'code' in error && error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
-      return fileProblem(path, 'file-encoding', 'the file is not UTF-8 text', 'Save it as UTF-8.');
-    }
     return fileProblem(
       path,
       'file-unreadable',
@@ -59,6 +57,19 @@ async function readConfig(path: string): Promise<string | Problem> {
       'Check the path and the permissions.',
     );
   }
+}
+
+/** At the first line that is not UTF-8: the rest of a large file may be well. */
+function encodingProblem(file: string, bytes: Buffer): Problem {
+  let line = 1;
+  for (let start = 0; start < bytes.length; line++) {
+    const end = bytes.indexOf(0x0a, start);
+    const next = end === -1 ? bytes.length : end + 1;
+    if (!isUtf8(bytes.subarray(start, next))) break;
+    start = next;
+  }
+  const problem = fileProblem(file, 'file-encoding', 'the file is not UTF-8 text', 'Save it as UTF-8.');
+  return { ...problem, line };
 }
 
 /** Null when there is more than the limit. Reads no further than that, so that a device or pipe cannot fill memory. */

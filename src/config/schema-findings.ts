@@ -76,6 +76,10 @@ export function describe({ path, issue }: FlatIssue, root: Plain): Finding[] {
 }
 
 function unknownKey(path: Path, key: string): Finding {
+  if (key === '<<') {
+    const fix = 'Write the keys out; an alias can stand for a whole value.';
+    return { path: [...path, key], at: 'key', code: 'unknown-key', message: 'merge keys are not taken', fix };
+  }
   const known = knownKeys(path);
   const guess = nearest(key, known);
   const list =

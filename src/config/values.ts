@@ -43,7 +43,8 @@ export function formatDuration(milliseconds: number): string {
 
 /** Bytes of a whole number or of a text such as `32KiB` or `4MiB`. */
 export function parseSize(written: string | number, min: number, max: number): number | Refusal {
-  const fix = `Write bytes as a whole number, or with KiB or MiB, from ${formatSize(min)} to ${formatSize(max)}.`;
+  const units = max < SIZE_UNITS['GiB']! ? 'KiB or MiB' : 'KiB, MiB or GiB';
+  const fix = `Write bytes as a whole number, or with ${units}, from ${formatSize(min)} to ${formatSize(max)}.`;
   const parts = /^(\d{1,12})(B|KiB|MiB|GiB)?$/.exec(String(written));
   if (parts === null) {
     return new Refusal('size-invalid', `${quote(String(written))} is not a number of bytes`, fix);
@@ -130,7 +131,20 @@ export function parseAddress(written: string): string | Refusal {
     return new Refusal('address-invalid', `${quote(written)} is not an address with a port`, fix);
   }
   const host = parseHostName(parts[1]!);
-  return host instanceof Refusal ? new Refusal('address-invalid', host.message, fix) : `${host}:${port}`;
+  if (host instanceof Refusal) return new Refusal('address-invalid', host.message, fix);
+  // A name never ends in a number (RFC 3696, section 2): this is a mistyped address, which no resolver knows.
+  if (isIP(host) === 0 && /(?:^|\.)\d+$/.test(host)) {
+    return new Refusal('address-invalid', `${quote(host)} is neither an address nor a name`, fix);
+  }
+  if (host === '0.0.0.0' || host === '[::]') {
+    const message = `${host} is every address of this machine, and none to connect to`;
+    return new Refusal(
+      'address-invalid',
+      message,
+      `Write ${host === '[::]' ? '[::1]' : '127.0.0.1'}:${port} for this machine.`,
+    );
+  }
+  return `${host}:${port}`;
 }
 
 /** `namespace/name` of a Kubernetes Service; with `captures`, `{name}` may stand for any part. */

@@ -113,6 +113,7 @@ test('an access log that cannot be written now is a warning', async () => {
 
 test('a file that is missing, a directory, too large or not UTF-8 is a problem of the file', async () => {
   assert.deepEqual(await codes(Buffer.from([0x61, 0xff, 0xfe])), [['file-encoding', 1, 1]]);
+  assert.deepEqual(await codes(Buffer.from('workers: 1\n# caf\xe9\n', 'latin1')), [['file-encoding', 2, 1]]);
   assert.deepEqual(await codes('x'.repeat(4 * 1024 * 1024 + 1)), [['file-too-large', 1, 1]]);
   for (const path of [join(directory, 'missing.yaml'), directory]) {
     const result = await loadConfig(path, {}, Date.now());

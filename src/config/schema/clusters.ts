@@ -19,7 +19,7 @@ const families = z
   .min(1)
   .max(2)
   .superRefine((list, ctx) => {
-    if (list[0] === list[1]) {
+    if (list.length > 1 && list[0] === list[1]) {
       refuse(
         ctx,
         new Refusal('duplicate', `the family ${list[0]} stands twice`, 'Name each family once.'),

@@ -1,7 +1,7 @@
 // Schema pieces for single values: what is written is text or a number, what comes out is canonical.
 
 import { z } from 'zod';
-import { parseHostName, parseHostTemplate } from '../host-pattern.ts';
+import { parseHostTemplate, parsePlainHost } from '../host-pattern.ts';
 import { Refusal } from '../refusal.ts';
 import { anchored, refuseRegex } from '../safe-regex.ts';
 import {
@@ -126,7 +126,7 @@ export function filePath() {
 }
 
 export function hostName() {
-  return text(parseHostName);
+  return text(parsePlainHost);
 }
 
 /** A host name in which `{capture}` may stand. */
