@@ -174,7 +174,7 @@ export interface ListenerLimits {
   readonly minReadRate: number;
   /** Requests that may be sent ahead of their answers. Default 256. */
   readonly pipelinedRequests: number;
-  /** Bytes behind a request that are held until it is answered, at most 65536. Default 65536. */
+  /** Bytes behind a request that are held until it is answered, at most 262144. Default 262144. */
   readonly pipelinedBytes: number;
   /** Requests answered on one downstream connection before it is closed. Default 100000. */
   readonly requestsPerConnection: number;

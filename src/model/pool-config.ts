@@ -165,7 +165,7 @@ export interface PoolTimeouts {
 }
 
 export interface UpstreamLimits {
-  /** Idle connections kept for each target and worker. Default 64. */
+  /** Idle connections kept for each target and worker. Default 256. */
   readonly idlePerTarget: number;
   /** An idle connection is closed after this. Default 55 s (below the usual 60 s of servers). */
   readonly idleMs: number;
