@@ -85,9 +85,9 @@ async function startController(configPath: string, level: string | null): Promis
 }
 
 async function runCommand(argv: readonly string[], entry: string): Promise<number> {
-  const io = processIo();
   const parsed = parseArguments(argv);
   if (parsed.command === 'run') return run(parsed.options, entry);
+  const io = processIo();
   if (parsed.command === 'demo') return demo(parsed.options, entry, io);
   const commands = await import('./cli/commands.ts');
   switch (parsed.command) {
@@ -209,6 +209,14 @@ async function startInside(
 }
 
 function processIo(): CliIo {
+  // Nobody is left to be told when the complaints themselves cannot be written.
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    // A reader that has seen enough, as `head`.
+    if (code === 'EPIPE') return;
+    process.stderr.write(`portico: the output cannot be written: ${code}\n`);
+    process.exit(EXIT.failed);
+  });
   return {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
