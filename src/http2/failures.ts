@@ -1,11 +1,6 @@
 // Every reason for which the codec refuses a message or gives up a connection, and what each means to the peer.
 
-import {
-  PARSE_FAILURES,
-  type ParseFailure,
-  requestFailure,
-  responseFailure,
-} from '../http1/parse-failure.ts';
+import { type ParseFailure, requestFailure, responseFailure } from '../http1/parse-failure.ts';
 import type { FailureCode } from '../model/failures.ts';
 import { ErrorCode } from './error-code.ts';
 
@@ -27,9 +22,6 @@ const MALFORMED = [
 
 /** Why one message is refused; the connection and its other streams go on. */
 export type MessageFailure = ParseFailure | (typeof MALFORMED)[number];
-
-/** All reasons, for metrics that are bound in advance. */
-export const MESSAGE_FAILURES: readonly MessageFailure[] = Object.freeze([...PARSE_FAILURES, ...MALFORMED]);
 
 const OWN: ReadonlySet<string> = new Set(MALFORMED);
 

@@ -9,7 +9,6 @@ import {
   formatSize,
   parseDuration,
   parseHeaderName,
-  parseHeaderValue,
   parsePath,
   parsePort,
   parseSize,
@@ -140,10 +139,6 @@ export function requestPath() {
 
 export function headerName() {
   return text(parseHeaderName);
-}
-
-export function headerValue() {
-  return text(parseHeaderValue);
 }
 
 /** A regular expression of the safe subset; comes out anchored at both ends. */
