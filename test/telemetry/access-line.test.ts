@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CONNECTION_FAILURES, MESSAGE_FAILURES } from '../../src/http2/failures.ts';
+import { PARSE_FAILURES } from '../../src/http1/parse-failure.ts';
+import { CONNECTION_FAILURES, MALFORMED } from '../../src/http2/failures.ts';
 import { FAILURES } from '../../src/model/failures.ts';
 import {
   ACCESS_FIELDS,
@@ -92,7 +93,7 @@ describe('access line', () => {
   });
 
   it('names every reason in full', () => {
-    for (const reason of [...Object.keys(FAILURES), ...MESSAGE_FAILURES, ...CONNECTION_FAILURES])
+    for (const reason of [...Object.keys(FAILURES), ...PARSE_FAILURES, ...MALFORMED, ...CONNECTION_FAILURES])
       assert.equal(read({ flag: 'DP', reason })['reason'], reason);
   });
 
