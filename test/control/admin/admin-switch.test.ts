@@ -1,8 +1,10 @@
 // The admin HTTP follows the configuration: who may call changes where it listens already.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
@@ -50,4 +52,21 @@ describe('the admin HTTP in force', () => {
       assert.equal(await statusFor('admin.example.com', config), 403);
     });
   }
+
+  it('moves to an address that overlaps with its own, and stays where another is in the way', async () => {
+    const port = await freePort();
+    const config: AdminConfig = { host: '127.0.0.1', port, unixPath: null, tokenFile: null, hosts: [] };
+    await admin.use(config);
+    await admin.use({ ...config, host: '0.0.0.0' });
+    assert.equal(await statusFor('localhost', config), 200);
+    await admin.use(config);
+    const other = net.createServer().listen(port, '127.0.0.2');
+    await once(other, 'listening');
+    await assert.rejects(admin.use({ ...config, host: '0.0.0.0' }), { code: 'EADDRINUSE' });
+    assert.equal(await statusFor('localhost', config), 200);
+    other.close();
+    await once(other, 'close');
+    await admin.use({ ...config, host: '0.0.0.0' });
+    assert.equal(await statusFor('localhost', config), 200);
+  });
 });
