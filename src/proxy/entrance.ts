@@ -128,6 +128,12 @@ export class Entrance implements HandshakeOwner {
     this.#owner.onNotEntered(from === null ? null : from.load);
   }
 
+  /** Ends every connection of which nothing has come yet. */
+  closeSilent(): void {
+    for (const opening of this.#openings) if (opening.isSilent) opening.close();
+    for (const handshake of this.#handshakes) if (handshake.isSilent) handshake.close();
+  }
+
   /** Ends every connection that has not come to its session. */
   close(): void {
     for (const opening of this.#openings) opening.close();

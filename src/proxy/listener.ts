@@ -291,6 +291,7 @@ export class Listener implements EntranceOwner {
   }
 
   closeIdle(): void {
+    this.#entrance.closeSilent();
     this.#sessions.closeIdle();
   }
 

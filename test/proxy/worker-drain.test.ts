@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { certificateFor } from '../support/certificates.ts';
 import { DataPlane, eventually, RawPeer, RawServer } from '../support/data-plane.ts';
-import { snapshotOf } from '../support/snapshots.ts';
+import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
+import { httpsListener, secretsOf } from '../support/tls.ts';
 
 describe('a worker that drains', () => {
   after(async () => {
@@ -26,5 +28,22 @@ describe('a worker that drains', () => {
     assert.equal(await plane.exited, 0);
     client.destroy();
     await silent.close();
+  });
+
+  it('waits no longer for a connection that has said nothing than for one that waits for a request', async () => {
+    const plane = new DataPlane();
+    const certificate = await certificateFor('example.com');
+    const listeners = [
+      listenerConfig({ name: 'plain' }),
+      httpsListener(1, {}, { name: 'secure' }),
+      listenerConfig({ name: 'passed', protocol: 'tls-passthrough' }),
+    ];
+    plane.apply(snapshotOf({ listeners, pools: [{ targets: [] }] }), secretsOf([certificate]));
+    const clients = await Promise.all(listeners.map(({ name }) => RawPeer.connect(plane.port(name))));
+    await eventually('the connections', () => plane.metric('portico_connections_active') === 3);
+    plane.worker.drain(0, 3_600_000);
+    await eventually('their ends', () => clients.every((client) => client.ended || client.closed), 2000);
+    assert.equal(await plane.exited, 0);
+    for (const client of clients) client.destroy();
   });
 });

@@ -71,6 +71,10 @@ export class Opening implements Deadline, FirstReaderOwner, Placed {
     this.#setDeadline();
   }
 
+  get isSilent(): boolean {
+    return this.#received.length === 0;
+  }
+
   /** Bytes from the socket, or those that another reader has left. */
   receive(buffer: Buffer, length: number): void {
     if (this.#ended) return;

@@ -74,6 +74,10 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner,
     context.deadlines.set(this, context.now() + HANDSHAKE_MS);
   }
 
+  get isSilent(): boolean {
+    return this.#first !== null && this.#received === null;
+  }
+
   /** The wire over the finished handshake. */
   toWire(make: (socket: AcceptedSocket | TlsSocket) => Wire): Wire {
     return make(this.#socket!);
