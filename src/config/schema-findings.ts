@@ -170,7 +170,11 @@ function typeHint(expected: string, value: Plain): string | null {
 }
 
 function unionText(issue: Issue): string {
-  return issue.message.startsWith('expected ') ? issue.message : 'expected a name or a map of options';
+  if (issue.message.startsWith('expected ')) return issue.message;
+  const takesTruth =
+    issue.code === 'invalid_union' &&
+    issue.errors.flat().some((inner) => inner.code === 'invalid_type' && inner.expected === 'boolean');
+  return `expected ${takesTruth ? 'true, false' : 'a name'} or a map of options`;
 }
 
 function capitalized(text: string): string {

@@ -57,7 +57,7 @@ export function validate(tree: YamlTree, root: Plain): Validated {
 
 /** `port: ${PORT}` yields text; where the schema wants a number or a truth value, the text becomes one. */
 function retype(tree: YamlTree, root: Plain, { path, issue }: FlatIssue): boolean {
-  if (issue.code !== 'invalid_type' || !tree.isSubstituted(path)) {
+  if (!tree.isSubstituted(path)) {
     return false;
   }
   const { value } = valueAt(root, path);
@@ -66,12 +66,34 @@ function retype(tree: YamlTree, root: Plain, { path, issue }: FlatIssue): boolea
   if (typeof value !== 'string' || typeof holder !== 'object' || holder === null || key === undefined) {
     return false;
   }
-  const typed = typedValue(value, issue.expected);
+  const typed = typedFor(value, issue);
   if (typed === null) {
     return false;
   }
   Reflect.set(holder, key, typed);
   return true;
+}
+
+/** Of several kinds that are taken, the text is read as the first that it fits. */
+function typedFor(text: string, issue: FlatIssue['issue']): number | boolean | null {
+  switch (issue.code) {
+    case 'invalid_type':
+      return typedValue(text, issue.expected);
+    case 'invalid_value': {
+      const fits = issue.values.find((value) => typeof value !== 'string' && String(value) === text);
+      return typeof fits === 'number' || typeof fits === 'boolean' ? fits : null;
+    }
+    case 'invalid_union': {
+      const kinds = issue.errors.flat().filter(({ path }) => path.length === 0);
+      for (const kind of kinds) {
+        const typed = typedFor(text, kind);
+        if (typed !== null) return typed;
+      }
+      return null;
+    }
+    default:
+      return null;
+  }
 }
 
 function typedValue(text: string, expected: string): number | boolean | null {

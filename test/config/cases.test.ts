@@ -8,7 +8,7 @@ import { formatProblems } from '../../src/config/problem.ts';
 
 const directory = new URL('./cases/', import.meta.url);
 const SEPARATOR = '====\n';
-const ENV = { COUNT: '50', WORD: 'many', NAME: 'web' };
+const ENV = { COUNT: '50', WORD: 'many', NAME: 'web', YES: 'true', STATUS: '301' };
 
 /** The problems as text, or the word `valid` and the warnings. */
 function findingsOf(name: string, text: string): string {
