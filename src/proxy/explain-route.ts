@@ -68,7 +68,7 @@ function describe(match: RouteMatch, flow: AskedRequest, runtime: Runtime): Omit
   });
   return {
     route: rule.route.name,
-    rule: rule.rule.name ?? `#${rule.route.rules.indexOf(rule.rule) + 1}`,
+    rule: rule.label,
     captures: flow.captures,
     action: rule.action.kind,
     pools,

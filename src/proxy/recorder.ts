@@ -78,7 +78,7 @@ export class Recorder {
     line.bytesIn = exchange.bytesIn;
     line.bytesOut = exchange.bytesOut;
     line.route = rule === null ? null : rule.route.name;
-    line.rule = rule === null ? null : (rule.rule.name ?? String(rule.index));
+    line.rule = rule === null ? null : rule.label;
     line.pool = pool === null ? null : pool.name;
     line.target = target === null ? null : target.identity;
     line.node = target === null ? null : target.node;

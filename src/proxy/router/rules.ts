@@ -9,8 +9,10 @@ import { compileFilters, type FilterPlan } from './filters.ts';
 export interface CompiledRule {
   readonly route: SnapshotRoute;
   readonly rule: SnapshotRule;
-  /** Dense over all rules of the snapshot, in order: a slot for counters, equal for every listener. */
+  /** Dense over all rules of the snapshot, in order, equal for every listener. */
   readonly index: number;
+  /** For people: its name, or `#n` counting from 1 in its route. */
+  readonly label: string;
   /** The names behind `RouteMatch.captures`, by index: every capture of the route's hosts, first seen first. */
   readonly captureNames: readonly string[];
   readonly matches: readonly CompiledMatch[];
@@ -47,13 +49,14 @@ export function compileRules(routes: readonly SnapshotRoute[]): readonly Compile
   let order = 0;
   for (const route of routes) {
     const captureNames = captureNamesOf(route);
-    for (const rule of route.rules) {
+    for (const [place, rule] of route.rules.entries()) {
       const filters = compileFilters(rule.filters, captureNames);
       const matches: CompiledMatch[] = [];
       const compiled: CompiledRule = {
         route,
         rule,
         index: rules.length,
+        label: rule.name ?? `#${place + 1}`,
         captureNames,
         matches,
         filters,

@@ -281,3 +281,13 @@ describe('compiled rules', () => {
     assert.equal(out.rule, rules[3]);
   });
 });
+
+describe('the label of a rule', () => {
+  it('is its name, or its place in its own route, counted from one', () => {
+    const routes = [route(['a.example'], [{}, { name: 'api' }, {}]), route(['b.example'], [{}, {}])];
+    assert.deepEqual(
+      compileRules(routes).map(({ label }) => label),
+      ['#1', 'api', '#3', '#1', '#2'],
+    );
+  });
+});
