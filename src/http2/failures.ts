@@ -5,7 +5,7 @@ import type { FailureCode } from '../model/failures.ts';
 import { ErrorCode } from './error-code.ts';
 
 /** Malformed in ways that only HTTP/2 knows (RFC 9113, sections 8.1 to 8.3). */
-const MALFORMED = [
+export const MALFORMED = [
   'field-name-uppercase',
   'field-value-space',
   'field-connection-specific',

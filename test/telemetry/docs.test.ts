@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
+import { PARSE_FAILURES } from '../../src/http1/parse-failure.ts';
+import { CONNECTION_FAILURES, MALFORMED } from '../../src/http2/failures.ts';
 import { ACCESS_FIELDS, MAX_LINE_BYTES } from '../../src/telemetry/access-line.ts';
 import { LOST_REASONS } from '../../src/telemetry/access-log.ts';
 import { DURATION_BUCKETS, FAMILIES, type MetricFamily } from '../../src/telemetry/families.ts';
@@ -76,6 +78,14 @@ describe('docs/access-log.md', () => {
         .map((reason): [string, string] => [reason, plain(flag!)]),
     );
     assert.deepEqual(Object.fromEntries(documented), { ...FLAGS });
+  });
+
+  it('names every reason for which bytes are refused', async () => {
+    const rows = rowsUnder(await page('access-log.md'), 'Refused bytes');
+    assert.deepEqual(
+      rows.map(([reasons]) => plain(reasons!).split(', ')),
+      [[...PARSE_FAILURES], [...MALFORMED], [...CONNECTION_FAILURES]],
+    );
   });
 
   it('describes exactly the reasons for which lines are lost', async () => {
