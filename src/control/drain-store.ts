@@ -78,7 +78,7 @@ export class DrainStore {
       try {
         await replaceFile(directory, FILE, [bytes]);
         this.#options.onCount('written');
-        if (this.#failing) this.#options.log.info('drains are kept on disk again');
+        if (this.#failing) this.#options.log.info({ code: 'drains-kept' }, 'drains are kept on disk again');
         this.#failing = false;
         return true;
       } catch (error) {

@@ -98,7 +98,7 @@ class HttpAdmin implements AdminServer {
       else this.#server.listen({ host, port, exclusive: true }, listening);
     });
     if (unixPath !== null) await chmod(unixPath, 0o600);
-    this.#logger.info({ address: this.address }, 'admin HTTP listens');
+    this.#logger.info({ code: 'admin-listens', address: this.address }, 'admin HTTP listens');
   }
 
   async close(deadlineMs: number): Promise<void> {

@@ -271,7 +271,7 @@ class LiveCluster implements ClusterDiscovery {
     const becameLive = !this.#live && this.#complete();
     if (becameLive) {
       this.#live = true;
-      log.info('inventory is live');
+      log.info({ code: 'inventory-live' }, 'inventory is live');
     }
     if (!this.#live) return;
     // An empty list is no change of facts, but says that there is nothing.

@@ -123,12 +123,12 @@ class CachedCredentials implements Credentials {
     try {
       const next = await this.#build(refused);
       this.#readAtMs = clock.now();
-      if (this.#failing) log.info('credentials can be read again');
+      if (this.#failing) log.info({ code: 'credentials-read' }, 'credentials can be read again');
       this.#failing = false;
       if (this.#access !== null && sameAccess(this.#access, next)) return this.#access;
       if (this.#access !== null) {
         onCount('credentials', { cluster: cluster.name, result: 'changed' });
-        log.info('credentials changed');
+        log.info({ code: 'credentials-changed' }, 'credentials changed');
       }
       this.#access = { ...next, generation: (this.#access?.generation ?? 0) + 1 };
       return this.#access;

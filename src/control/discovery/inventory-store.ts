@@ -82,7 +82,10 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
     }
     onCount('inventory-file', { cluster, result: 'loaded' });
     const ageMs = clock.now() - result.syncedAtMs;
-    log.info({ cluster, ageMs, nodes: result.nodes.length }, 'kept inventory loaded');
+    log.info(
+      { code: 'inventory-loaded', cluster, ageMs, nodes: result.nodes.length },
+      'kept inventory loaded',
+    );
     return result;
   }
 
@@ -155,7 +158,7 @@ export function createInventoryStore(options: InventoryStoreOptions): InventoryS
       await replaceFile(into, fileName(cluster), pieces);
       await removeAbandoned(into, fileName(cluster), clock.now());
       onCount('inventory-file', { cluster, result: 'written' });
-      if (slot.failing) log.info({ cluster }, 'inventory is kept on disk again');
+      if (slot.failing) log.info({ code: 'inventory-kept', cluster }, 'inventory is kept on disk again');
       slot.failing = false;
     } catch (error) {
       report(cluster, slot, 'write-failed', errorCode(error));

@@ -175,14 +175,18 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     this.#synced = true;
     this.#refused = false;
     this.#barrenWatches = 0;
-    log.info({ objects: this.#facts.size, diff }, first ? 'first list taken' : 'listed again');
+    log.info(
+      { code: 'listed', objects: this.#facts.size, diff },
+      first ? 'first list taken' : 'listed again',
+    );
     this.#contact(diff.added + diff.changed + diff.removed > 0, clock.now());
   }
 
   #holdEmptyList(): void {
     this.#emptyLists += 1;
     if (this.#emptyLists > this.#options.tuning.emptyListConfirmMs.length) {
-      this.#options.log.warn({ objects: this.#facts.size }, 'empty list confirmed and believed');
+      const fields = { code: 'empty-list', objects: this.#facts.size };
+      this.#options.log.warn(fields, 'empty list confirmed and believed');
       return;
     }
     throw new DiscoveryFailure('empty-list', `the list is empty but ${this.#facts.size} objects are known`);

@@ -155,7 +155,7 @@ export class Pool implements PoolVersion {
   onChoseHttp1(target: Target): void {
     target.choseHttp1(this.#context.wires.now());
     this.#context.log.info(
-      { pool: this.name, target: target.identity },
+      { code: 'http1-chosen', pool: this.name, target: target.identity },
       'a target chose HTTP/1.1 where HTTP/2 was offered',
     );
   }
