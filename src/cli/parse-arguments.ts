@@ -1,6 +1,7 @@
 // The command line: which command, with which options, or what is wrong with it.
 
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { nearest } from '../config/suggest.ts';
 import {
   COMMANDS,
   COMMON_OPTIONS,
@@ -93,7 +94,9 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
   }
   if (first === '--version' || first === '-V' || first === 'version') return { command: 'version' };
   if (!isCommand(first)) {
-    return { command: 'usage', message: `there is no command ${JSON.stringify(first)}`, topic: null };
+    const guess = nearest(first, Object.keys(COMMANDS));
+    const hint = guess === null ? '' : `, did you mean ${guess}?`;
+    return { command: 'usage', message: `there is no command ${JSON.stringify(first)}${hint}`, topic: null };
   }
   // These two win over anything that is wrong beside them.
   const words = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;

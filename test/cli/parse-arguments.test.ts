@@ -116,7 +116,8 @@ describe('command line', () => {
   it('says what is wrong', () => {
     assert.match(usageOf(''), /command is missing/);
     assert.match(usageOf('lauch'), /no command "lauch"/);
-    assert.match(usageOf('constructor'), /no command/);
+    assert.match(usageOf('chek a'), /no command "chek", did you mean check\?/);
+    assert.match(usageOf('constructor'), /no command "constructor"$/);
     assert.match(usageOf('run'), /-c FILE/);
     assert.match(usageOf('check'), /-c FILE/);
     assert.match(usageOf('check a -c b'), /twice/);
