@@ -1,6 +1,6 @@
 // What is written around bodies and heads: chunk framing, status lines, and checks of text that comes from elsewhere.
 
-import { CLASSES, TEXT, TOKEN } from './bytes.ts';
+import { CLASSES, TOKEN } from './bytes.ts';
 
 /** Follows the data of each chunk. */
 export const CHUNK_SUFFIX = '\r\n';
@@ -119,13 +119,4 @@ export function isToken(text: string): boolean {
     if (code > 0x7f || (CLASSES[code]! & TOKEN) === 0) return false;
   }
   return text !== '';
-}
-
-/** Whether `text` can be written as a field value: Latin-1, no control bytes but tab, no white space around it. */
-export function isFieldValue(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0xff || (CLASSES[code]! & TEXT) === 0) return false;
-  }
-  return !/^[ \t]|[ \t]$/.test(text);
 }

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { platform } from 'node:os';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import type { ListenerConfig, TlsRouteConfig } from '../../src/model/listener-config.ts';
@@ -17,7 +16,6 @@ import { connectionsOf, ESTABLISHED, KEEP_ALIVE_TIMER } from '../support/kernel-
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
 import { httpsListener, secretsOf } from '../support/tls.ts';
 
-const isLinux = platform() === 'linux';
 const GET = 'GET / HTTP/1.1\r\nHost: a.example.com\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -388,7 +386,7 @@ describe('listeners that read the first bytes', () => {
     await peer.expect('SSH-2.0-server\r\n');
   });
 
-  it('has the kernel ask a client of a tcp listener whether it is there', { skip: !isLinux }, async () => {
+  it('has the kernel ask a client of a tcp listener whether it is there', async () => {
     await oneDoor();
     const git = await stage.client('door');
     git.send('SSH-2.0-test\r\n');

@@ -69,26 +69,8 @@ describe('web sockets', () => {
     return (await once(socket, 'close'))[0];
   }
 
-  /** Answers the Close of the server with its own. */
-  async function closeCodeOverHttp2(): Promise<number> {
-    const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
-    clients.push(client);
-    await once(client.session, 'remoteSettings');
-    const stream = client.open(
-      { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', 'sec-websocket-version': '13' },
-      { endStream: false },
-    );
-    let received = Buffer.alloc(0);
-    stream.on('data', (chunk: Buffer) => {
-      received = Buffer.concat([received, chunk]);
-    });
-    await eventually('a Close', () => received.includes('\x88\x02', 'latin1'));
-    stream.write(masked('\x03\xe9', 8));
-    return received.readUInt16BE(received.indexOf('\x88\x02', 0, 'latin1') + 2);
-  }
-
-  it('come over HTTP/2 by extended CONNECT', async () => {
-    await serve();
+  /** The stream of an extended CONNECT (RFC 8441), and what has come on it so far. */
+  async function overHttp2() {
     const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
     clients.push(client);
     await once(client.session, 'remoteSettings');
@@ -97,18 +79,32 @@ describe('web sockets', () => {
       { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/chat', 'sec-websocket-version': '13' },
       { endStream: false },
     );
-    let received = Buffer.alloc(0);
+    let bytes = Buffer.alloc(0);
     stream.on('data', (chunk: Buffer) => {
-      received = Buffer.concat([received, chunk]);
+      bytes = Buffer.concat([bytes, chunk]);
     });
+    return { stream, received: () => bytes };
+  }
+
+  /** Answers the Close of the server with its own. */
+  async function closeCodeOverHttp2(): Promise<number> {
+    const { stream, received } = await overHttp2();
+    await eventually('a Close', () => received().includes('\x88\x02', 'latin1'));
+    stream.write(masked('\x03\xe9', 8));
+    return received().readUInt16BE(received().indexOf('\x88\x02', 0, 'latin1') + 2);
+  }
+
+  it('come over HTTP/2 by extended CONNECT', async () => {
+    await serve();
+    const { stream, received } = await overHttp2();
     const [headers] = await once(stream, 'response');
     assert.equal(headers[':status'], 200);
     assert.equal(headers['sec-websocket-accept'], undefined);
-    await eventually('the greeting', () => received.includes('hello'));
+    await eventually('the greeting', () => received().includes('hello'));
     stream.write(masked('over h2'));
-    await eventually('the echo', () => received.includes('over h2'));
+    await eventually('the echo', () => received().includes('over h2'));
     stream.write(masked('\x03\xe8', 8));
-    await eventually('the close of the server', () => received.includes(Buffer.from([0x88, 2, 3, 232])));
+    await eventually('the close of the server', () => received().includes(Buffer.from([0x88, 2, 3, 232])));
     stream.end();
     await closeOf(stream);
     assert.equal(stream.rstCode, 0);

@@ -42,7 +42,7 @@ export class GrpcWebStream implements UpstreamStream, StreamUser {
   }
 
   get leaves(): boolean {
-    return this.#inner.leaves === true;
+    return this.#inner.leaves;
   }
 
   get congested(): boolean {

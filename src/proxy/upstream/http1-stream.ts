@@ -51,6 +51,10 @@ export class Http1Stream implements UpstreamStream, UpstreamUser {
     return this.connection!.wire.congested;
   }
 
+  get leaves(): boolean {
+    return this.#leaves;
+  }
+
   sendHead(head: RequestHead, parts: RequestHeadParts): void {
     this.#parser.begin(head.method);
     this.#chunked = head.framing === Framing.Chunked;

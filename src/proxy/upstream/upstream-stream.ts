@@ -53,7 +53,7 @@ export interface UpstreamStream {
   /** The target takes less than it is sent; `StreamUser.onUpstreamDrain` tells when that is over. */
   readonly congested: boolean;
   /** The target has said that its connection takes no further request; others of the same age may follow. */
-  readonly leaves?: boolean;
+  readonly leaves: boolean;
   sendHead(head: RequestHead, parts: RequestHeadParts): void;
   /** Bytes of the body; copied. */
   sendBody(buffer: Buffer, start: number, end: number): void;
