@@ -8,12 +8,12 @@ import type { ListenerLimits } from '../../src/model/listener-config.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import {
   answering,
-  bytesReadBy,
   eventually,
   RawPeer,
   type RawServer,
   Stage,
   sendApart,
+  sendUntilHeld,
   socketsOf,
 } from '../support/data-plane.ts';
 import { Http2Client } from '../support/http2-client.ts';
@@ -222,17 +222,12 @@ describe('listener', () => {
   });
 
   it('gives a slow reader the whole of the last answer, however long it takes', async () => {
-    const step = 128 * 1024;
     let sent = 0;
     const server = await stage.backend((upstream) => {
       void upstream.expect('\r\n\r\n').then(async () => {
         upstream.send('HTTP/1.1 200 OK\r\n\r\n');
         await eventually('the head', () => down() !== undefined);
-        while (down()!.writableLength === 0) {
-          upstream.socket.write(Buffer.alloc(step, 'x'));
-          sent += step;
-          await eventually('the bytes', () => bytesReadBy(up()!) >= sent);
-        }
+        sent = await sendUntilHeld(upstream, up()!, down()!, Buffer.alloc(128 * 1024, 'x'));
         upstream.socket.end();
       });
     });

@@ -8,7 +8,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { BlackHole } from '../support/black-hole.ts';
-import { bytesReadBy, eventually, type RawPeer, Stage, socketsOf } from '../support/data-plane.ts';
+import { eventually, type RawPeer, Stage, sendUntilHeld, socketsOf } from '../support/data-plane.ts';
 import {
   type ListenerShape,
   listenerConfig,
@@ -94,12 +94,7 @@ describe('tcp session', () => {
     client.socket.end();
     await upstream.until(() => upstream.ended);
     const { down, up } = await ownSockets();
-    let size = 0;
-    while (down.writableLength === 0) {
-      upstream.socket.write(pattern(STEP, 1));
-      size += STEP;
-      await eventually('the bytes', () => bytesReadBy(up) === size);
-    }
+    const size = await sendUntilHeld(upstream, up, down, pattern(STEP, 1));
     upstream.socket.end();
     await eventually('the end', () => result('complete') === 1);
     assert.ok(down.writableLength > 0);

@@ -408,3 +408,26 @@ export async function standsStill(what: string, number: () => number): Promise<v
     return looks > 20 && performance.now() - since > 200;
   });
 }
+
+/**
+ * Sends from behind the worker until it holds bytes that the kernel does not take from it, and will not take.
+ * @param up the worker's socket to that peer
+ * @param down its socket to whoever does not read
+ * @returns how many bytes that were
+ */
+export async function sendUntilHeld(
+  peer: RawPeer,
+  up: WireSocket,
+  down: WireSocket,
+  step: Buffer,
+): Promise<number> {
+  const before = bytesReadBy(up);
+  let size = 0;
+  do {
+    peer.socket.write(step);
+    size += step.length;
+    await eventually('the bytes', () => bytesReadBy(up) >= before + size);
+    if (down.writableLength > 0) await standsStill('what is held', () => down.writableLength);
+  } while (down.writableLength === 0);
+  return size;
+}
