@@ -24,19 +24,22 @@ export interface AdminReply {
 /** What went wrong before there was an answer, as one sentence. */
 export class AdminUnreachable extends Error {}
 
+/** An address that could never be that of an admin HTTP. */
+export class NoAdminAddress extends Error {}
+
 export class AdminClient {
   readonly #address: string;
   readonly #origin: string;
   readonly #token: string | null;
   readonly #agent: Agent;
 
-  /** Throws `AdminUnreachable` for an address that is none. */
+  /** Throws `NoAdminAddress` for an address that is none. */
   constructor({ address, token }: AdminClientOptions) {
     this.#address = address;
     this.#token = token;
     const socketPath = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
     if (socketPath === '' || (socketPath === null && !isHttp(address))) {
-      throw new AdminUnreachable(
+      throw new NoAdminAddress(
         `${JSON.stringify(address)} is not an admin address: http://HOST:PORT or unix:PATH`,
       );
     }

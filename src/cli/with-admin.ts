@@ -2,14 +2,20 @@
 
 import { readFile } from 'node:fs/promises';
 import { errorText } from './admin-answers.ts';
-import { AdminClient, type AdminReply, AdminUnreachable, DEFAULT_ADMIN } from './admin-client.ts';
+import {
+  AdminClient,
+  type AdminReply,
+  AdminUnreachable,
+  DEFAULT_ADMIN,
+  NoAdminAddress,
+} from './admin-client.ts';
 import { EXIT, type ExitCode } from './command-table.ts';
 import { type CliIo, printable } from './terminal.ts';
 
 /** Something to tell the user as one line; the command ends with 1. */
 export class CommandFailed extends Error {}
 
-/** Runs a command with a client of the admin HTTP; what goes wrong with it becomes one line and exit code 1. */
+/** Runs a command with a client of the admin HTTP; what goes wrong with it becomes one line and an exit code. */
 export async function withAdmin(
   address: string | null,
   tokenFile: string | null,
@@ -25,9 +31,10 @@ export async function withAdmin(
     });
     return await use(client);
   } catch (error) {
-    if (!(error instanceof CommandFailed || error instanceof AdminUnreachable)) throw error;
+    const isUsage = error instanceof NoAdminAddress;
+    if (!(isUsage || error instanceof CommandFailed || error instanceof AdminUnreachable)) throw error;
     io.stderr(`portico: ${printable(error.message)}\n`);
-    return EXIT.failed;
+    return isUsage ? EXIT.usage : EXIT.failed;
   } finally {
     await client?.close();
   }

@@ -24,6 +24,7 @@ export const REASON_CODES = [
   'not-ready',
   'operator-drain',
   'no-address',
+  'address-shared',
   'family-mismatch',
   'service-not-found',
   'service-deleting',

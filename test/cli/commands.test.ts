@@ -308,7 +308,7 @@ describe('the admin address', () => {
   it('is refused when it is none', async () => {
     for (const address of ['127.0.0.1:9901', 'unix:', 'ftp://x', 'http://']) {
       const { code, err } = await run(['targets', '--admin', address]);
-      assert.equal(code, 1);
+      assert.equal(code, 2);
       assert.match(err, /is not an admin address/);
     }
   });

@@ -113,7 +113,8 @@ function explainQuery(query: URLSearchParams): ExplainQuery | AdminAnswer {
   const read = parameters(single, ['node', 'service', 'url', 'cluster', 'method']);
   if ('refused' in read) return read.refused;
   const { node, service, url, cluster, method } = read.values;
-  if ([node, service, url].filter((value) => value !== null && value !== '').length !== 1) {
+  const asked = [node, service, url].filter((value) => value !== null);
+  if (asked.length !== 1 || asked[0] === '') {
     return badQuery('Give exactly one of node, service and url.');
   }
   if (url === null && (method !== null || query.has('header'))) {

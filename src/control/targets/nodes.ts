@@ -200,7 +200,7 @@ function withoutLost(view: NodeView, owners: ReadonlyMap<string, NodeView>): Nod
   const owner = owners.get(lost)?.node.name ?? '';
   const reasons =
     addresses.ipv4 === '' && addresses.ipv6 === ''
-      ? [...view.reasons, reason('no-address', `${lost} belongs to node ${owner} too`)]
+      ? [...view.reasons, reason('address-shared', `${lost} is that of node ${owner}`)]
       : view.reasons;
   return { ...view, addresses, reasons };
 }

@@ -63,6 +63,11 @@ export const REASONS: Readonly<Record<ReasonCode, ReasonRow>> = {
     'The node has no usable address of the type that nodes.address names',
     'Set nodes.address to a type that the node reports.',
   ),
+  'address-shared': row(
+    'excluded',
+    'Another node reports the same address, and traffic to it counts for that one',
+    'Delete the Node object whose machine is gone, or give each machine an address of its own.',
+  ),
   'family-mismatch': row(
     'excluded',
     'The address families of the service, the node and nodes.families have none in common',

@@ -140,7 +140,12 @@ interface Leaving {
 }
 
 /** These say that something is missing, which an API that is half back says too. */
-const MISSING: ReadonlySet<string> = new Set(['no-local-endpoint', 'no-endpoints', 'no-address']);
+const MISSING: ReadonlySet<string> = new Set([
+  'no-local-endpoint',
+  'no-endpoints',
+  'no-address',
+  'address-shared',
+]);
 
 function describe(
   entry: TargetEntry,

@@ -165,7 +165,7 @@ function findPort(
     port.name === '' ? `${port.port}` : `${port.name} (${port.port})`,
   );
   const list = known.length === 0 ? 'it has no port' : `it has ${known.join(', ')}`;
-  const isNodePort = service.ports.some((port) => port.nodePort === wanted && wanted !== 0);
+  const isNodePort = service.ports.some((port) => port.nodePort === wanted);
   const what =
     wanted === null
       ? 'no port is named and there are several'

@@ -81,7 +81,9 @@ export const OBJECT_STEPS: readonly NetStep[] = [
         async () => {
           await until('node-4 explained', 3000, async () => {
             const rows = (await world.portico.targets()).filter((row) => row.pool === 'unicorn');
-            const explained = rows.some((row) => row.reasons.some((reason) => reason.code === 'no-address'));
+            const explained = rows.some((row) =>
+              row.reasons.some((reason) => reason.code === 'address-shared'),
+            );
             return explained ? true : undefined;
           });
           await delay(1500);

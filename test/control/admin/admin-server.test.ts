@@ -150,6 +150,8 @@ describe('admin HTTP', () => {
       '',
       'node=a&service=b/c',
       'service=nameonly',
+      'node=',
+      `node=&url=${url}`,
       'url=/relative',
       'url=ftp://x/',
       `url=${url}&header=nocolon`,

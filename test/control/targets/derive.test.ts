@@ -222,7 +222,7 @@ describe('addresses and families', () => {
       derived.members.map(({ node }) => node),
       ['node-2'],
     );
-    assert.ok(codes(derived.candidateOf('node-1')!).includes('no-address'));
+    assert.ok(codes(derived.candidateOf('node-1')!).includes('address-shared'));
   });
 });
 
