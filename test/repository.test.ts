@@ -51,7 +51,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/control/drain-store.ts': ['zod'],
   'src/control/state-file.ts': ['zod'],
   'src/control/discovery/kubeconfig.ts': ['@kubernetes/client-node', 'yaml'],
-  'src/demo/demo-cluster.ts': ['ssh2'],
+  'src/demo/host-key.ts': ['ssh2'],
   'src/demo/ssh-pods.ts': ['ssh2'],
   'src/telemetry/logger.ts': ['pino'],
   'src/telemetry/process-metrics.ts': ['prom-client'],

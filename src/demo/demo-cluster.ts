@@ -2,11 +2,11 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import ssh2 from 'ssh2';
 import { startApiServer } from './api/api-server.ts';
 import { ObjectStore } from './api/object-store.ts';
 import { startControlServer } from './control-server.ts';
 import { createDemoRepository } from './demo-repository.ts';
+import { createHostKey } from './host-key.ts';
 import { SshPods } from './ssh-pods.ts';
 import { World } from './world.ts';
 
@@ -34,7 +34,7 @@ export interface DemoCluster {
   readonly kubeProxyPort: number;
   /** Text of a kubeconfig file for the API, as JSON, which is YAML too. */
   readonly kubeconfig: string;
-  /** `ssh-ed25519 AAAA...`, the key of every SSH pod. */
+  /** `ecdsa-sha2-nistp256 AAAA...`, the key of every SSH pod. */
   readonly hostPublicKey: string;
   readonly world: World;
   readonly store: ObjectStore;
@@ -56,8 +56,8 @@ export async function createDemoCluster(options: DemoClusterOptions): Promise<De
   };
   try {
     const repository = await createDemoRepository(options.directory, options.path);
-    const keys = ssh2.utils.generateKeyPairSync('ed25519');
-    const sshPods = new SshPods({ hostKey: keys.private, repository });
+    const hostKey = createHostKey();
+    const sshPods = new SshPods({ hostKey: hostKey.private, repository });
     cleanUps.push(() => sshPods.close());
     const store = new ObjectStore({ uid: randomUUID, now: options.now });
     const sleep = async (ms: number): Promise<void> => {
@@ -78,7 +78,7 @@ export async function createDemoCluster(options: DemoClusterOptions): Promise<De
       controlUrl: control.url,
       kubeProxyPort: world.kubeProxyPort,
       kubeconfig: kubeconfigOf(api.url),
-      hostPublicKey: keys.public.trim(),
+      hostPublicKey: hostKey.public,
       world,
       store,
       close,

@@ -7,7 +7,7 @@ import type { DemoRepository } from './demo-repository.ts';
 import type { Arrival } from './http-pods.ts';
 
 export interface SshPodsOptions {
-  /** OpenSSH private key, the same for all pods, so that clients see one host. */
+  /** PEM, the same for all pods, so that clients see one host. */
   readonly hostKey: string;
   /** Null when this machine has no git. */
   readonly repository: DemoRepository | null;

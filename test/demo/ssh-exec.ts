@@ -11,7 +11,7 @@ export interface SshResult {
 export interface SshExecOptions {
   readonly port: number;
   readonly command: string;
-  /** `ssh-ed25519 AAAA...`: any other host key is refused. */
+  /** `ecdsa-sha2-nistp256 AAAA...`: any other host key is refused. */
   readonly hostKey: string;
   readonly password?: string;
   /** Ends the command's input with this. */
