@@ -1,6 +1,8 @@
-// One request outside the load: is the proxy there, and does it answer what the backend said, byte for byte?
+// Outside the load: is the proxy there, and does it answer what the backend said, byte for byte?
 
+import { once } from 'node:events';
 import http from 'node:http';
+import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoadResult } from '../drivers/driver.ts';
 import type { Child } from './child.ts';
@@ -9,31 +11,46 @@ const RETRY_MS = 50;
 const PATIENCE_MS = 20_000;
 const REQUEST_MS = 2000;
 
-/** Waits for the first right answer. @throws Error with the last problem when none comes within 20 s */
-export async function awaitAnswer(url: string, body: string, child: Child): Promise<void> {
-  const untilMs = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const problem = await problemOf(url, body);
-    if (problem === null) return;
-    const end = child.ended();
-    if (end !== null || performance.now() > untilMs) {
-      throw new Error(`${url}: ${problem}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`);
+/** Waits until somebody accepts connections, and asks for nothing. @throws Error when that is not within 20 s */
+export function awaitListening(port: number, child: Child): Promise<void> {
+  return untilWell(async () => {
+    const socket = net.connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return null;
+    } catch (error) {
+      return `port ${port}: ${String(error)}`;
+    } finally {
+      socket.destroy();
     }
-    await delay(RETRY_MS);
-  }
+  }, child);
+}
+
+/** Waits for the first right answer. @throws Error with the last problem when none comes within 20 s */
+export function awaitAnswer(url: string, body: string, child: Child): Promise<void> {
+  return untilWell(async () => {
+    const problem = await problemOf(url, body);
+    return problem === null ? null : `${url}: ${problem}`;
+  }, child);
 }
 
 /** Waits until a short load finds nothing wrong. @throws Error with the last problem when that is not within 20 s */
-export async function awaitCase(attempt: () => Promise<LoadResult>, child: Child): Promise<void> {
+export function awaitCase(attempt: () => Promise<LoadResult>, child: Child): Promise<void> {
+  return untilWell(async () => {
+    const { requests, problems } = await attempt();
+    return requests > 0 && problems.length === 0 ? null : problems.join(', ');
+  }, child);
+}
+
+/** @param look what is wrong, or null */
+async function untilWell(look: () => Promise<string | null>, child: Child): Promise<void> {
   const untilMs = performance.now() + PATIENCE_MS;
   for (;;) {
-    const { requests, problems } = await attempt();
-    if (requests > 0 && problems.length === 0) return;
+    const problem = await look();
+    if (problem === null) return;
     const end = child.ended();
     if (end !== null || performance.now() > untilMs) {
-      throw new Error(
-        `${problems.join(', ')}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`,
-      );
+      throw new Error(`${problem}${end === null ? '' : `, ended with ${end}`}\n${child.errors()}`);
     }
     await delay(RETRY_MS);
   }

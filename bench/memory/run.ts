@@ -14,7 +14,7 @@ import { keepResult, print, runCommand, wholeNumber } from '../measure/command.t
 import { loadCores, PROXY_CORES } from '../measure/cores.ts';
 import { describeMachine, nodeVersion } from '../measure/report.ts';
 import { markdownTable, textTable } from '../measure/table.ts';
-import { awaitCase } from '../measure/verify.ts';
+import { awaitCase, awaitListening } from '../measure/verify.ts';
 import { writeMarkdown } from '../measure/write-result.ts';
 import { findPeers, type Peer, portico } from '../subjects/peer.ts';
 import { type MemorySample, memoryTable } from './memory-table.ts';
@@ -58,7 +58,7 @@ function choosePeers(): readonly Peer[] {
   return [portico(), ...peers.filter(({ name }) => begins(name))];
 }
 
-/** At rest after its first answers; then after load, with and without idle connections. */
+/** At rest before its first request and after its first ones; then after load, with and without idle connections. */
 async function measure(peer: Peer, endpoint: 'http' | 'https', program: string): Promise<MemorySample> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portico-memory-'));
   makeCertificate(directory);
@@ -74,9 +74,12 @@ async function measure(peer: Peer, endpoint: 'http' | 'https', program: string):
   const load = (seconds: number) =>
     runLoad(program, cores, ['http', ...address, '-seconds', String(seconds)]);
   try {
-    await awaitCase(() => load(0.1), running.child);
+    await awaitListening(running.ports[endpoint], running.child);
     await delay(SETTLE_MS);
     const atRest = residentKiB(running.child.pid);
+    await awaitCase(() => load(0.1), running.child);
+    await delay(SETTLE_MS);
+    const hasServed = residentKiB(running.child.pid);
     // What the first requests bring (compiled code, buffers, a heap that has grown) is not the idle connections'.
     const { problems } = await load(WARM_UP_SECONDS);
     if (problems.length > 0) throw new Error(problems.join(', '));
@@ -101,6 +104,7 @@ async function measure(peer: Peer, endpoint: 'http' | 'https', program: string):
         endpoint,
         workerMiB: atRest.largestWorker / 1024,
         allMiB: atRest.all / 1024,
+        servedMiB: hasServed.largestWorker / 1024,
         perConnectionKiB: (after.all - before.all) / whole('connections'),
       };
     } finally {

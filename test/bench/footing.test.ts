@@ -42,6 +42,7 @@ describe('memory', () => {
     endpoint,
     workerMiB: 79,
     allMiB: 300,
+    servedMiB: 90,
     perConnectionKiB,
   });
 
@@ -53,6 +54,7 @@ describe('memory', () => {
     ]);
     const goals = Object.fromEntries(rows.map(([what, , , goal]) => [what, goal]));
     assert.equal(goals['portico: worker at rest'], '80 reached');
+    assert.equal(goals['portico: worker at rest after 0.1 s of load'], '80');
     assert.equal(goals['portico: idle connection'], '8 reached');
     assert.equal(goals['portico: idle TLS connection'], '30');
     assert.equal(goals['HAProxy 2.6: idle connection'], '');
