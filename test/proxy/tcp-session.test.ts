@@ -8,7 +8,15 @@ import { after, afterEach, describe, it } from 'node:test';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { BlackHole } from '../support/black-hole.ts';
-import { eventually, type RawPeer, Stage, sendUntilHeld, socketsOf } from '../support/data-plane.ts';
+import {
+  bytesReadBy,
+  eventually,
+  type RawPeer,
+  Stage,
+  sendUntilHeld,
+  socketsOf,
+  standsStill,
+} from '../support/data-plane.ts';
 import {
   type ListenerShape,
   listenerConfig,
@@ -62,6 +70,7 @@ describe('tcp session', () => {
     const own = Object.values(await ownSockets());
     client.socket.write(Buffer.alloc(24 * 1024 * 1024));
     await eventually('a client that is not read', () => own.some((socket) => socket.isPaused()));
+    await standsStill('what is read', () => own.reduce((sum, socket) => sum + bytesReadBy(socket), 0));
   }
 
   /** One target; resolves with both ends of one connection through the worker. */
