@@ -92,7 +92,11 @@ async function runCommand(argv: readonly string[], entry: string): Promise<numbe
   const commands = await import('./cli/commands.ts');
   switch (parsed.command) {
     case 'check':
-      return commands.check(parsed.options, io);
+      return commands.check(
+        parsed.options,
+        io,
+        (await import('./control/discovery/credential-files.ts')).kubeconfigFault,
+      );
     case 'schema':
       return commands.schema(io);
     case 'targets':

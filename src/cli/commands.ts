@@ -3,6 +3,7 @@
 import { certificateRows } from '../config/certificate-rows.ts';
 import { jsonSchema } from '../config/json-schema.ts';
 import { loadConfig } from '../config/load.ts';
+import type { KubeconfigFault } from '../config/named-files.ts';
 import { formatProblems } from '../config/problem.ts';
 import { isExplanationAnswer, isReloadAnswer, isTargetListAnswer } from './admin-answers.ts';
 import { type CommandName, EXIT, type ExitCode } from './command-table.ts';
@@ -13,8 +14,12 @@ import { type CliIo, count, painter, printable, usesColour } from './terminal.ts
 import { CommandFailed, expectAnswer, queryText, refusal, withAdmin } from './with-admin.ts';
 
 /** `portico check`: 0 with the number of warnings and a row for each certificate, 1 with the problems. */
-export async function check(options: CheckOptions, io: CliIo): Promise<ExitCode> {
-  const result = await loadConfig(options.file, io.env, io.wallClock());
+export async function check(
+  options: CheckOptions,
+  io: CliIo,
+  kubeconfigFault: KubeconfigFault,
+): Promise<ExitCode> {
+  const result = await loadConfig(options.file, io.env, io.wallClock(), kubeconfigFault);
   const ok = 'config' in result;
   const problems = ok ? [] : result.problems;
   const warnings = ok ? result.warnings : [];

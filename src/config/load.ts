@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Environment } from './environment.ts';
-import { checkNamedFiles, reason } from './named-files.ts';
+import { checkNamedFiles, type KubeconfigFault, reason } from './named-files.ts';
 import { type ParseResult, parse } from './parse.ts';
 import type { Problem } from './problem.ts';
 import { FILE_LIMIT_BYTES } from './yaml-limits.ts';
@@ -19,8 +19,14 @@ export type LoadResult = ParseResult;
  * certificates, keys and the token file must be readable and fit together. Never rejects: a file that cannot be
  * read is a problem too.
  * @param nowMs epoch milliseconds: certificates that end soon are warned of
+ * @param kubeconfigFault see `checkNamedFiles`
  */
-export async function loadConfig(path: string, env: Environment, nowMs: number): Promise<LoadResult> {
+export async function loadConfig(
+  path: string,
+  env: Environment,
+  nowMs: number,
+  kubeconfigFault: KubeconfigFault | null = null,
+): Promise<LoadResult> {
   const content = await readConfig(path);
   if (typeof content !== 'string') {
     return { problems: [content] };
@@ -29,7 +35,7 @@ export async function loadConfig(path: string, env: Environment, nowMs: number):
   if ('problems' in result || places === null) {
     return result;
   }
-  const files = await checkNamedFiles(result.config, places, nowMs);
+  const files = await checkNamedFiles(result.config, places, nowMs, kubeconfigFault);
   if (files.problems.length > 0) {
     return { problems: files.problems.map((finding) => tree.locate(finding)) };
   }

@@ -5,7 +5,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { readRegularFile } from '../files/regular-file.ts';
-import type { Config } from '../model/config.ts';
+import type { ClusterConfig, Config } from '../model/config.ts';
 import type { ClientAuthConfig } from '../model/listener-config.ts';
 import type { PoolTls } from '../model/pool-config.ts';
 import { EXPIRY_WARNING_MS, factsOf } from './certificate-pair.ts';
@@ -22,11 +22,22 @@ export interface FileFindings {
   readonly warnings: readonly Finding[];
 }
 
+/** What is wrong with a kubeconfig that can be read, as one sentence; null when nothing is. */
+export type KubeconfigFault = (
+  kubeconfig: NonNullable<ClusterConfig['kubeconfig']>,
+) => Promise<string | null>;
+
 /**
  * Reads every certificate and key (PEM) and checks that they belong together; checks that the token file holds
- * something. A kubeconfig that is missing is a warning only: it may be written later.
+ * something. A kubeconfig that is missing or cannot be used is a warning only: it may be written later.
+ * @param kubeconfigFault null looks no further than whether the file is there
  */
-export async function checkNamedFiles(config: Config, places: Places, nowMs: number): Promise<FileFindings> {
+export async function checkNamedFiles(
+  config: Config,
+  places: Places,
+  nowMs: number,
+  kubeconfigFault: KubeconfigFault | null,
+): Promise<FileFindings> {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   for (const [index, { tls }] of config.listeners.entries()) {
@@ -63,7 +74,7 @@ export async function checkNamedFiles(config: Config, places: Places, nowMs: num
   for (const [index, { kubeconfig }] of config.clusters.entries()) {
     if (kubeconfig !== null) {
       const place = [...places.at('clusters', index), 'kubeconfig', 'path'];
-      warnings.push(...(await checkReadable(kubeconfig.path, place)));
+      warnings.push(...(await checkKubeconfig(kubeconfig, place, kubeconfigFault)));
     }
   }
   return { problems, warnings };
@@ -239,20 +250,24 @@ async function writeRefusal(path: string): Promise<string | null> {
   }
 }
 
-async function checkReadable(path: string, place: Path): Promise<readonly Finding[]> {
+async function checkKubeconfig(
+  kubeconfig: NonNullable<ClusterConfig['kubeconfig']>,
+  place: Path,
+  kubeconfigFault: KubeconfigFault | null,
+): Promise<readonly Finding[]> {
+  const name = quote(kubeconfig.path);
   try {
-    await access(path);
-    return [];
+    await access(kubeconfig.path);
   } catch (error) {
-    return [
-      finding(
-        place,
-        'kubeconfig-missing',
-        `the kubeconfig ${quote(path)} cannot be read: ${reason(error)}`,
-        'Check the path and the permissions: without it nothing is learned from this cluster.',
-      ),
-    ];
+    const message = `the kubeconfig ${name} cannot be read: ${reason(error)}`;
+    const fix = 'Check the path and the permissions: without it nothing is learned from this cluster.';
+    return [finding(place, 'kubeconfig-missing', message, fix)];
   }
+  const fault = (await kubeconfigFault?.(kubeconfig)) ?? null;
+  if (fault === null) return [];
+  const message = `with the kubeconfig ${name} nothing is learned from this cluster: ${fault}`;
+  const fix = 'Mend it: a changed file is read again without a reload.';
+  return [finding(place, 'kubeconfig-unusable', message, fix)];
 }
 
 function finding(path: Path, code: string, message: string, fix: string): Finding {

@@ -17,6 +17,7 @@ import type {
   Explanation,
   ReloadOutcome,
 } from '../../src/control/admin/admin-source.ts';
+import { kubeconfigFault } from '../../src/control/discovery/credential-files.ts';
 import { EXCLUDED, FakeSource, TARGET } from '../control/admin/fake-source.ts';
 import { certificateFor } from '../support/certificates.ts';
 
@@ -81,7 +82,7 @@ async function run(words: readonly string[], part: Partial<CliIo> = {}): Promise
 function dispatch(parsed: ParsedArguments, io: CliIo): Promise<number> {
   switch (parsed.command) {
     case 'check':
-      return check(parsed.options, io);
+      return check(parsed.options, io, kubeconfigFault);
     case 'schema':
       return schema(io);
     case 'targets':

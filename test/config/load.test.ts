@@ -96,6 +96,19 @@ test('a kubeconfig that is not there yet is a warning', async () => {
   assert.equal(result.config.clusters[0]?.kubeconfig?.path, join(directory, 'nowhere'));
 });
 
+test('a kubeconfig that cannot be used is a warning at its path, with what is wrong', async () => {
+  const path = join(directory, 'cluster.yaml');
+  await writeFile(path, `${MINIMAL}clusters: [{ name: iad, kubeconfig: { path: empty, context: gone } }]\n`);
+  const fault = async (kubeconfig: unknown): Promise<string> => JSON.stringify(kubeconfig);
+  const result = await loadConfig(path, {}, Date.now(), fault);
+  assert.ok('config' in result);
+  const warning = result.warnings.find(({ code }) => code === 'kubeconfig-unusable');
+  assert.deepEqual([warning?.line, warning?.column], [7, 45]);
+  assert.ok(warning?.message.endsWith(`{"path":"${join(directory, 'empty')}","context":"gone"}`));
+  const unread = await loadConfig(path, {}, Date.now());
+  assert.ok('config' in unread && unread.warnings.every(({ code }) => code !== 'kubeconfig-unusable'));
+});
+
 test('an access log that cannot be written now is a warning', async () => {
   const path = join(directory, 'log.yaml');
   const warned = async (log: string) => {

@@ -1,30 +1,14 @@
 // A cluster's credentials as they are right now: read from files or an exec plugin, cached, and read again in time.
 
 import { createHash } from 'node:crypto';
-import { dirname } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
-import { readRegularFile } from '../../files/regular-file.ts';
 import type { ClusterConfig } from '../../model/config.ts';
 import type { Clock } from './clock.ts';
 import type { OnCount } from './counts.ts';
+import { readKubeconfig, readPem, readTls, readToken, type TlsMaterial } from './credential-files.ts';
 import { type ExecCredential, runExecPlugin } from './exec-credential.ts';
 import { DiscoveryFailure, errorCode } from './failure.ts';
-import {
-  type ApiServer,
-  defaultServiceAccountDirectory,
-  inClusterServer,
-  kubeconfigServer,
-  type PemSource,
-} from './kubeconfig.ts';
-
-export interface TlsMaterial {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly servername?: string;
-  readonly rejectUnauthorized: boolean;
-}
+import { type ApiServer, defaultServiceAccountDirectory, inClusterServer } from './kubeconfig.ts';
 
 /** Everything one request needs. Holds secrets: never to be logged or serialised. */
 export interface ApiAccess {
@@ -64,7 +48,6 @@ export interface CredentialsOptions {
   readonly serviceAccountDirectory?: string;
 }
 
-const fileLimitBytes = 4 * 1024 * 1024;
 /** A server that refuses every credential, or a plugin that prints expired ones, must not start one for each try. */
 const execPauseMs = 5_000;
 
@@ -151,19 +134,10 @@ class CachedCredentials implements Credentials {
     const server = await this.#server();
     const ca = await readPem(server.ca);
     const exec = await this.#execCredential(server, ca, refused);
-    const cert = exec?.clientCertificate ?? (await readPem(server.clientCertificate));
-    const key = exec?.clientKey ?? (await readPem(server.clientKey));
-    const tls: TlsMaterial = {
-      ...(ca === null ? {} : { ca }),
-      ...(cert === null ? {} : { cert }),
-      ...(key === null ? {} : { key }),
-      ...(server.serverName === null ? {} : { servername: server.serverName }),
-      rejectUnauthorized: !server.skipTlsVerify,
-    };
-    checkTls(tls);
-    const token = await this.#token(server, exec);
+    const tls = await readTls(server, ca, exec);
+    const token = await readToken(server, exec);
     const headers: Record<string, string> = {};
-    if (token !== null) headers['authorization'] = `Bearer ${checkedToken(token)}`;
+    if (token !== null) headers['authorization'] = `Bearer ${token}`;
     else if (server.basic !== null) headers['authorization'] = basicAuthorization(server.basic);
     if (server.impersonateUser !== null) headers['impersonate-user'] = server.impersonateUser;
     const secrets = [token, server.basic?.password ?? null].filter(
@@ -188,14 +162,8 @@ class CachedCredentials implements Credentials {
     if (cluster.kubeconfig === null) {
       return inClusterServer(environment, serviceAccountDirectory ?? defaultServiceAccountDirectory);
     }
-    const { path, context } = cluster.kubeconfig;
     // The file itself is read each time as well: tools rewrite it to rotate what it holds.
-    return await kubeconfigServer(await readText(path), dirname(path), context);
-  }
-
-  async #token(server: ApiServer, exec: ExecCredential | null): Promise<string | null> {
-    if (server.tokenFile !== null) return (await readText(server.tokenFile)).trim();
-    return server.token ?? exec?.token ?? null;
+    return await readKubeconfig(cluster.kubeconfig);
   }
 
   async #execCredential(
@@ -234,35 +202,6 @@ class CachedCredentials implements Credentials {
     const expiresAtMs = this.#exec?.expiresAtMs ?? null;
     return expiresAtMs !== null && this.#options.clock.now() >= expiresAtMs;
   }
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return (await readRegularFile(path, fileLimitBytes)).toString();
-  } catch (error) {
-    throw new DiscoveryFailure('credentials', `${path} cannot be read (${errorCode(error)})`);
-  }
-}
-
-async function readPem(source: PemSource): Promise<string | null> {
-  if (source.data !== null) return source.data;
-  return source.file === null ? null : await readText(source.file);
-}
-
-/** A bad certificate, or one whose key has not been replaced yet, is found here and not in a running connection. */
-function checkTls(tls: TlsMaterial): void {
-  try {
-    createSecureContext(tls);
-  } catch (error) {
-    throw new DiscoveryFailure('credentials', `certificates cannot be used (${errorCode(error)})`);
-  }
-}
-
-/** RFC 6750 section 2.1; anything else could break out of the header. */
-function checkedToken(token: string): string {
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new DiscoveryFailure('credentials', 'the token is empty or malformed');
-  return token;
 }
 
 function basicAuthorization({ username, password }: { username: string; password: string }): string {

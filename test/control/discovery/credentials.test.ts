@@ -6,6 +6,7 @@ import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ApiClient, readAll } from '../../../src/control/discovery/api-client.ts';
+import { kubeconfigFault } from '../../../src/control/discovery/credential-files.ts';
 import { type Credentials, createCredentials } from '../../../src/control/discovery/credentials.ts';
 import { DiscoveryFailure } from '../../../src/control/discovery/failure.ts';
 import { type RawObject, StandInApi, type StandInOptions } from '../../support/stand-in-api.ts';
@@ -140,6 +141,9 @@ test('certificates, keys and CA are read from files, relative to the kubeconfig'
     user: { 'client-certificate': 'client-one.crt', 'client-key': 'client-one.key' },
   });
   assert.match(await rig(t, path).get(), /NodeList/);
+  assert.equal(await kubeconfigFault({ path, context: null }), null);
+  writeFileSync(join(directory, 'client-one.key'), fixture('client-two.key'));
+  assert.match((await kubeconfigFault({ path, context: null })) ?? '', /certificates cannot be used/);
 });
 
 test('tls-server-name is what the certificate is checked against', async (t) => {
@@ -512,7 +516,9 @@ const badKubeconfigs: [string, RawObject, RawObject, RegExp][] = [
 for (const [name, cluster, user, message] of badKubeconfigs) {
   test(`a kubeconfig with ${name} is refused with its reason`, async (t) => {
     const path = writeKubeconfig(temporaryDirectory(t), { server: 'https://127.0.0.1:1', cluster, user });
-    assert.match((await failure(rig(t, path).get())).message, message);
+    const told = await failure(rig(t, path).get());
+    assert.match(told.message, message);
+    assert.equal(await kubeconfigFault({ path, context: null }), told.message);
   });
 }
 
@@ -534,7 +540,19 @@ test('a kubeconfig that is broken or incomplete is refused without a word of its
     const error = await failure(get());
     assert.equal(error.reason, 'credentials', text);
     assert.doesNotMatch(error.message + lines.join(''), /secret/);
+    assert.equal(await kubeconfigFault({ path, context: null }), error.message, text);
   }
+});
+
+test('a kubeconfig is looked at without its API server and without running its plugin', async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = writeKubeconfig(directory, {
+    server: 'https://127.0.0.1:1',
+    user: plugin(directory, 'exit 1'),
+  });
+  assert.equal(await kubeconfigFault({ path, context: null }), null);
+  assert.throws(() => runs(directory), /ENOENT/);
+  assert.match((await kubeconfigFault({ path, context: 'other' })) ?? '', /has no context other/);
 });
 
 test('a server that echoes the token in its error does not get it into our message', async (t) => {
