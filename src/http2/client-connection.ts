@@ -2,7 +2,7 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Connection } from './connection.ts';
-import type { ErrorCode } from './error-code.ts';
+import { ErrorCode } from './error-code.ts';
 import { MAX_STREAM_ID, Setting } from './frames.ts';
 import type { ConnectionHandler } from './handler.ts';
 import type { HeadReader } from './head-reader.ts';
@@ -89,7 +89,8 @@ export class ClientConnection<O> extends Connection<ResponseHead, O> {
   /** Streams above the last one were not looked at: they can be sent again elsewhere (RFC 9113, section 6.8). */
   protected onGoawayFrame(lastStreamId: number, code: ErrorCode): void {
     this.#goaway = true;
-    for (const stream of this.table.open) if (stream.id > lastStreamId) this.closeRefused(stream);
+    for (const stream of this.table.open)
+      if (stream.id > lastStreamId) this.closeReset(stream, ErrorCode.RefusedStream);
     this.handler.onGoaway(lastStreamId, code);
   }
 }

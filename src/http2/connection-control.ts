@@ -6,8 +6,6 @@ import { Budget } from './budgets.ts';
 import { ConnectionData } from './connection-data.ts';
 import { ErrorCode } from './error-code.ts';
 import { FIRST_WINDOW, Flag, MAX_STREAM_ID, MAX_WINDOW } from './frames.ts';
-import { Half } from './stream.ts';
-import { Ended } from './stream-table.ts';
 
 export abstract class ConnectionControl<H extends MessageHead, O> extends ConnectionData<H, O> {
   protected onWindowUpdate(streamId: number, buffer: Buffer, start: number, end: number): void {
@@ -47,10 +45,7 @@ export abstract class ConnectionControl<H extends MessageHead, O> extends Connec
       return;
     }
     if (this.isServer && !this.spend(Budget.Resets)) return;
-    stream.receiving = Half.Closed;
-    stream.sending = Half.Closed;
-    this.handler.onReset(stream, numberAt(buffer, start) >>> 0);
-    if (!stream.closed && stream.id === streamId) this.closeStream(stream, Ended.ByPeer);
+    this.closeReset(stream, numberAt(buffer, start) >>> 0);
   }
 
   protected onPriority(streamId: number, buffer: Buffer, start: number, end: number): void {

@@ -14,12 +14,12 @@ import { Ended } from './stream-table.ts';
 export abstract class ConnectionData<H extends MessageHead, O> extends ConnectionOutput<H, O> {
   /** The DATA frame that is being read: its stream if it is open, what is left of it, and whether it held anything. */
   #dataStream: Stream<H, O> | null = null;
-  #dataStreamId = 0;
+  #dataGeneration = 0;
   #dataLeft = 0;
   #dataSeen = false;
   /** Content of one stream that has been read and not handed on: `buffer[run, runEnd)`, of frames that follow each other. */
   #runStream: Stream<H, O> | null = null;
-  #runStreamId = 0;
+  #runGeneration = 0;
   #runBuffer: Buffer | null = null;
   #run = 0;
   #runEnd = 0;
@@ -36,7 +36,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
 
   protected beginData(streamId: number, length: number): void {
     // What this frame does to its own stream comes after what the others have been sent.
-    if (streamId !== this.#runStreamId) this.handOnData();
+    if (streamId !== this.#runStream?.id) this.handOnData();
     if (!this.peer.received) return this.break('preface-invalid');
     if (this.inBlock) return this.break('frame-unexpected');
     if (streamId === 0) return this.break('stream-id-invalid');
@@ -44,18 +44,15 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     this.receiveWindow -= length;
     this.#dataLeft = length;
     this.#dataSeen = false;
-    this.#dataStreamId = streamId;
     const stream = this.table.open.get(streamId);
     this.#dataStream = null;
     if (stream === undefined) return this.#onClosedData(streamId, length);
     if (stream.receiving === Half.Closed) return this.streamError(stream, ErrorCode.StreamClosed);
     if (!stream.hasHead) return this.refuse(stream, 'response-unexpected');
-    if (length > stream.receiveWindow) {
-      this.handOnData();
-      return this.streamError(stream, ErrorCode.FlowControlError);
-    }
-    stream.receiveWindow -= length;
     this.#dataStream = stream;
+    this.#dataGeneration = stream.generation;
+    if (length <= stream.receiveWindow) stream.receiveWindow -= length;
+    else if (this.#stillOpen()) this.streamError(stream, ErrorCode.FlowControlError);
   }
 
   /** DATA for a stream that is no more: in flight when it was reset, perhaps long ago, or an error. */
@@ -76,9 +73,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     const stream = this.#currentDataStream();
     if (stream === null) return;
     if (stream.missing >= 0) {
-      if (length <= stream.missing) return;
-      this.handOnData();
-      this.refuse(stream, 'content-length-mismatch');
+      if (length > stream.missing && this.#stillOpen()) this.refuse(stream, 'content-length-mismatch');
     } else if (stream.head.framing === Framing.None) this.refuse(stream, 'body-not-allowed');
   }
 
@@ -97,7 +92,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     }
     this.handOnData();
     this.#runStream = stream;
-    this.#runStreamId = stream.id;
+    this.#runGeneration = stream.generation;
     this.#runBuffer = buffer;
     this.#run = start;
     this.#runEnd = end;
@@ -111,7 +106,7 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     this.#runStream = null;
     this.#runBuffer = null;
     this.handedOn += 1;
-    if (stream.id === this.#runStreamId && stream.receiving === Half.Open)
+    if (stream.generation === this.#runGeneration && stream.receiving === Half.Open)
       this.handler.onData(stream, buffer, this.#run, this.#runEnd);
   }
 
@@ -122,15 +117,21 @@ export abstract class ConnectionData<H extends MessageHead, O> extends Connectio
     if (!this.#dataSeen && !endStream && !this.spend(Budget.EmptyFrames)) return;
     if (stream === null) return;
     if (!endStream) return this.creditStream(stream, padding);
-    this.handOnData();
+    if (!this.#stillOpen()) return;
     if (stream.missing > 0) return this.refuse(stream, 'content-length-mismatch');
     this.endReceiving(stream, '');
+  }
+
+  /** Hands on what came before: whoever gets it may close the stream of the frame that is being read. */
+  #stillOpen(): boolean {
+    this.handOnData();
+    return this.#currentDataStream() !== null;
   }
 
   /** The stream of the DATA frame, unless it has been closed since the frame began. */
   #currentDataStream(): Stream<H, O> | null {
     const stream = this.#dataStream;
     if (stream === null) return null;
-    return stream.id === this.#dataStreamId && stream.receiving === Half.Open ? stream : null;
+    return stream.generation === this.#dataGeneration && stream.receiving === Half.Open ? stream : null;
   }
 }

@@ -109,9 +109,11 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
   }
 
   protected endReceiving(stream: Stream<H, O>, trailers: string): void {
+    const { generation } = stream;
     stream.receiving = Half.Closed;
     this.handler.onEnd(stream, trailers);
-    if (stream.sending === Half.Closed && !stream.closed) this.closeStream(stream, Ended.Orderly);
+    if (stream.closed || stream.generation !== generation) return;
+    if (stream.sending === Half.Closed) this.closeStream(stream, Ended.Orderly);
   }
 
   protected closeStream(stream: Stream<H, O>, how: Ended): void {
@@ -131,24 +133,24 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
 
   /** A stream error that the peer caused. */
   protected streamError(stream: Stream<H, O>, code: ErrorCode): void {
-    const { id } = stream;
+    const { generation } = stream;
     if (!this.#mayProvoke()) return;
     stream.receiving = Half.Closed;
-    this.writer.reset(id, code);
+    this.writer.reset(stream.id, code);
     this.handler.onReset(stream, code);
-    if (!stream.closed && stream.id === id) this.closeStream(stream, Ended.ByUs);
+    if (!stream.closed && stream.generation === generation) this.closeStream(stream, Ended.ByUs);
   }
 
   /** The message is malformed: the session may answer, then the stream is reset (RFC 9113, section 8.1.1). */
   protected refuse(stream: Stream<H, O>, reason: MessageFailure): void {
-    const { id } = stream;
+    const { id, generation } = stream;
     if (!this.#mayProvoke()) return;
     stream.receiving = Half.Closed;
     this.handler.onRefused(stream, reason);
     if (this.failed) return;
     // The answer may have ended the stream, and the session released it: the peer is told all the same.
     this.writer.reset(id, ErrorCode.ProtocolError);
-    if (stream.id === id && !stream.closed) this.closeStream(stream, Ended.ByUs);
+    if (stream.generation === generation && !stream.closed) this.closeStream(stream, Ended.ByUs);
     else this.#rememberReset(id);
   }
 
@@ -172,11 +174,13 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     this.late.expect();
   }
 
-  protected closeRefused(stream: Stream<H, O>): void {
+  /** The peer gave it up. */
+  protected closeReset(stream: Stream<H, O>, code: ErrorCode): void {
+    const { generation } = stream;
     stream.receiving = Half.Closed;
     stream.sending = Half.Closed;
-    this.handler.onReset(stream, ErrorCode.RefusedStream);
-    if (!stream.closed) this.closeStream(stream, Ended.ByPeer);
+    this.handler.onReset(stream, code);
+    if (!stream.closed && stream.generation === generation) this.closeStream(stream, Ended.ByPeer);
   }
 
   protected addStream(id: number): Stream<H, O> {

@@ -240,9 +240,10 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     const { head } = stream;
     stream.hasHead = this.isFinal(head);
     if (head.framing === Framing.Length) stream.missing = head.contentLength;
-    const { id } = stream;
+    const { generation } = stream;
     this.handler.onHead(stream);
-    if (ended && stream.id === id && stream.receiving === Half.Open) this.endReceiving(stream, '');
+    if (ended && stream.generation === generation && stream.receiving === Half.Open)
+      this.endReceiving(stream, '');
   }
 
   #readTrailers(stream: Stream<H, O>, ended: boolean, block: Buffer, start: number, end: number): void {

@@ -13,6 +13,11 @@ export type Half = (typeof Half)[keyof typeof Half];
 export class Stream<H extends MessageHead = MessageHead, O = unknown> {
   /** 1 to 2^31-1. */
   id = 0;
+  /**
+   * How often it has been opened. Whoever has told the session something compares it before going on: the object may have been
+   * released meanwhile, and serve another stream, of another connection perhaps and of the same id.
+   */
+  generation = 0;
   /** The head that was received: valid from `onHead` until the stream is released. */
   readonly head: H;
   /** Whatever the session keeps for this stream. */
@@ -53,6 +58,7 @@ export class Stream<H extends MessageHead = MessageHead, O = unknown> {
   /** Becomes the stream `id`. */
   open(id: number, sendWindow: number, receiveWindow: number): void {
     this.id = id;
+    this.generation += 1;
     this.receiving = Half.Open;
     this.sending = Half.Open;
     this.method = '';

@@ -298,6 +298,14 @@ describe('a stream is reset', () => {
     assert.equal(recorder.events.at(-1), 'end 3');
   });
 
+  it('by whoever gets the last of its content, and is not refused for what is missing too', () => {
+    const { recorder, connection, send } = driveServer();
+    recorder.consume = (stream) => connection.reset(stream, ErrorCode.Cancel);
+    send(headers(1, [...POST, ['content-length', '2']], false), data(1, 'x', true));
+    assert.deepEqual(recorder.events.slice(1), ['data 1 x']);
+    assert.deepEqual(recorder.log.lines.slice(-1), ['RST 1 8']);
+  });
+
   it('by its client: what is sent afterwards goes nowhere', () => {
     const { recorder, connection, send } = driveServer();
     send(headers(1, GET));
