@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { ConnectRecord, runThatTells } from '../../../src/proxy/upstream/connect-record.ts';
+import { HEDGE_AFTER_MS } from '../../../src/proxy/upstream/dial-budget.ts';
 import { BlackHole } from '../../support/black-hole.ts';
 import { answering, DataPlane, eventually, RawPeer, RawServer } from '../../support/data-plane.ts';
 import { connectionsOf, SYN_SENT } from '../../support/kernel-connections.ts';
@@ -77,14 +78,21 @@ describe('a second connection in time', () => {
       }),
     );
     const before = connecting(hole);
+    plane.freeze();
     for (let round = 0; round < 3; round += 1) {
       const client = await RawPeer.connect(plane.port());
       clients.push(client);
       client.send(POST);
     }
-    await eventually('company', () => connecting(hole) >= before + 3);
-    await clients[0]!.expect('connect-timeout');
+    await eventually('the requests', () => plane.metric('portico_requests_active') === 3);
+    for (let steps = 0; steps < 4 && connecting(hole) < before + 3; steps += 1)
+      await plane.skip(HEDGE_AFTER_MS);
+    assert.ok(connecting(hole) >= before + 3);
     assert.ok(connecting(hole) <= before + 8);
+    await plane.skip(400);
+    // Those that were dialled beside the first get a moment more.
+    await plane.skip(2 * HEDGE_AFTER_MS);
+    await clients[0]!.expect('connect-timeout');
   });
 
   it('asks others first once a connect has been slow to come', async () => {
