@@ -44,6 +44,7 @@ export class Http2Connection
   dueAtMs = NEVER;
   filedTick = -1;
   filedPlace = 0;
+  readonly awaitsTarget = true;
   readonly target: Target;
   readonly codec: ClientConnection<Http2Stream>;
   readonly #pool: Pool;
@@ -222,6 +223,7 @@ export class Http2Connection
     this.#phase = 'closed';
     this.#unlist();
     this.codec.close();
+    transport.stand();
     this.#pool.onChoseHttp1(this.target);
     if (first === undefined) transport.release();
     else first.onHttp1(transport);
@@ -316,6 +318,7 @@ export class Http2Connection
       // A target that takes nothing yet may say soon that it does: until then it has not connected.
       if (this.codec.maxStreams === 0) return;
       this.#phase = 'open';
+      this.#transport.stand();
       this.#setIdle(true);
       this.#serveWaiting();
     }
@@ -347,15 +350,24 @@ export class Http2Connection
     const streams = [...this.codec.streams];
     const waiting = [...this.#waiting];
     const { incompleteHeadOn } = this.codec;
+    const isNew = this.#phase === 'connecting';
     this.#waiting.clear();
     this.#close();
-    for (const stream of waiting)
-      stream.onConnectFailed(code === 'connect-timeout' ? code : 'connect-failed');
+    if (isNew) this.#failConnect(code, waiting);
     for (const stream of streams) {
       // Part of its head has come: the target has read the request.
       const isPartial = code === 'upstream-reset' && stream.id === incompleteHeadOn;
       stream.owner?.fail(isPartial ? 'upstream-incomplete' : code, code === 'upstream-protocol');
     }
+  }
+
+  /** It has come to nothing before the target has said what it takes. */
+  #failConnect(code: FailureCode, waiting: readonly Http2Stream[]): void {
+    const isLate = code === 'connect-timeout';
+    const failure = isLate ? code : 'connect-failed';
+    // Who speaks, or hangs up, is there; who says nothing may be a pod behind a node that is well.
+    if (code !== 'target-lost') this.#transport.fail(failure, isLate ? 'silent' : 'refused');
+    for (const stream of waiting) stream.onConnectFailed(failure);
   }
 
   #close(): void {

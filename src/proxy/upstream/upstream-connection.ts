@@ -285,11 +285,9 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     const nowMs = now();
     this.connectMs = nowMs - this.#openedAtMs;
     deadlines.set(this, this.#asked ? Number.POSITIVE_INFINITY : nowMs + YOUNG_MS);
-    const first = !this.target.proven;
-    this.target.onConnected(nowMs);
-    this.pool.onConnected(this.target, this.connectMs, first);
     const dialler = this.#dialler;
     this.#dialler = null;
+    if (dialler?.awaitsTarget !== true) this.stand();
     if (dialler === null) {
       this.release();
       return;
@@ -301,6 +299,19 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     } finally {
       turn.leave();
     }
+  }
+
+  /** The target takes requests on it. */
+  stand(): void {
+    const first = !this.target.proven;
+    this.target.onConnected(this.#context.now());
+    this.pool.onConnected(this.target, this.connectMs, first);
+  }
+
+  /** The target has accepted it, and does not take requests on it. */
+  fail(code: FailureCode, outcome: 'refused' | 'silent'): void {
+    this.target.onConnectFailed(this.#context.now(), outcome);
+    this.pool.onConnectFailed(code, this.target, '');
   }
 
   /** Before everything else; where there is TLS, it was said before that. */

@@ -30,6 +30,8 @@ export interface DialUser<D extends Dial> {
   onUpstreamConnectFailed(dial: D, code: FailureCode): void;
   /** Says to a target of such a pool for which client the connection is. */
   proxyHeader(rules: ProxyProtocolOut): Buffer;
+  /** The target has a word to say before it has connected: `UpstreamConnection.stand` or `fail` tells what has come of it. */
+  readonly awaitsTarget?: boolean;
 }
 
 /** Who makes attempts, and may have to wait for room. */
