@@ -228,6 +228,8 @@ export class Http2Connection
     if (first === undefined) transport.release();
     else first.onHttp1(transport);
     for (const stream of others) {
+      // Its request has got another connection meanwhile: the first one, perhaps.
+      if (!stream.isAwaited) continue;
       const connection = this.#pool.connector.connectAs(this.target, stream, 'none', transport.serverName);
       if (connection === undefined) stream.onConnectFailed('connection-limit');
       else stream.awaitHttp1(connection);

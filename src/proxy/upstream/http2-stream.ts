@@ -99,6 +99,11 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
     dialler?.onUpstreamConnectFailed(this, code);
   }
 
+  /** Somebody waits for the connection. */
+  get isAwaited(): boolean {
+    return this.#dialler !== null;
+  }
+
   /** Its request goes over a connection of HTTP/1.1 that stands. */
   onHttp1(connection: UpstreamConnection): void {
     this.#http1 = connection;

@@ -10,6 +10,7 @@ import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import type { PoolTls } from '../../../src/model/pool-config.ts';
 import { certificateKey, NO_SECRETS, type Secrets } from '../../../src/model/secrets.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
+import { BlackHole } from '../../support/black-hole.ts';
 import { eventually, type RawPeer, Stage } from '../../support/data-plane.ts';
 import { freePort } from '../../support/free-port.ts';
 import { Http2Client } from '../../support/http2-client.ts';
@@ -23,6 +24,14 @@ const TLS: PoolTls = {
   serverName: 'app.example.com',
   serverNameFromHost: false,
   certificate: null,
+};
+const TIMEOUTS = {
+  connectMs: 10_000,
+  responseHeaderMs: 10_000,
+  streamIdleMs: 10_000,
+  tunnelIdleMs: 3_600_000,
+  tunnelLifetimeMs: 0,
+  totalMs: 0,
 };
 const CLIENT = { kind: 'files' as const, cert: '/client.crt', key: '/client.key', ocsp: null };
 
@@ -153,6 +162,28 @@ describe('http/2 to targets over TLS', () => {
     const strict = await target({ requestCert: true, ca: authority.cert, maxVersion: 'TLSv1.2' });
     apply(strict);
     assert.equal(await ask(), 'tls-handshake-failed');
+  });
+
+  it('makes no connection for a request that has got another meanwhile, when its target chooses HTTP/1.1', async () => {
+    const hole = await BlackHole.open();
+    try {
+      const released = Promise.withResolvers<void>();
+      const at = await target({
+        ALPNProtocols: ['http/1.1'],
+        SNICallback: (_name, answer) => void released.promise.then(() => answer(null)),
+      });
+      apply(at, {}, { targets: [hole.at, at], timeouts: TIMEOUTS });
+      const asking = ask();
+      // Beside the silent dial comes one more, and one more, until two of them wait for the same connection.
+      await eventually('company', () => stage.plane.metric('portico_retries_total') >= 8, 20_000);
+      released.resolve();
+      assert.equal(await asking, '1.1');
+      const active = 'portico_upstream_connections{pool="pool-0",state="active"}';
+      await eventually('no connection in use', () => stage.plane.metric(active) === 0);
+      assert.equal(sockets.size, 1);
+    } finally {
+      await hole.close();
+    }
   });
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
