@@ -164,7 +164,7 @@ export class Http2Connection
   /** A request that waited is given up. */
   forget(stream: Http2Stream, keep: boolean): void {
     this.#waiting.delete(stream);
-    if (this.#phase === 'connecting' && this.#waiting.size === 0 && !keep) this.#close();
+    if (this.#phase === 'connecting' && this.#waiting.size === 0 && (!keep || this.#leaving)) this.#close();
   }
 
   begin(owner: Http2Stream, method: string): AnswerStream | null {
@@ -199,7 +199,7 @@ export class Http2Connection
   /** No new streams; closed when those that are open have ended. */
   leave(): void {
     this.#leaving = true;
-    if (this.#phase === 'open' && this.#streams === 0) this.within(() => this.#close());
+    if (this.#streams === 0 && this.#waiting.size === 0) this.within(() => this.#close());
   }
 
   onDeadline(): void {
@@ -323,6 +323,7 @@ export class Http2Connection
       this.#transport.stand();
       this.#setIdle(true);
       this.#serveWaiting();
+      if (this.#leaving) this.leave();
     }
     this.#pool.load.tell();
   }

@@ -5,8 +5,10 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
+import { BlackHole } from '../../support/black-hole.ts';
 import { eventually, Stage } from '../../support/data-plane.ts';
 import { answerOf, Http2Client } from '../../support/http2-client.ts';
+import { connectionsOf, SYN_SENT } from '../../support/kernel-connections.ts';
 import { allToFirstPool, RETRY, snapshotOf } from '../../support/snapshots.ts';
 
 type OnStream = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void;
@@ -180,6 +182,36 @@ describe('http/2 to targets', () => {
     sessions[0]!.close();
     await eventually('the end', () => sessions[0]!.destroyed || sessions[0]!.closed);
     assert.equal((await client.send({ ':path': '/', ':method': 'POST' }, 'b')).body, 'b');
+  });
+
+  it('gives up a dial that nobody waits for any more when its target leaves', async () => {
+    const hole = await BlackHole.open();
+    try {
+      const connecting = (): number => connectionsOf('other', Number(hole.at.split(':')[1]), SYN_SENT).length;
+      const before = connecting();
+      const at = await target(echo);
+      const timeouts = {
+        connectMs: 60_000,
+        responseHeaderMs: 10_000,
+        streamIdleMs: 10_000,
+        tunnelIdleMs: 60_000,
+        tunnelLifetimeMs: 0,
+        totalMs: 0,
+      };
+      const pool = { protocol: 'http2' as const, timeouts };
+      const routes = allToFirstPool(RETRY);
+      stage.plane.apply(snapshotOf({ pools: [{ ...pool, targets: [hole.at, at] }], routes }));
+      const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
+      clients.push(client);
+      for (let asked = 0; connecting() === before; asked += 1) {
+        assert.ok(asked < 4, 'each target is asked in its turn');
+        assert.equal((await client.get('/')).headers[':status'], 200);
+      }
+      stage.plane.apply(snapshotOf({ version: 2, pools: [{ ...pool, targets: [at] }], routes }));
+      await eventually('the end of the dial', () => connecting() === before);
+    } finally {
+      await hole.close();
+    }
   });
 
   it('resets the stream of a request whose client has left', async () => {
