@@ -17,6 +17,7 @@ import type { HeaderEdits } from './router/header-edits.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
+import type { OwnConnection } from './upstream/own-connection.ts';
 import type { SilenceWatch } from './upstream/silence.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import type { BufferPool } from './wire/buffer-pool.ts';
@@ -45,6 +46,8 @@ export interface ExchangeSession {
   readonly paths: PathPolicy;
   /** `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`. */
   readonly protocol: string;
+  /** The connection to a target that the client has to itself, for a client whose connection carries one request after the other. */
+  own: OwnConnection | null;
   /** The nonce of the WebSocket handshake that an extended CONNECT becomes (RFC 8441); '' for everything else. */
   readonly webSocketKey: string;
   /** Limits and timeouts of the listener, those in force now. */

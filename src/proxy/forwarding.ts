@@ -8,6 +8,7 @@ import type { RetryConfig } from '../model/route-config.ts';
 import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
+import { authenticatesConnection } from './http/connection-authentication.ts';
 import { withoutEdited } from './http/field-lines.ts';
 import { grpcTimeoutMs, isGrpc } from './http/grpc.ts';
 import { type GrpcWebCall, grpcWebCallOf } from './http/grpc-web.ts';
@@ -20,6 +21,7 @@ import { requestPartsOf, sentHostOf } from './request-parts.ts';
 import { responseHeaderMsOf, streamIdleMsOf, totalMsOf, tunnelLimitsOf } from './request-timeouts.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
+import { OwnConnection } from './upstream/own-connection.ts';
 import type { Pool } from './upstream/pool.ts';
 import { proxyHeaderFor } from './upstream/proxy-header.ts';
 import type { WatchedStream } from './upstream/silence.ts';
@@ -58,6 +60,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   answered = false;
   /** It was that of a gRPC call: its end is told in trailers. */
   answersGrpc = false;
+  own: OwnConnection | null = null;
   readonly #owner: ForwardingOwner;
   readonly #session: ExchangeSession;
   readonly #context: ExchangeContext;
@@ -92,8 +95,11 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#context = context;
     this.#facts = facts;
     this.#pace = new Pace(session, facts);
-    this.#attempts = new Attempts<StreamDial>(context, (pool, target, user, reuse) =>
-      pool.connector.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
+    this.#attempts = new Attempts<StreamDial>(
+      context,
+      (pool, target, user, reuse) =>
+        this.#ownOf(pool) ??
+        pool.connector.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
     );
   }
 
@@ -112,6 +118,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#totalDueAtMs = NEVER;
     this.#answerDueAtMs = NEVER;
     this.#silentAtMs = NEVER;
+    this.own = null;
     this.#pace.stop();
   }
 
@@ -137,10 +144,26 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       const deadlineMs = grpcTimeoutMs(facts.view.head);
       this.#totalDueAtMs = Math.min(this.#totalDueAtMs, facts.startedAtMs + deadlineMs);
     }
+    this.own = this.#ownerFor(pool);
     const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
     this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
     this.#sent.begin(isIdempotent, pool.config.protocol !== 'http1');
     this.#attempt(null);
+  }
+
+  /** Whoever has proven itself to a connection of this pool has it to itself, from the first word of the handshake on. */
+  #ownerFor(pool: Pool): OwnConnection | null {
+    const session = this.#session;
+    if (session.own?.isOf(pool) === true) return session.own;
+    if (!authenticatesConnection(this.#facts.view.head)) return null;
+    session.own?.close();
+    session.own = new OwnConnection(pool, session.protocol !== 'HTTP/2');
+    return session.own;
+  }
+
+  #ownOf(pool: Pool): StreamDial | undefined {
+    if (this.own === null) return undefined;
+    return this.own.take(pool, pool.tls === null ? '' : sentHostOf(this.#facts));
   }
 
   #becomeLongLived(): void {

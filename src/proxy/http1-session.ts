@@ -21,6 +21,7 @@ import type { HeaderEdits } from './router/header-edits.ts';
 import { securityLine } from './router/https.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { TUNNEL_FAILURES, Tunnel, type TunnelLimits } from './tunnel.ts';
+import type { OwnConnection } from './upstream/own-connection.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import type { Waiter } from './wire/pass-share.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
@@ -48,6 +49,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
   filedTick = -1;
   filedPlace = 0;
   readonly webSocketKey = '';
+  own: OwnConnection | null = null;
   readonly #wire: Wire;
   readonly #context: ExchangeContext;
   /** What a request needs. Made with its first byte, and let go of when the connection has been idle for a moment. */
@@ -567,6 +569,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     this.#phase = 'closed';
     this.#context.deadlines.clear(this);
     this.#exchange?.release();
+    this.own?.close();
     this.#count();
   }
 

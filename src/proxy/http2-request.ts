@@ -31,6 +31,7 @@ import { securityLine } from './router/https.ts';
 import type { Runtime } from './runtime.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { TunnelLimits } from './tunnel.ts';
+import type { OwnConnection } from './upstream/own-connection.ts';
 import type { UpstreamSide } from './upstream/upstream-stream.ts';
 import { SendQueue } from './wire/send-queue.ts';
 
@@ -49,6 +50,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
   place = -1;
   readonly protocol = 'HTTP/2';
   webSocketKey = '';
+  own: OwnConnection | null = null;
   readonly #on: Http2Client;
   readonly #context: ExchangeContext;
   readonly #exchange: Exchange;
@@ -141,6 +143,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#done = false;
     this.#tunnel = null;
     this.#gone = false;
+    this.own = null;
     this.webSocketKey = stream.head.connectProtocol === WEB_SOCKET ? becomeHandshake(stream.head) : '';
     this.#exchange.start(stream.head, this.#context.now());
   }

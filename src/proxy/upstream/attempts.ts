@@ -13,7 +13,8 @@ import { TryOrder } from './try-order.ts';
 import type { AttemptsUser, Dial, DialUser } from './upstream-stream.ts';
 
 /**
- * An idle connection to the target, or a dial that will call `user` back; undefined when it is at its bound.
+ * An idle connection to the target, or a dial that will call `user` back; undefined when it is at its bound. A connection that
+ * its client has to itself may lead to another target.
  */
 export type Connect<D extends Dial> = (
   pool: Pool,
@@ -346,7 +347,7 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       return undefined;
     }
     this.count += 1;
-    target.begin(nowMs);
+    connection.target.begin(nowMs);
     return connection;
   }
 }

@@ -72,6 +72,20 @@ export class Connector {
     return undefined;
   }
 
+  /**
+   * Takes a connection into use for the client that has it to itself.
+   * @param host as with `connect`
+   */
+  takeOwn(own: UpstreamConnection, host: string): boolean {
+    const fits = this.#mayUse(own) && own.serverName === this.#serverName(own.target, host);
+    if (!fits || !own.isUsable(this.#context.wires.now())) {
+      own.closeIdle();
+      return false;
+    }
+    own.useOwn();
+    return true;
+  }
+
   /** Since a reload a connection may have to say whose it is, be made with another certificate, or end sooner. */
   #mayUse({ tls, pool }: UpstreamConnection): boolean {
     const own = this.#pool;

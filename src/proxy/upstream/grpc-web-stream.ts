@@ -19,6 +19,8 @@ export interface GrpcWebUser extends StreamUser {
 }
 
 export class GrpcWebStream implements UpstreamStream, StreamUser {
+  /** Only connections of HTTP/2 carry it. */
+  readonly own = null;
   readonly #call: GrpcWebCall;
   readonly #user: GrpcWebUser;
   readonly #inner: UpstreamStream;

@@ -58,6 +58,8 @@ export class Target implements TargetLive, Deadline {
   filedPlace = 0;
   /** Last in, first out: the warmest connection is used first and surplus ones age out. */
   readonly idle: UpstreamConnection[] = [];
+  /** Those that wait for the one client that has each to itself: they take nothing from what is kept for all. */
+  readonly owned: UpstreamConnection[] = [];
   /** Requests that it lets a connection carry at once, as it said last; 100 is what RFC 9113 recommends at least. */
   streamLimit = 100;
   /** Connections that carry many requests at once. */
@@ -217,12 +219,12 @@ export class Target implements TargetLive, Deadline {
 
   /** Whether nobody uses one of its connections. */
   get hasIdle(): boolean {
-    return this.idle.length > 0 || this.shared.some(({ idle }) => idle);
+    return this.idle.length > 0 || this.owned.length > 0 || this.shared.some(({ idle }) => idle);
   }
 
   /** Closes a connection that nobody uses; false when there is none. */
   giveUpIdle(): boolean {
-    const oldest = this.idle.shift();
+    const oldest = this.owned.shift() ?? this.idle.shift();
     if (oldest !== undefined) {
       oldest.close();
       return true;
@@ -242,9 +244,13 @@ export class Target implements TargetLive, Deadline {
   }
 
   closeIdle(): void {
-    for (const connection of this.idle.splice(0)) connection.close();
+    this.#closeUnused();
     for (const connection of this.connections) if (connection.spare) connection.close();
     for (const connection of [...this.shared]) connection.leave();
+  }
+
+  #closeUnused(): void {
+    for (const connection of [...this.idle.splice(0), ...this.owned.splice(0)]) connection.close();
   }
 
   doubt(doubted: boolean): void {
@@ -252,7 +258,7 @@ export class Target implements TargetLive, Deadline {
     this.doubted = doubted;
     // It gets little or nothing to do, and each second somebody would have to ask after those that nobody uses. Those of one that
     // has left are closed already, or wait to be reset.
-    if (doubted && !this.retired) for (const connection of this.idle.splice(0)) connection.close();
+    if (doubted && !this.retired) this.#closeUnused();
     for (const connection of this.connections) connection.keepAlive(doubted);
   }
 

@@ -9,6 +9,7 @@ import { connectingWire, secureWireTo } from '../wire/open-wire.ts';
 import type { Wire, WireContext, WireOwner } from '../wire/wire.ts';
 import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import type { Http1Streams } from './http1-streams.ts';
+import type { OwnConnection } from './own-connection.ts';
 import type { Pool } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
 import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
@@ -57,6 +58,8 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   /** The name that the target was asked for; '' without TLS or without a name. */
   readonly serverName: string;
   readonly speaks = 'http1';
+  /** Whose it is, once a client has proven itself on it; null is anybody's. */
+  owner: OwnConnection | null = null;
   reused = false;
   reached = false;
   connectMs = 0;
@@ -131,6 +134,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
 
   /** Takes a connected connection into use for one request. */
   open(user: StreamUser): UpstreamStream {
+    user.own?.hold(this);
     const stream = this.#streams.lend(this);
     stream.begin(user);
     this.#user = stream;
@@ -158,13 +162,19 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.#user = user;
   }
 
-  /** Takes an idle connection out of the idle ones. */
+  /** An idle connection is used again; it has been taken out of its target's idle ones. */
   use(): void {
     this.#phase = 'busy';
     this.reused = true;
     this.pool.load.endIdle();
     this.pool.meters.connections(1, -1);
     this.#context.deadlines.set(this, Number.POSITIVE_INFINITY);
+  }
+
+  /** The same for one that has not been taken out. */
+  useOwn(): void {
+    this.#unlist();
+    this.use();
   }
 
   /** False when the connection is too old or was closed: it is dropped and another must be taken. */
@@ -183,13 +193,14 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     if (
       // It has been told which client it is for.
       this.pool.config.proxyProtocol !== null ||
+      this.owner?.keeps === false ||
       target.retired ||
       target.ejected ||
       this.wire.closed ||
       this.wire.broken ||
       (this.#requests >= this.#bounds.requests && ageMs >= this.#bounds.leastAgeMs) ||
       ageMs >= this.#bounds.ageMs ||
-      target.idle.length >= connections.idlePerTarget
+      this.#waiting.length >= connections.idlePerTarget
     ) {
       this.close();
       return;
@@ -200,8 +211,12 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.pool.meters.connections(-1, 1);
     this.wire.resume();
     this.#context.deadlines.set(this, nowMs + this.pool.load.beginIdle(connections.idleMs));
-    target.idle.push(this);
+    this.#waiting.push(this);
     this.pool.load.tell();
+  }
+
+  closeIdle(): void {
+    if (this.#phase === 'idle') this.#dropIdle();
   }
 
   /** Ends the connection without telling its user. */
@@ -353,8 +368,13 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
   }
 
   #unlist(): void {
-    const index = this.target.idle.indexOf(this);
-    if (index !== -1) this.target.idle.splice(index, 1);
+    const index = this.#waiting.indexOf(this);
+    if (index !== -1) this.#waiting.splice(index, 1);
+  }
+
+  /** Where it is kept while nobody uses it. */
+  get #waiting(): UpstreamConnection[] {
+    return this.owner === null ? this.target.idle : this.target.owned;
   }
 
   #closed(): void {

@@ -6,6 +6,7 @@ import type { FailureCode } from '../../model/failures.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
 import type { Wire, WireSocket } from '../wire/wire.ts';
+import type { OwnConnection } from './own-connection.ts';
 import type { Target } from './target.ts';
 import type { UpstreamUser } from './upstream-connection.ts';
 
@@ -82,6 +83,8 @@ export interface UpstreamSide {
  * `onUpstreamFailure` and `onUpstreamSwitch` the stream is no longer its user's.
  */
 export interface StreamUser {
+  /** Who has the connection of HTTP/1.1 to itself from this request on; null leaves it to all. */
+  readonly own: OwnConnection | null;
   /** A 1xx answer other than 101. */
   onUpstreamInterim(head: ResponseHead): void;
   onUpstreamHead(head: ResponseHead): void;

@@ -50,6 +50,7 @@ function requestHead(): RequestParser['head'] {
 
 /** One request on a stream: what came of it. */
 class Request implements StreamUser {
+  readonly own = null;
   outcome = '';
   side: UpstreamSide | null = null;
   body = '';
