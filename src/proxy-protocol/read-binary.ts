@@ -31,15 +31,15 @@ export function readBinary(bytes: Buffer, length: number): Reading {
   const command = bytes[SIGNATURE.length]!;
   const family = bytes[SIGNATURE.length + 1]!;
   if (command !== LOCAL && command !== PROXY) return MALFORMED;
-  const addressBytes = ADDRESS_BYTES[family >> 4];
-  if (addressBytes === undefined || (family & 0x0f) > LAST_TRANSPORT) return MALFORMED;
   const end = FIXED_BYTES + bytes.readUInt16BE(FIXED_BYTES - 2);
   if (end > HEADER_BYTES) return OVERSIZE;
-  if (command === PROXY && end < FIXED_BYTES + addressBytes) return MALFORMED;
-  if (length < end) return MORE;
   const unknown = { version: 2, source: null, destination: null, ...NO_FACTS } as const;
-  // The sender's own connection: whatever it says beside that is to be passed over.
-  if (command === LOCAL) return { kind: 'header', header: unknown, length: end };
+  // The sender's own connection: whatever it says beside that is to be passed over, the family too.
+  if (command === LOCAL) return length < end ? MORE : { kind: 'header', header: unknown, length: end };
+  const addressBytes = ADDRESS_BYTES[family >> 4];
+  if (addressBytes === undefined || (family & 0x0f) > LAST_TRANSPORT) return MALFORMED;
+  if (end < FIXED_BYTES + addressBytes) return MALFORMED;
+  if (length < end) return MORE;
   const facts = readFacts(bytes, FIXED_BYTES + addressBytes, end);
   if (facts === 'malformed') return MALFORMED;
   if (facts === 'checksum') return BAD_CHECKSUM;

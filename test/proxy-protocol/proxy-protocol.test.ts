@@ -88,6 +88,7 @@ const BINARIES: readonly (readonly [string, Buffer, string])[] = [
   ],
   ['LOCAL', binary(0x20, 0), 'unknown 16'],
   ['LOCAL with anything behind it', binary(0x20, 0x11, [1, 2, 3]), 'unknown 19'],
+  ['LOCAL of a family that nobody knows', binary(0x20, 0xff, [1]), 'unknown 17'],
   ['unspecified family', binary(0x21, 0), 'unknown 16'],
   ['UDP', binary(0x21, 0x12, ADDRESSES), 'unknown 28'],
   ['UNIX', binary(0x21, 0x31, Buffer.alloc(216)), 'unknown 232'],
