@@ -39,15 +39,16 @@ export class RequestView implements RouteRequest, FlowFacts {
     return this.#head.query;
   }
 
-  /** The value of a field, several joined as a list (RFC 9110, section 5.3). */
+  /** The value of a field, several joined as a list (RFC 9110, section 5.3), which cookies are not (RFC 9113, section 8.2.3). */
   header(name: string): string | undefined {
+    const separator = name === 'cookie' ? '; ' : ', ';
     const head = this.#head;
     let value: string | undefined;
     for (let index = 0; index < head.count; index += 1) {
       const start = head.offsets[4 * index]!;
       if (head.offsets[4 * index + 1]! - start !== name.length) continue;
       if (head.name(index).toLowerCase() !== name) continue;
-      value = value === undefined ? head.value(index) : `${value}, ${head.value(index)}`;
+      value = value === undefined ? head.value(index) : value + separator + head.value(index);
     }
     return value;
   }
