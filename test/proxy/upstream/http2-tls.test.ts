@@ -243,7 +243,8 @@ describe('http/2 to targets over TLS', () => {
 
   it('clients of HTTP/2 do not see which it is', async () => {
     for (const ALPNProtocols of [['h2'], ['http/1.1']]) {
-      apply(await target({ ALPNProtocols }));
+      // Thirty handshakes, both ends of which this process does.
+      apply(await target({ ALPNProtocols }), {}, { timeouts: TIMEOUTS });
       const one = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
       clients.push(one);
       const answers = await Promise.all(
