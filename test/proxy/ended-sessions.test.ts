@@ -1,7 +1,6 @@
 // What a connection leaves in memory when it has ended: under thousands of new ones a second whatever is held for half a second
 // is copied by two collections of garbage, and marked by a third.
 
-import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import { queryObjects } from 'node:v8';
 import { Exchange } from '../../src/proxy/exchange.ts';
@@ -36,8 +35,7 @@ describe('a connection that has ended', () => {
       client.destroy();
     }
     await eventually('the end of all', () => stage.plane.metric('portico_connections_active') === 0);
-    assert.equal(count(Http1Session), 0);
-    assert.equal(count(Exchange), 0);
+    await eventually('that nothing holds them', () => count(Http1Session) === 0 && count(Exchange) === 0);
   });
 
   it('of HTTP/2 neither, nor is any request beyond those that wait for the next streams', async () => {
@@ -45,9 +43,10 @@ describe('a connection that has ended', () => {
     const client = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
     await Promise.all(Array.from({ length: 50 }, () => client.get('/')));
     await stage.plane.skip(2100);
-    assert.equal(count(Exchange), 8);
+    // As many as were open at once, where that was fewer.
+    await eventually('those that wait', () => count(Exchange) <= 8);
     await client.close();
     await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
-    assert.equal(count(Exchange), 0);
+    await eventually('that nothing holds them', () => count(Exchange) === 0);
   });
 });
