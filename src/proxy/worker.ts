@@ -262,6 +262,7 @@ export class Worker {
     this.#memory.ceilingBytes = snapshot.memory.perWorkerBytes;
     this.#accessLog.use(snapshot.accessLog);
     this.#listeners.commit(listeners, before);
+    for (const { load } of this.#runtime.pools) load.tellAll();
   }
 
   /** A publication or a socket did not come, or was refused on its way: the supervisor gives this worker all that it keeps. */

@@ -325,7 +325,7 @@ export class Http2Connection
       this.#serveWaiting();
       if (this.#leaving) this.leave();
     }
-    this.#pool.load.tell();
+    this.#pool.load.tellAll();
   }
 
   #serveWaiting(): void {

@@ -234,5 +234,7 @@ export class PoolLife implements EjectionLedger {
       { code: 'target-returned', pool: this.name, target: target.identity, node: target.node },
       'ejected target returned',
     );
+    // One that leaves is told of as well, in the middle of a snapshot.
+    if (!target.retired) this.load.tellAll();
   }
 }

@@ -101,6 +101,14 @@ export class PoolLoad {
     }
   }
 
+  /** A target has come or has come back, or takes more than it did: no connection had to end, and there may be room for many. */
+  tellAll(): void {
+    for (let waiting = Number.POSITIVE_INFINITY; this.waiting > 0 && this.waiting < waiting; ) {
+      waiting = this.waiting;
+      this.tell();
+    }
+  }
+
   #offer(): void {
     let waiter = this.#first;
     for (let asked = 0; asked < ASKED_AT_MOST && waiter !== null; asked += 1) {

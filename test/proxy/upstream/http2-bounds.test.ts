@@ -103,6 +103,25 @@ describe('bounds of connections to HTTP/2 targets', () => {
     assert.equal(pending(), 0);
   });
 
+  it('perTarget: all that wait go on when the target lets a connection carry more', async () => {
+    await serve({ perTarget: 1, pending: 10, pendingTimeoutMs: 60_000 });
+    stage.plane.freeze();
+    const answers = [client.get('/0')];
+    await eventually('the first request', () => arrived.length === 1);
+    for (let index = 1; index < 5; index += 1) {
+      answers.push(client.get(`/${index}`));
+      await eventually('a place in the queue', () => pending() === index);
+    }
+    sessions[0]!.settings({ maxConcurrentStreams: 4 });
+    await eventually('what there is room for', () => arrived.length === 4);
+    assert.equal(pending(), 1);
+    for (let index = 0; index < 4; index += 1) answer(index);
+    await eventually('the last', () => arrived.length === 5);
+    answer(4);
+    await Promise.all(answers);
+    assert.equal(sessions.length, 1);
+  });
+
   it('perTarget: a request gets a new connection in place of one that was closed', async () => {
     await serve({ perTarget: 1, pending: 10 });
     const first = client.get('/0').catch(() => null);

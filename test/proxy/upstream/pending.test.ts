@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import type { UpstreamLimits } from '../../../src/model/pool-config.ts';
+import type { Snapshot } from '../../../src/model/snapshot.ts';
 import { answering, eventually, type RawPeer, type RawServer, Stage } from '../../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../../support/snapshots.ts';
 
@@ -177,6 +178,68 @@ describe('pending requests', () => {
     await eventually('the second request', () => paths().includes('/1'));
     arrived[1]!.peer.send(OK);
     await waiting.expect('ok');
+  });
+
+  /** One request at the first of these targets, and three that wait for room. */
+  async function fill(snapshot: Snapshot): Promise<readonly RawPeer[]> {
+    stage.plane.apply(snapshot);
+    // On a slow machine a dial would be given company.
+    stage.plane.freeze();
+    await request('/0');
+    await eventually('the first request', () => arrived.length === 1);
+    const waiting = [];
+    for (let index = 1; index < 4; index += 1) {
+      waiting.push(await request(`/${index}`));
+      await eventually('a place in the queue', () => pending() === index);
+    }
+    return waiting;
+  }
+
+  const NARROW = { timeouts: PATIENT, connections: { perTarget: 1, pending: 10, pendingTimeoutMs: 60_000 } };
+
+  it('go to targets that come, at once and as many as these take', async () => {
+    const [first, second, third] = [await holding(), await holding(), await holding()];
+    await fill(snapshotOf({ pools: [{ ...NARROW, targets: [first.at] }] }));
+    stage.plane.apply(
+      snapshotOf({ version: 2, pools: [{ ...NARROW, targets: [first.at, second.at, third.at] }] }),
+    );
+    await eventually('what there is room for', () => arrived.length === 3);
+    assert.equal(pending(), 1);
+    assert.equal(second.connections + third.connections, 2);
+  });
+
+  it('go to the target that takes the place of the one they wait for', async () => {
+    const [first, second] = [await holding(), await holding()];
+    await fill(snapshotOf({ pools: [{ ...NARROW, targets: [first.at] }] }));
+    stage.plane.apply(snapshotOf({ version: 2, pools: [{ ...NARROW, targets: [second.at] }] }));
+    await eventually('the next', () => arrived.length === 2);
+    assert.equal(second.connections, 1);
+  });
+
+  it('go to a target that is healthy again', async () => {
+    const [first, second] = [await holding(), await holding()];
+    const ill = { at: second.at, health: 'unhealthy' } as const;
+    await fill(snapshotOf({ pools: [{ ...NARROW, targets: [first.at, ill] }] }));
+    stage.plane.apply(snapshotOf({ version: 2, pools: [{ ...NARROW, targets: [first.at, second.at] }] }));
+    await eventually('the next', () => arrived.length === 2);
+    assert.equal(second.connections, 1);
+  });
+
+  it('go to a target that returns from an ejection', async () => {
+    const targets = [(await holding()).at, (await holding()).at];
+    const ejection = { connectFailures: 0, gatewayErrors: 1, baseMs: 5000, maxMs: 5000, maxShare: 0.5 };
+    stage.plane.apply(snapshotOf({ pools: [{ ...NARROW, ejection, targets }] }));
+    stage.plane.freeze();
+    for (let index = 0; index < 4; index += 1) {
+      await request(`/${index}`);
+      await eventually('its place', () => arrived.length + pending() === index + 1);
+    }
+    arrived[0]!.peer.send('HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n');
+    await eventually('the ejection', () => stage.plane.metric('portico_ejections_total') === 1);
+    assert.equal(pending(), 2);
+    await stage.plane.skip(5100);
+    await eventually('one at the target that is back', () => arrived.length === 3);
+    assert.equal(pending(), 1);
   });
 
   it('are tcp connections too', async () => {
