@@ -1,5 +1,6 @@
 // Connections of a pool to its targets: which of those at hand is taken, and whether the bounds allow another.
 
+import type { UpstreamLimits } from '../../model/pool-config.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { Pool, PoolContext } from './pool.ts';
 import { areKeptAlike } from './pool-life.ts';
@@ -129,7 +130,7 @@ export class Connector {
    * it, which this request may not use: it was made for another name, or heard from too long ago.
    */
   #mayStart(target: Target, nowMs: number): boolean {
-    const { perTarget, startsPerSecond } = this.#pool.config.connections;
+    const { perTarget, startsPerSecond } = this.#bounds;
     if (target.connections.size >= perTarget && !target.hasIdle) return false;
     if (!this.#hasRoom()) return false;
     if (startsPerSecond !== 0 && !target.pace.tryStart(startsPerSecond, nowMs)) return false;
@@ -137,16 +138,21 @@ export class Connector {
     return target.connections.size < perTarget;
   }
 
+  /** Those in force: what they bound is open for all versions of the pool, and who waits may have begun with an earlier one. */
+  get #bounds(): UpstreamLimits {
+    return this.#pool.life.version.config.connections;
+  }
+
   /** No target can be asked, whichever is picked; where connections are shared, only those that stand can tell. */
   get full(): boolean {
     const { config, load } = this.#pool;
-    return config.protocol === 'http1' && load.open >= config.connections.perPool && load.idle === 0;
+    return config.protocol === 'http1' && load.idle === 0 && load.open >= this.#bounds.perPool;
   }
 
   /** A pool at its bound gives up an idle connection to another target for a new one. */
   #hasRoom(): boolean {
-    const { config, load, life } = this.#pool;
-    const { perPool } = config.connections;
+    const { load, life } = this.#pool;
+    const { perPool } = this.#bounds;
     if (load.open < perPool) return true;
     for (const target of life.targets.values()) if (target.giveUpIdle()) break;
     return load.open < perPool;

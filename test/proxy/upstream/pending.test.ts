@@ -208,6 +208,15 @@ describe('pending requests', () => {
     assert.equal(second.connections + third.connections, 2);
   });
 
+  it('go on when the bound is raised', async () => {
+    const server = await holding();
+    await fill(snapshotOf({ pools: [{ ...NARROW, targets: [server.at] }] }));
+    const connections = { ...NARROW.connections, perTarget: 3 };
+    stage.plane.apply(snapshotOf({ version: 2, pools: [{ ...NARROW, connections, targets: [server.at] }] }));
+    await eventually('what there is room for', () => arrived.length === 3);
+    assert.equal(pending(), 1);
+  });
+
   it('go to the target that takes the place of the one they wait for', async () => {
     const [first, second] = [await holding(), await holding()];
     await fill(snapshotOf({ pools: [{ ...NARROW, targets: [first.at] }] }));
