@@ -24,3 +24,12 @@ export const MAX_INTERIM = 32;
  * read as well: no window holds heads back (RFC 9113, section 5.2.1), and a target's connection that rests holds back other clients.
  */
 export const MAX_INTERIM_BYTES = 65_536;
+
+/** What is taken of a target's answer, by requests and probes alike: whom clients get an answer from is well. */
+export const ANSWER_LIMITS: HeadLimits = {
+  headerBytes: 65_536,
+  lineBytes: 65_536,
+  headerCount: 256,
+  chunkExtensionBytes: 4096,
+  trailerBytes: 8192,
+};

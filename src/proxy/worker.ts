@@ -1,6 +1,7 @@
 // The data plane of one process: makes the worker's parts, and drives them by the supervisor's messages.
 
 import type { Logger } from 'pino';
+import { ANSWER_LIMITS } from '../http1/limits.ts';
 import { Workspace } from '../http2/workspace.ts';
 import type {
   SupervisorToWorker,
@@ -46,13 +47,6 @@ import { WorkerMeters } from './worker-meters.ts';
 
 /** How often counters go to the controller; what a killed worker counted since is lost, no more. */
 const REPORT_MS = 250;
-const RESPONSE_LIMITS = {
-  headerBytes: 65_536,
-  lineBytes: 65_536,
-  headerCount: 256,
-  chunkExtensionBytes: 4096,
-  trailerBytes: 8192,
-};
 
 export interface WorkerEnvironment {
   readonly log: Logger;
@@ -126,8 +120,8 @@ export class Worker {
       pools: {
         board: this.#board,
         wires,
-        limits: RESPONSE_LIMITS,
-        streams: new Http1Streams(RESPONSE_LIMITS),
+        limits: ANSWER_LIMITS,
+        streams: new Http1Streams(ANSWER_LIMITS),
         load: { idle: 0 },
         http2,
         random,

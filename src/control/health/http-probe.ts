@@ -2,6 +2,7 @@
 
 import net from 'node:net';
 import tls from 'node:tls';
+import { ANSWER_LIMITS } from '../../http1/limits.ts';
 import type { ResponseHead } from '../../http1/response-head.ts';
 import { ResponseParser } from '../../http1/response-parser.ts';
 import { Step } from '../../http1/step.ts';
@@ -9,14 +10,6 @@ import { failed, fromError, type ProbeEnd, type ProbePlace, type Verdict } from 
 
 /** Bytes of a body that are read before the connection is cut; kept only when the verdict needs them. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
-
-const LIMITS = {
-  headerBytes: 16 * 1024,
-  lineBytes: 16 * 1024,
-  headerCount: 200,
-  chunkExtensionBytes: 1024,
-  trailerBytes: 4096,
-};
 
 /** Visible ASCII: what a request line or a host field may hold (RFC 9112, section 3.2). */
 const PLAIN = /^[!-~]+$/;
@@ -48,7 +41,7 @@ class Check {
   readonly socket: net.Socket;
   readonly #question: HttpQuestion;
   readonly #end: ProbeEnd;
-  readonly #parser = new ResponseParser(LIMITS);
+  readonly #parser = new ResponseParser(ANSWER_LIMITS);
   #bodyBytes = 0;
   #body = '';
 
