@@ -81,10 +81,11 @@ export abstract class HeadReader<H extends MessageHead> implements FieldTaker {
   take(at: number, nameLength: number, valueLength: number, info: number): number {
     if (this.failure !== '') return at;
     if ((info & BAD) !== 0) return this.fail(badPseudo(info) ?? failureOf(info), at);
-    // As a line of HTTP/1.1, with its colon and space.
-    if (nameLength + valueLength + 2 > this.#limits.lineBytes) return this.fail('header-line-too-long', at);
     const end = at + nameLength + valueLength + 4;
     const pseudo = (info & PSEUDO_MASK) >> PSEUDO_SHIFT;
+    // As a line of HTTP/1.1, with its colon and space.
+    if (nameLength + valueLength + 2 > this.#limits.lineBytes)
+      return this.fail(pseudo === Pseudo.Path ? 'target-too-long' : 'header-line-too-long', at);
     if (pseudo !== 0) {
       if (this.head.count > (this.hasHostLine ? 1 : 0)) return this.fail('pseudo-field-late', at);
       return this.takePseudo(pseudo, at, nameLength, valueLength, info);

@@ -7,6 +7,7 @@ import { FieldId } from '../../src/http1/field-id.ts';
 import { Framing } from '../../src/http1/step.ts';
 import { readRequests } from '../http1/drive.ts';
 import { driveServer, fieldsOf, readServer } from './drive.ts';
+import { OPTIONS } from './endpoint.ts';
 import { block, data, frame, GET, headers, literal, OPENING, POST } from './frames.ts';
 import type { Field } from './hpack.ts';
 
@@ -151,6 +152,18 @@ describe('a request is refused', () => {
     assert.equal(verdict([...GET, ...many]), 'header-count');
     assert.equal(verdict([...GET, ...many.slice(1)]), '');
   });
+
+  for (const [what, fields, reason] of [
+    ['a target as long as a line may be', withField(':path', `/${'a'.repeat(992)}`), ''],
+    ['a longer target', withField(':path', `/${'a'.repeat(993)}`), 'target-too-long'],
+    ['a longer field', withField('a', 'b'.repeat(998)), 'header-line-too-long'],
+  ] as const) {
+    it(`when a line is too long, as in HTTP/1.1: ${what}`, () => {
+      const head = { ...OPTIONS.head, lineBytes: 1000 };
+      const { events } = readServer(Buffer.concat([OPENING, headers(1, fields)]), [], { head });
+      assert.match(events[0]!, reason === '' ? /^head 1 / : new RegExp(`^refused 1 ${reason}$`));
+    });
+  }
 
   it('when it would be an amplified list: one entry of the table named again and again', () => {
     const entry = literal(['x-bomb', 'b'.repeat(3000)], 0x40);
