@@ -110,7 +110,7 @@ export interface RuleTimeouts {
 export interface RetryConfig {
   /** Attempts after the first. 0 to 10. Default 2. */
   readonly attempts: number;
-  /** Answers that are retried when the request is idempotent and no byte went downstream. Default none. */
+  /** Answers that are retried when the request is idempotent and has come whole, and no byte went downstream. Default none. */
   readonly statuses: readonly number[];
   /** Retries per request allowed by the budget, as a share of recent requests, 0 to 1. Default 0.2. */
   readonly budget: number;

@@ -191,7 +191,9 @@ const retryFields = {
   statuses: z
     .array(integer(400, 599))
     .max(50)
-    .describe('Answers that are retried when the request is idempotent and no byte went downstream.'),
+    .describe(
+      'Answers that are retried when the request is idempotent and has come whole, and no byte went downstream.',
+    ),
   budget: share().describe(
     'Retries allowed in 10 s, as a share of the requests of the pool in a worker; ten always.',
   ),
