@@ -10,14 +10,26 @@ interface Window {
   readonly failed: boolean;
 }
 
+/** With fewer it is not worth looking who waits no more. */
+const SWEPT_FROM = 64;
+
 export class WaitingStreams<H extends MessageHead, O> {
   #streams: Stream<H, O>[] = [];
+  /** With so many those go that wait no more: a client that opens no window can give up as many streams as it likes. */
+  #sweptAt = SWEPT_FROM;
 
   add(stream: Stream<H, O>): void {
     stream.blocked = true;
     if (stream.queued) return;
+    if (this.#streams.length >= this.#sweptAt) this.#sweep();
     stream.queued = true;
     this.#streams.push(stream);
+  }
+
+  #sweep(): void {
+    for (const stream of this.#streams) stream.queued = stream.blocked;
+    this.#streams = this.#streams.filter(({ queued }) => queued);
+    this.#sweptAt = Math.max(SWEPT_FROM, 2 * this.#streams.length);
   }
 
   /**

@@ -3,16 +3,19 @@
 
 import { after, afterEach, describe, it } from 'node:test';
 import { queryObjects } from 'node:v8';
+import { Setting } from '../../src/http2/frames.ts';
+import { Stream } from '../../src/http2/stream.ts';
 import { Exchange } from '../../src/proxy/exchange.ts';
 import { Http1Session } from '../../src/proxy/http1-session.ts';
+import { GET as GET_2, headers, OPENING, ping, reset, settings } from '../http2/frames.ts';
 import { answering, eventually, Stage } from '../support/data-plane.ts';
 import { Http2Client } from '../support/http2-client.ts';
-import { allToFirstPool, RETRY, snapshotOf } from '../support/snapshots.ts';
+import { allToFirstPool, RETRY, route, rule, snapshotOf } from '../support/snapshots.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-const count = (of: typeof Exchange | typeof Http1Session): number =>
+const count = (of: typeof Exchange | typeof Http1Session | typeof Stream): number =>
   queryObjects(of as unknown as Parameters<typeof queryObjects>[0], { format: 'count' });
 
 describe('a connection that has ended', () => {
@@ -48,5 +51,26 @@ describe('a connection that has ended', () => {
     await client.close();
     await eventually('the end', () => stage.plane.metric('portico_connections_active') === 0);
     await eventually('that nothing holds them', () => count(Exchange) === 0);
+  });
+
+  it('is not what it takes for streams to go that their client gave up while its window was shut', async () => {
+    stage.plane.apply(
+      snapshotOf({
+        pools: [],
+        routes: [route([rule({ kind: 'respond', status: 200, body: 'x'.repeat(70_000), headers: [] })])],
+      }),
+    );
+    const client = await stage.client();
+    // Streams may be sent more than the connection: its window is what shuts.
+    client.socket.write(
+      Buffer.concat([OPENING, settings([Setting.InitialWindowSize, 100_000]), headers(1, GET_2)]),
+    );
+    await client.until(() => client.received.length > 65_535);
+    const before = count(Stream);
+    const ids = Array.from({ length: 150 }, (_, i) => 2 * i + 3);
+    client.socket.write(Buffer.concat(ids.flatMap((id) => [headers(id, GET_2), reset(id, 8)])));
+    client.socket.write(ping());
+    await client.expect('12345678');
+    assert.ok(count(Stream) < before + 100, `${count(Stream) - before} streams are held`);
   });
 });
