@@ -241,9 +241,10 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     stream.hasHead = this.isFinal(head);
     if (head.framing === Framing.Length) stream.missing = head.contentLength;
     const { generation } = stream;
+    // A request that is answered at once ends with its answer: nothing is left of it that could be reset.
+    if (ended && this.isServer) stream.receiving = Half.Closed;
     this.handler.onHead(stream);
-    if (ended && stream.generation === generation && stream.receiving === Half.Open)
-      this.endReceiving(stream, '');
+    if (ended && stream.generation === generation && !stream.closed) this.endReceiving(stream, '');
   }
 
   #readTrailers(stream: Stream<H, O>, ended: boolean, block: Buffer, start: number, end: number): void {
