@@ -342,7 +342,10 @@ export class Http2Session
   /** When the client knows which requests are answered, and they are. */
   #closeIfDone(): void {
     if (this.#ended || this.#streams.count > 0) return;
-    if (this.#clientLeaves || (this.#draining && this.codec.drained)) this.#close();
+    if (!this.#clientLeaves && !(this.#draining && this.codec.drained)) return;
+    // A client that leaves is told which request was its last: what follows in the same read is not looked at.
+    this.codec.finishDrain();
+    this.#close();
   }
 
   closeIfIdle(forMs: number): boolean {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { after, afterEach, describe, it } from 'node:test';
-import { FrameLog, GET, headers, OPENING, ping } from '../http2/frames.ts';
+import { FrameLog, GET, goaway, headers, OPENING, ping } from '../http2/frames.ts';
 import { type RawPeer, Stage } from '../support/data-plane.ts';
 import { route, rule, snapshotOf } from '../support/snapshots.ts';
 
@@ -27,5 +27,12 @@ describe('the last frame', () => {
     const { peer, lines } = await say(headers(1, GET), ping());
     await peer.expect('12345678');
     assert.deepEqual(lines(), ['SETTINGS ack', 'HEADERS 1', 'DATA 1 ok end', 'PING ack']);
+  });
+
+  it('of a client that leaves names its last request, and no later one is looked at', async () => {
+    const { peer, lines } = await say(headers(1, GET), goaway(0, 0), headers(3, GET));
+    await peer.all();
+    assert.deepEqual(lines(), ['SETTINGS ack', 'HEADERS 1', 'DATA 1 ok end', 'GOAWAY 1 0']);
+    assert.equal(stage.plane.metric('portico_http_requests_total'), 1);
   });
 });
