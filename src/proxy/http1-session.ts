@@ -181,7 +181,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       }
       if (step === Step.NeedMore) {
         // Only a head that did not come whole needs a timer: the common case sets none.
-        if (this.#phase === 'head') this.#awaitHead();
+        if (this.#phase === 'head') this.#awaitHead(parser);
         break;
       }
       if (step === Step.Failed) {
@@ -268,8 +268,10 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
   }
 
   /** The time counts from the first byte: a client that sends a byte now and then gains nothing by it. */
-  #awaitHead(): void {
-    this.#context.deadlines.set(this, this.#startedAtMs + this.listener.config.timeouts.headerMs);
+  #awaitHead(parser: RequestParser): void {
+    // Old clients put a line break behind a body (RFC 9112, section 2.2): nothing has begun.
+    if (parser.idle) this.#phase = 'idle';
+    else this.#context.deadlines.set(this, this.#startedAtMs + this.listener.config.timeouts.headerMs);
   }
 
   #becomeIdle(): void {
