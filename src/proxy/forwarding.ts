@@ -452,12 +452,13 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (!this.#mayRetry('upstream-reset')) return;
     const { turn } = this.#context;
     const facts = this.#facts;
-    facts.target!.suspect(this.#context.now() + SUSPECT_MS);
+    const silent = facts.target!;
+    silent.suspect(this.#context.now() + SUSPECT_MS);
     turn.enter();
     try {
       this.drop();
       this.#attempts.lastFailure = 'upstream-reset';
-      this.#attempts.avoidPooledConnections();
+      this.#attempts.avoidPooledConnections(silent);
       this.#attempt('path-silent');
     } finally {
       turn.leave();

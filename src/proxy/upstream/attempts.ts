@@ -184,9 +184,13 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#reuse = 'new-first';
   }
 
-  /** The path of a pooled connection has fallen silent: others of that age may have, so new ones are made from now on. */
-  avoidPooledConnections(): void {
+  /**
+   * The path of a pooled connection has fallen silent: others of that age may have, so new ones are made from now on. Where there
+   * is nobody else, one to the same target may lead to another pod.
+   */
+  avoidPooledConnections(target: Target): void {
     this.#reuse = 'none';
+    this.#order.keepInReserve(target);
   }
 
   onUpstreamConnected(connection: D): void {

@@ -11,7 +11,7 @@ export class TryOrder {
   /** All targets were tried once. */
   #isAroundAgain = false;
   readonly #tried: Member[] = [];
-  /** Tried only when nobody else is left: their last connect failed or hangs. */
+  /** Tried only when nobody else is left: their last connect failed or hangs, or a connection of theirs has fallen silent. */
   readonly #suspects: Member[] = [];
 
   begin(pool: Pool, hash: number): void {
@@ -66,6 +66,12 @@ export class TryOrder {
   /** The last one is tried again. */
   repeat(): void {
     this.#tried.pop();
+  }
+
+  /** This one is tried again when nobody else is left. */
+  keepInReserve(target: Target): void {
+    const member = this.#tried.find(({ live }) => live === target);
+    if (member !== undefined) this.#suspects.push(member);
   }
 
   /** This one may be tried again. */

@@ -11,8 +11,8 @@ import type { Dial } from '../../../src/proxy/upstream/upstream-stream.ts';
 
 type Context = ConstructorParameters<typeof Attempts>[0];
 
-/** Where the first dials go, in order. Members by name; those with `*` are last resorts. A dial to any of them hangs. */
-function dialsOf(names: readonly string[], count: number): readonly string[] {
+/** Attempts at a pool. Members by name; those with `*` are last resorts. A dial to any of them hangs. */
+function attemptsAt(names: readonly string[]): { attempts: Attempts<Dial>; dialled: string[] } {
   const members = names.map(
     (name) =>
       ({
@@ -31,8 +31,9 @@ function dialsOf(names: readonly string[], count: number): readonly string[] {
     connector: { full: false },
   } as unknown as Pool;
   const dialled: string[] = [];
-  const connect: Connect<Dial> = (_pool, target) => {
-    dialled.push(members.find(({ live }) => live === target)!.identity);
+  const connect: Connect<Dial> = (_pool, target, _user, reuse) => {
+    const { identity } = members.find(({ live }) => live === target)!;
+    dialled.push(reuse === 'none' ? `${identity} anew` : identity);
     return { connected: false, target, close: () => {} } as unknown as Dial;
   };
   const context = { deadlines: new Deadlines(() => 0), now: () => 0 } as unknown as Context;
@@ -44,6 +45,12 @@ function dialsOf(names: readonly string[], count: number): readonly string[] {
     proxyHeader: () => Buffer.alloc(0),
   };
   attempts.reset(nobody, pool, 0, 'any');
+  return { attempts, dialled };
+}
+
+/** Where the first dials go, in order. */
+function dialsOf(names: readonly string[], count: number): readonly string[] {
+  const { attempts, dialled } = attemptsAt(names);
   attempts.dial(0);
   while (dialled.length < count) attempts.onDeadline(0);
   attempts.cancel();
@@ -61,3 +68,20 @@ it('goes to the last resorts at once where there is nothing else', () => {
 it('goes round and round where there are no last resorts', () => {
   assert.deepEqual(dialsOf(['a', 'b'], 5), ['a', 'b', 'a', 'b', 'a']);
 });
+
+for (const [names, order] of [
+  [['a'], ['a', 'a anew']],
+  [
+    ['a', 'b'],
+    ['a', 'b anew', 'a anew'],
+  ],
+] as const) {
+  it(`goes to the others after a silent path, then over a new connection to the same one: ${names.length} targets`, () => {
+    const { attempts, dialled } = attemptsAt(names);
+    const { target } = attempts.dial(0)!;
+    attempts.cancel();
+    attempts.avoidPooledConnections(target);
+    while (attempts.dial(0) !== undefined) attempts.cancel();
+    assert.deepEqual(dialled, order);
+  });
+}
