@@ -6,7 +6,10 @@ import { parseRegex, type RegexNode } from './regex-syntax.ts';
 
 /** Characters of a pattern. */
 export const REGEX_LIMIT = 512;
-/** Ways in which a bounded part of the pattern may be tried over, multiplied; bounds the constant, not the order. */
+/**
+ * Ways in which a bounded part of the pattern may be tried over, multiplied; bounds the constant, not the order. Where
+ * each character of the value may begin such a try, each way counts for the characters that it reads.
+ */
 const CHOICE_LIMIT = 4096;
 /** Repeats with at most this many choices count as bounded. */
 const BOUNDED_CHOICES = 16;
@@ -17,8 +20,8 @@ const BOUNDED_CHOICES = 16;
  * JavaScript's engine backtracks. It goes back over a repeat only where what the repeat accepts may also begin what
  * follows; such a repeat is ambiguous. The time stays linear when at most one unbounded repeat is ambiguous and no
  * unbounded repeat comes after it (but for a final `.*` or `.+`, which cannot fail, for `.` fits line ends too),
- * when nothing that repeats holds a quantifier or an ambiguous choice, and when the number of bounded choices is
- * small. Patterns are matched against the whole value.
+ * when nothing that repeats holds a quantifier or an ambiguous choice, and when the number of bounded choices, and the
+ * length of what each of them reads, are small. Patterns are matched against the whole value.
  */
 export function refuseRegex(pattern: string): Refusal | null {
   if (pattern.length > REGEX_LIMIT) {
@@ -61,7 +64,10 @@ class Ambiguity {
 
   check(alternatives: readonly (readonly RegexNode[])[]): Refusal | null {
     const end: CharacterSet = new Uint8Array(256);
-    return this.#alternatives(alternatives, end, true);
+    const refusal = this.#alternatives(alternatives, end, true);
+    if (refusal !== null) return refusal;
+    const reads = this.#ambiguousUnbounded ? longest(alternatives) : 1;
+    return this.#choices * reads > CHOICE_LIMIT ? tooAmbiguous() : null;
   }
 
   /** @param follow what may stand after this part. @param last whether this part ends the pattern. */
@@ -181,6 +187,16 @@ function firstOf(nodes: readonly RegexNode[], follow: CharacterSet): CharacterSe
 
 function nullable(nodes: readonly RegexNode[]): boolean {
   return nodes.every((node) => node.min === 0 || (node.kind === 'group' && node.alternatives.some(nullable)));
+}
+
+/** Characters that are read at most, those of an unbounded repeat but for its least left out. */
+function longest(alternatives: readonly (readonly RegexNode[])[]): number {
+  const lengthOf = (node: RegexNode): number => {
+    const times = node.max === Number.POSITIVE_INFINITY ? Math.max(1, node.min) : node.max;
+    return times * (node.kind === 'set' ? 1 : longest(node.alternatives));
+  };
+  const lengths = alternatives.map((nodes) => nodes.reduce((sum, node) => sum + lengthOf(node), 0));
+  return Math.max(...lengths);
 }
 
 function acceptsAll(node: RegexNode): boolean {
