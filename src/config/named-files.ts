@@ -128,7 +128,21 @@ async function checkPair(
       ),
     ];
   }
-  return [];
+  const fault = contextFault(certText as string, keyText as string);
+  if (fault === null) return [];
+  const message = `${quote(pair.cert)} cannot be used for TLS: ${fault}`;
+  const fix = 'Give a whole chain, of certificates with keys that OpenSSL takes: RSA of 2048 bits, or ECDSA.';
+  return [finding(certPlace, 'tls-unusable', message, fix)];
+}
+
+/** A chain that is cut, or a key that is too weak, is found by OpenSSL alone. */
+function contextFault(cert: string, key: string): string | null {
+  try {
+    createSecureContext({ cert, key });
+    return null;
+  } catch (error) {
+    return reason(error);
+  }
 }
 
 /** Authorities and revocation lists are tried where they will be used: in a TLS context. */

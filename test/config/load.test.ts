@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -63,6 +63,12 @@ test('a certificate that is a pipe or a device is a problem, and nobody waits fo
   execFileSync('mkfifo', [join(directory, 'pipe')]);
   for (const path of ['pipe', '/dev/zero'])
     assert.deepEqual(await codes(tls(path, 'tls.key')), [['file-unreadable', 4, 15]]);
+});
+
+test('a certificate that no handshake could use is told at the certificate', async () => {
+  const whole = await readFile(join(directory, 'tls.crt'), 'utf8');
+  await writeFile(join(directory, 'cut-chain.crt'), `${whole}${whole.slice(0, whole.length / 2)}`);
+  assert.deepEqual(await codes(tls('cut-chain.crt', 'tls.key')), [['tls-unusable', 4, 15]]);
 });
 
 test('a certificate and a key that do not belong together are told at the key', async () => {
