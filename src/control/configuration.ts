@@ -15,6 +15,12 @@ export interface Loaded {
   readonly secrets: NamedSecrets;
 }
 
+/** One that has been put in force. */
+interface InForce {
+  readonly loaded: Loaded;
+  readonly loadedAtMs: number;
+}
+
 export interface ConfigurationOptions {
   readonly path: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -28,6 +34,7 @@ export interface ConfigurationOptions {
   readonly force: (loaded: Loaded) => number;
   /** Version of the snapshot in force. */
   readonly version: () => number;
+  /** An attempt to load has ended; true when what was loaded is in force. */
   readonly onLoaded: (ok: boolean) => void;
 }
 
@@ -36,9 +43,11 @@ const PATIENCE_MS = 5000;
 
 export class Configuration {
   readonly #options: ConfigurationOptions;
-  #inForce: Loaded | null = null;
-  #before: Loaded | null = null;
-  #loadedAtMs = 0;
+  #inForce: InForce | null = null;
+  /** Taken again when the one in force cannot be run; null once all workers run it. */
+  #before: InForce | null = null;
+  /** Of the snapshot that has carried the one in force to the workers. */
+  #forcedVersion = 0;
   #problems: readonly string[] = [];
   #reloading: Promise<ReloadOutcome> | null = null;
   /** The reload that begins when the one under way has ended. */
@@ -52,11 +61,11 @@ export class Configuration {
   }
 
   get config(): Config | null {
-    return this.#inForce?.config ?? null;
+    return this.#inForce?.loaded.config ?? null;
   }
 
   get loadedAtMs(): number {
-    return this.#loadedAtMs;
+    return this.#inForce?.loadedAtMs ?? 0;
   }
 
   /** Of the last attempt when it failed. */
@@ -84,7 +93,8 @@ export class Configuration {
       const where = unixPath === null ? `${host}:${port}` : `unix:${unixPath}`;
       return `portico: admin cannot listen on ${where}: ${textOf(error)}\n`;
     }
-    this.#force(loaded, !isBroken);
+    this.#force({ loaded, loadedAtMs: isBroken ? 0 : this.#options.clock.now() });
+    if (!isBroken) this.#options.onLoaded(true);
     this.#problems = problems;
     return null;
   }
@@ -116,30 +126,35 @@ export class Configuration {
 
   /** All workers have the snapshot of this version in force: they listen where it says. */
   accepted(version: number): void {
+    if (version >= this.#forcedVersion) this.#before = null;
     this.#settle?.(version, null);
   }
 
-  /** Supervisor or workers cannot run it: the configuration before is put in force again. */
+  /**
+   * Supervisor or workers cannot run it: the configuration before is put in force again, where all have not run the one
+   * in force yet, and it is not an earlier one that they speak of.
+   */
   refused(version: number, problem: string): void {
-    const before = this.#before;
-    this.#before = null;
+    const before = version >= this.#forcedVersion ? this.#before : null;
     if (before !== null) {
       const { log, applyAdmin } = this.#options;
       log.error(
         { code: 'configuration-reverted', problem },
         'configuration cannot be run, the one before stays',
       );
-      applyAdmin(before.config).catch((error: unknown) =>
+      applyAdmin(before.loaded.config).catch((error: unknown) =>
         log.error({ code: 'admin-unreachable', error }, 'admin interface cannot go back to its address'),
       );
-      this.#force(before, false);
+      this.#force(before);
       this.#before = null;
+      // The reload has been answered, since nothing was heard for so long.
+      if (this.#settle === null) this.#failed([problem]);
     }
     this.#settle?.(version, problem);
   }
 
   async #reload(): Promise<ReloadOutcome> {
-    const { clock, log, applyAdmin, version } = this.#options;
+    const { clock, log, applyAdmin, onLoaded, version } = this.#options;
     const loaded = await this.#load();
     if ('problems' in loaded) {
       return this.#failed(placesOf(loaded.problems));
@@ -161,9 +176,10 @@ export class Configuration {
         resolve(problem);
       };
     });
-    const problem = this.#force(loaded, true) > before ? await settled : null;
+    const problem = this.#force({ loaded, loadedAtMs: clock.now() }) > before ? await settled : null;
     this.#settle = null;
     if (problem !== null) return this.#failed([problem]);
+    onLoaded(true);
     log.info({ code: 'reloaded', version: version() }, 'configuration reloaded');
     return { ok: true, version: version(), problems: [] };
   }
@@ -199,14 +215,14 @@ export class Configuration {
     }
   }
 
-  /** @param isNew read from the file just now */
-  #force(loaded: Loaded, isNew: boolean): number {
+  #force(next: InForce): number {
     this.#before = this.#inForce;
-    this.#inForce = loaded;
-    if (isNew) this.#loadedAtMs = this.#options.clock.now();
+    this.#inForce = next;
     this.#problems = [];
-    if (isNew) this.#options.onLoaded(true);
-    return this.#options.force(loaded);
+    // What is refused while this is under way speaks of the one before.
+    this.#forcedVersion = Number.POSITIVE_INFINITY;
+    this.#forcedVersion = this.#options.force(next.loaded);
+    return this.#forcedVersion;
   }
 }
 

@@ -21,6 +21,8 @@ class World {
   /** Whether workers say at once that they can run it. */
   accepts = true;
   version = 0;
+  /** What was counted, oldest first. */
+  readonly counted: boolean[] = [];
   readonly configuration: Configuration;
 
   constructor(context: TestContext) {
@@ -41,7 +43,7 @@ class World {
         return this.version;
       },
       version: () => this.version,
-      onLoaded: () => {},
+      onLoaded: (ok) => this.counted.push(ok),
     });
   }
 }
@@ -97,4 +99,67 @@ test('reloads that come while one is under way read the file once more when it h
     world.configuration.config?.pools.map(({ name }) => name),
     ['other'],
   );
+});
+
+const other = MINIMAL.replaceAll('name: app', 'name: other');
+const poolsOf = (world: World): unknown => world.configuration.config?.pools.map(({ name }) => name);
+
+test('a reload that cannot be run counts as failed alone, and what was loaded before was loaded then', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  const { loadedAtMs } = world.configuration;
+  assert.deepEqual(world.counted, [true]);
+  world.accepts = false;
+  writeFileSync(world.path, other);
+  world.clock.advance(60_000);
+  const reload = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  world.configuration.refused(2, 'the port is taken');
+  assert.deepEqual((await reload).problems, ['the port is taken']);
+  assert.deepEqual(world.counted, [true, false]);
+  assert.equal(world.configuration.loadedAtMs, loadedAtMs);
+  assert.deepEqual(poolsOf(world), ['app']);
+});
+
+test('a configuration that all workers run stays, whatever later snapshot one of them refuses', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  writeFileSync(world.path, other);
+  assert.equal((await world.configuration.reload()).ok, true);
+  world.configuration.refused(9, 'a worker cannot run it');
+  assert.deepEqual(poolsOf(world), ['other']);
+});
+
+test('what is refused of a configuration that another has followed does not touch that one', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  world.accepts = false;
+  const first = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  world.configuration.bound(2);
+  world.clock.advance(5000);
+  assert.equal((await first).ok, true);
+  writeFileSync(world.path, other);
+  const second = world.configuration.reload();
+  await eventually(() => world.version === 3);
+  world.configuration.refused(2, 'a worker that was busy cannot run it');
+  assert.deepEqual(poolsOf(world), ['other']);
+  world.configuration.accepted(3);
+  assert.deepEqual([(await second).ok, world.version], [true, 3]);
+});
+
+test('a refusal that comes when the reload has been answered is told by the status', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  world.accepts = false;
+  writeFileSync(world.path, other);
+  const reload = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  world.configuration.bound(2);
+  world.clock.advance(5000);
+  assert.equal((await reload).ok, true);
+  world.configuration.refused(2, 'a worker that was busy cannot run it');
+  assert.deepEqual(poolsOf(world), ['app']);
+  assert.deepEqual(world.configuration.problems, ['a worker that was busy cannot run it']);
+  assert.deepEqual(world.counted, [true, true, false]);
 });
