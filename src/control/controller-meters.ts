@@ -1,6 +1,6 @@
 // What the controller counts itself: reloads, discovery, probes, targets, and the way of an event to the workers.
 
-import type { MetricsBoard } from '../telemetry/metrics-board.ts';
+import { MetricsBoard, type MetricsFrame } from '../telemetry/metrics-board.ts';
 import type { ClusterStatus } from './discovery/cluster-status.ts';
 import { type OnCount, RESOURCES } from './discovery/counts.ts';
 import type { DrainFileResult } from './drain-store.ts';
@@ -12,9 +12,8 @@ import type { CertificateState, MaterialResult } from './tls/material.ts';
 export class ControllerMeters {
   readonly #board: MetricsBoard;
   readonly #eventToApply: number;
-  /** Gauges set at the last scrape: a series that is not set again goes to zero. */
-  #gauges = new Set<number>();
-  readonly #expiries = new Set<number>();
+  /** Made anew for each scrape: what is gone has no series, and takes no place from what comes. */
+  #gauges = new MetricsBoard();
   readonly #lostCounted = new Map<string, number>();
 
   constructor(board: MetricsBoard, build: { readonly version: string; readonly node: string }) {
@@ -82,62 +81,56 @@ export class ControllerMeters {
     }
   }
 
-  /** Sets the gauges that describe targets and clusters; called before a scrape. */
+  /** The gauges that `describe` has made last. */
+  described(): MetricsFrame {
+    this.#gauges.invalidate();
+    return this.#gauges.frame();
+  }
+
+  /** Makes the gauges that tell of targets, clusters and certificates; called before a scrape. */
   describe(
     pools: readonly PoolCounts[],
     clusters: readonly ClusterStatus[],
     certificates: readonly CertificateState[],
   ): void {
-    const before = this.#gauges;
-    this.#gauges = new Set();
+    const gauges = new MetricsBoard();
+    this.#gauges = gauges;
     for (const counts of pools) this.#describePool(counts);
-    this.#describeCertificates(certificates);
+    for (const { certificate, notAfterMs } of certificates) {
+      const slot = gauges.gauge('portico_tls_certificate_not_after_timestamp_seconds', { certificate });
+      this.#set(slot, notAfterMs / 1000);
+    }
     for (const { cluster, kinds, syncedAtMs } of clusters) {
       for (const kind of RESOURCES) {
         const status = kinds[kind];
         // No Secret is read where none is named.
         if (kind === 'secrets' && status.scopes.length === 0) continue;
         const labels = { cluster, kind };
+        this.#set(gauges.gauge('portico_k8s_watch_up', labels), status.synced && !status.failing ? 1 : 0);
         this.#set(
-          this.#board.gauge('portico_k8s_watch_up', labels),
-          status.synced && !status.failing ? 1 : 0,
-        );
-        this.#set(
-          this.#board.gauge('portico_k8s_last_sync_timestamp_seconds', labels),
+          gauges.gauge('portico_k8s_last_sync_timestamp_seconds', labels),
           // Not listed yet by this process: what it serves is as old as the inventory from disk.
           (status.lastSyncMs > 0 ? status.lastSyncMs : syncedAtMs) / 1000,
         );
       }
     }
-    for (const slot of before) if (!this.#gauges.has(slot)) this.#board.values[slot] = 0;
-  }
-
-  /** One that is gone has no time at which it expires: zero would be a certificate that expired long ago. */
-  #describeCertificates(certificates: readonly CertificateState[]): void {
-    const { values } = this.#board;
-    for (const slot of this.#expiries) values[slot] = Number.NaN;
-    for (const { certificate, notAfterMs } of certificates) {
-      const slot = this.#board.gauge('portico_tls_certificate_not_after_timestamp_seconds', { certificate });
-      this.#board.values[slot] = notAfterMs / 1000;
-      this.#expiries.add(slot);
-    }
   }
 
   #describePool({ pool, states, health, reasons }: PoolCounts): void {
     for (const [state, count] of Object.entries(states)) {
-      this.#set(this.#board.gauge('portico_target_state', { pool, state }), count);
+      this.#set(this.#gauges.gauge('portico_target_state', { pool, state }), count);
     }
     for (const [name, count] of Object.entries(health)) {
-      this.#set(this.#board.gauge('portico_target_health', { pool, health: name }), count);
+      this.#set(this.#gauges.gauge('portico_target_health', { pool, health: name }), count);
     }
     for (const [reason, count] of Object.entries(reasons)) {
-      this.#set(this.#board.gauge('portico_target_reasons', { pool, reason }), count);
+      this.#set(this.#gauges.gauge('portico_target_reasons', { pool, reason }), count);
     }
   }
 
+  /** Those beyond the bound of a family are one, which counts them together. */
   #set(slot: number, value: number): void {
-    this.#board.values[slot] = value;
-    this.#gauges.add(slot);
+    this.#gauges.values[slot]! += value;
   }
 
   #add(slot: number): void {

@@ -72,7 +72,8 @@ export class Controller {
     this.#options = options;
     const board = new MetricsBoard();
     this.#meters = new ControllerMeters(board, { version: options.version, node: options.nodeVersion });
-    this.#merge = new MetricsMerge({ local: board, now: monotonic });
+    const described = () => this.#meters.described();
+    this.#merge = new MetricsMerge({ local: board, described, now: monotonic });
     this.#publisher = new Publisher({
       send: (publication) => send({ kind: 'publish', publication }),
       keep: (publication) => send({ kind: 'keep', publication }),

@@ -15,6 +15,8 @@ export interface RetainedMetrics {
 export interface MetricsMergeOptions {
   /** The controller's own numbers, merged like a worker's. */
   readonly local: { frame(): MetricsFrame } | null;
+  /** Gauges of what there is now, asked for with each text: what is told of no more has no series. Default none. */
+  readonly described?: () => MetricsFrame;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Age up to which a rendered text is served again. 1000 and up, so that a burst of scrapes costs one rendering. Default 1000. */
@@ -29,6 +31,7 @@ interface LiveProcess {
 
 const FOLDED_LIMIT = 256;
 const NO_VALUES = new Float64Array(0);
+const NOTHING: MetricsFrame = { epoch: 0, series: [], values: NO_VALUES };
 
 /** The family name of a series key. */
 function nameOf(key: string): string {
@@ -40,6 +43,7 @@ const widthOf = (family: MetricFamily): number => (family.type === 'histogram' ?
 
 export class MetricsMerge {
   readonly #local: MetricsMergeOptions['local'];
+  readonly #described: () => MetricsFrame;
   readonly #now: () => number;
   readonly #cacheMs: number;
   readonly #live = new Map<string, LiveProcess>();
@@ -51,6 +55,7 @@ export class MetricsMerge {
 
   constructor(options: MetricsMergeOptions) {
     this.#local = options.local;
+    this.#described = options.described ?? (() => NOTHING);
     this.#now = options.now;
     this.#cacheMs = Math.max(1000, options.cacheMs ?? 1000);
   }
@@ -141,7 +146,9 @@ export class MetricsMerge {
     eachSeries({ epoch: 0, series: [...this.#retained.keys()], values: NO_VALUES }, (key, family) => {
       sumOf(key, family, this.#retained.get(key)!, 0);
     });
-    for (const state of [...this.#live.values(), this.#ownState()]) {
+    const { epoch, series: told, values } = this.#described();
+    const described = { epoch, series: told ?? [], values };
+    for (const state of [...this.#live.values(), this.#ownState(), described]) {
       eachSeries(state, (key, family, offset) => sumOf(key, family, state.values, offset));
     }
     let text = '';
