@@ -1,6 +1,7 @@
 // What a connection leaves in memory when it has ended: under thousands of new ones a second whatever is held for half a second
 // is copied by two collections of garbage, and marked by a third.
 
+import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
 import { queryObjects } from 'node:v8';
 import { Setting } from '../../src/http2/frames.ts';

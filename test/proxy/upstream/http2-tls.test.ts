@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
 import tls, { type TLSSocket, type TlsOptions } from 'node:tls';
 import type { PoolTls } from '../../../src/model/pool-config.ts';
@@ -25,11 +25,11 @@ const TLS: PoolTls = {
   serverNameFromHost: false,
   certificate: null,
 };
-const TIMEOUTS = {
-  connectMs: 10_000,
-  responseHeaderMs: 10_000,
-  streamIdleMs: 10_000,
-  tunnelIdleMs: 3_600_000,
+const PATIENT = {
+  connectMs: 60_000,
+  responseHeaderMs: 60_000,
+  streamIdleMs: 60_000,
+  tunnelIdleMs: 60_000,
   tunnelLifetimeMs: 0,
   totalMs: 0,
 };
@@ -172,7 +172,7 @@ describe('http/2 to targets over TLS', () => {
         ALPNProtocols: ['http/1.1'],
         SNICallback: (_name, answer) => void released.promise.then(() => answer(null)),
       });
-      apply(at, {}, { targets: [hole.at, at], timeouts: TIMEOUTS });
+      apply(at, {}, { targets: [hole.at, at], timeouts: PATIENT });
       const asking = ask();
       // Beside the silent dial comes one more, and one more, until two of them wait for the same connection.
       await eventually('company', () => stage.plane.metric('portico_retries_total') >= 8, 20_000);
@@ -228,6 +228,55 @@ describe('http/2 to targets over TLS', () => {
     });
   }
 
+  for (const proxyProtocol of [null, { version: 2 as const, facts: [], checksum: false }]) {
+    const how = proxyProtocol === null ? 'without' : 'with';
+    it(`opens nothing for a request that has what it waited for twice, ${how} PROXY headers`, async () => {
+      const behind = Number((await target({ ALPNProtocols: ['http/1.1'] })).split(':')[1]);
+      const held: RawPeer[] = [];
+      const pass = ({ socket, received }: RawPeer): void => {
+        const inner = net.connect(behind, '127.0.0.1');
+        inner.on('error', () => {});
+        const hello = Buffer.from(received, 'latin1');
+        // What is in the clear is for nobody here.
+        inner.write(hello.subarray(hello.indexOf(Buffer.from([0x16, 3, 1]))));
+        socket.pipe(inner).pipe(socket);
+      };
+      const gate = await stage.backend((peer) => {
+        held.push(peer);
+      });
+      const hole = await BlackHole.open();
+      try {
+        stage.plane.freeze();
+        version += 1;
+        const pool = { targets: [hole.at, gate.at], protocol: 'http2' as const, tls: TLS, timeouts: PATIENT };
+        const snapshot = snapshotOf({
+          version,
+          pools: [{ ...pool, proxyProtocol }],
+          routes: allToFirstPool(RETRY),
+        });
+        // The silent one is dialled first.
+        const pools = snapshot.pools.map((one) => ({
+          ...one,
+          groups: one.groups.map((group, priority) => ({ ...group, priority })),
+        }));
+        stage.plane.apply({ ...snapshot, pools }, secrets());
+        const asked = await stage.client();
+        asked.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello');
+        await eventually('the request', () => stage.plane.metric('portico_requests_active') === 1);
+        for (let dials = 0; dials < 12; dials += 1) await stage.plane.skip(100);
+        await eventually('a hello', () => held[0]?.received.includes('\x16\x03\x01') === true);
+        const before = held.length;
+        for (const peer of held) pass(peer);
+        await asked.expect('hello');
+        await stage.plane.skip(0);
+        assert.equal(held.length, before);
+        assert.equal(stage.plane.metric('portico_upstream_connections{pool="pool-0",state="active"}'), 0);
+      } finally {
+        await hole.close();
+      }
+    });
+  }
+
   it('asks for h2 again a minute later: the target may speak it by now', async () => {
     let choice = 'http/1.1';
     const at = await target({
@@ -244,7 +293,7 @@ describe('http/2 to targets over TLS', () => {
   it('clients of HTTP/2 do not see which it is', async () => {
     for (const ALPNProtocols of [['h2'], ['http/1.1']]) {
       // Thirty handshakes, both ends of which this process does.
-      apply(await target({ ALPNProtocols }), {}, { timeouts: TIMEOUTS });
+      apply(await target({ ALPNProtocols }), {}, { timeouts: PATIENT });
       const one = new Http2Client(`http://127.0.0.1:${stage.plane.port()}`);
       clients.push(one);
       const answers = await Promise.all(
