@@ -229,7 +229,7 @@ for (const httpVersion of ['1.1', '2'] as const) {
     it('a deadline that has passed is told by Portico too, and cancels the call', async () => {
       await serve();
       await assert.rejects(
-        transport().unary(UNARY, undefined, 150, undefined, value('silence')),
+        transport().unary(UNARY, undefined, 800, undefined, value('silence')),
         (thrown) => ConnectError.from(thrown).code === Code.DeadlineExceeded,
       );
       await eventually('the cancellation', () => cancelled === 1);
