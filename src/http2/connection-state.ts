@@ -125,6 +125,7 @@ export abstract class ConnectionState<H extends MessageHead, O> extends FrameRea
     stream.unconsumed = 0;
     if (stream.large) this.#largeStreams -= 1;
     if (how === Ended.Orderly) {
+      this.late.expectReset();
       this.budgets.earn(Budget.Resets, 1);
       this.budgets.earn(Budget.Priorities, PRIORITIES_PER_STREAM);
     } else if (how === Ended.ByUs) this.late.expect();

@@ -1,9 +1,9 @@
-// What a peer may still have on its way for streams that we have reset: it cannot know yet, so that this is no abuse.
+// What a peer may still have on its way for streams that are over: it cannot know yet, so that this is no abuse.
 
 import { FIRST_WINDOW } from './frames.ts';
 import type { ConnectionOptions } from './options.ts';
 
-/** For each such stream, beside content with something in it: a head, trailers or an empty end, a reset of its own. */
+/** For each stream that we have reset, beside content with something in it: a head, trailers or an empty end, a reset of its own. */
 const FRAMES = 4;
 
 /** As much as our windows let the peer send, and no more, so that whoever goes on sending is found out. */
@@ -22,6 +22,11 @@ export class LateFrames {
   expect(): void {
     this.#frames += FRAMES;
     this.#bytes = Math.min(this.#mostBytes, this.#bytes + this.#window);
+  }
+
+  /** A stream has ended in order: its peer may have given it up before, as a target does that has not read the end of the request. */
+  expectReset(): void {
+    this.#frames += 1;
   }
 
   /** @returns whether this frame may have been on its way */

@@ -233,6 +233,22 @@ describe('what was in flight when we reset a stream', () => {
   });
 });
 
+it('resets of streams that have just ended in order are no flood: one for each may have been on its way', () => {
+  const client = driveClient();
+  client.send(settings());
+  const server = answering(driveServer());
+  for (let i = 0; i < 700; i++) {
+    const stream = client.connection.open('GET', null)!;
+    client.connection.beginHead(stream).request('GET', 'http', 'example.com', '/', '');
+    client.connection.endHead(true);
+    // As a target says that has not read the end of the request.
+    client.send(headers(stream.id, [[':status', '401']]), reset(stream.id, 0));
+    server.send(headers(2 * i + 1, GET), reset(2 * i + 1, 8));
+  }
+  assert.equal(client.recorder.failure, '');
+  assert.equal(failureOf(server), '');
+});
+
 it('answers that must be refused are no flood of the target: each of them has had its request', () => {
   const driven = driveClient();
   driven.send(settings());
