@@ -75,6 +75,7 @@ export abstract class ConnectionControl<H extends MessageHead, O> extends Connec
     const before = peer.initialWindow;
     const failure = peer.take(buffer, start, end, !this.isServer);
     if (failure !== '') return this.break(failure);
+    this.encoder.resize(peer.leastTableSize);
     this.encoder.resize(peer.headerTableSize);
     const change = peer.initialWindow - before;
     if (change !== 0) {

@@ -84,8 +84,10 @@ export abstract class Connection<H extends MessageHead, O> extends ConnectionCon
     this.break('header-timeout');
   }
 
-  /** Reads `buffer[start, end)`, all of it. `nowMs` is monotonic and measures rates of abuse. */
-  /** @returns up to where the bytes have been read: their end, unless `rest` was called meanwhile */
+  /**
+   * Reads `buffer[start, end)`. `nowMs` is monotonic and measures rates of abuse.
+   * @returns up to where the bytes have been read: their end, unless `rest` was called meanwhile
+   */
   receive(buffer: Buffer, start: number, end: number, nowMs: number): number {
     if (this.nowMs < 0) this.budgets.begin(nowMs);
     this.nowMs = nowMs;

@@ -8,6 +8,8 @@ const MAX_FRAME_SIZE = 0xffffff;
 
 export class PeerSettings {
   headerTableSize = 4096;
+  /** The smallest that the last frame said on its way to that one: the peer has let go of what did not fit. */
+  leastTableSize = 4096;
   maxStreams = Number.POSITIVE_INFINITY;
   initialWindow = FIRST_WINDOW;
   extendedConnect = false;
@@ -20,11 +22,13 @@ export class PeerSettings {
    */
   take(buffer: Buffer, start: number, end: number, fromServer: boolean): ConnectionFailure | '' {
     this.received = true;
+    this.leastTableSize = this.headerTableSize;
     for (let p = start; p < end; p += 6) {
       const value = buffer.readUInt32BE(p + 2);
       switch (buffer.readUInt16BE(p)) {
         case Setting.HeaderTableSize:
           this.headerTableSize = value;
+          this.leastTableSize = Math.min(this.leastTableSize, value);
           break;
         case Setting.EnablePush:
           if (value > (fromServer ? 0 : 1)) return 'settings-invalid';

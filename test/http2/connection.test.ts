@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import { ErrorCode } from '../../src/http2/error-code.ts';
-import { Flag, FrameType } from '../../src/http2/frames.ts';
+import { Flag, FrameType, Setting } from '../../src/http2/frames.ts';
 import { matchPreface, PREFACE } from '../../src/http2/preface.ts';
 import { driveClient, driveServer, readServer } from './drive.ts';
 import {
@@ -350,6 +350,13 @@ describe('a connection goes on', () => {
     const { events, frames } = answered([settings([0x4242, 7], [1, 0], [3, 0]), ended]);
     assert.equal(events.length, 2);
     assert.deepEqual(frames, ['SETTINGS ack', 'SETTINGS ack', 'HEADERS 1 :status=204 end']);
+  });
+
+  it('and tells of the smallest table that one SETTINGS frame allows for a moment (RFC 7541, 4.2)', () => {
+    const { recorder, connection, send } = driveServer();
+    send(settings([Setting.HeaderTableSize, 0], [Setting.HeaderTableSize, 4096]), headers(1, GET));
+    const encoder = connection.beginHead(recorder.streams.get(1)!);
+    assert.deepEqual([...encoder.block.subarray(0, encoder.length)], [0x20, 0x3f, 0xe1, 0x1f]);
   });
 
   it('with priorities, which it ignores (5.3)', () => {
