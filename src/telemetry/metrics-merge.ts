@@ -8,7 +8,7 @@ import { renderFamily, type SeriesValues } from './metrics-text.ts';
 export interface RetainedMetrics {
   readonly series: readonly string[];
   readonly values: Float64Array;
-  /** Incarnations already folded in, newest last: a frame or an exit told twice must not count twice. */
+  /** Incarnations that have ended, their numbers folded in, newest last: a frame or an exit told twice must not count twice. */
   readonly folded: readonly string[];
 }
 
@@ -79,9 +79,9 @@ export class MetricsMerge {
   exit(incarnation: string): void {
     if (this.#folded.has(incarnation)) return;
     const state = this.#live.get(incarnation);
-    if (state === undefined) return;
     this.#live.delete(incarnation);
-    foldLasting(state, this.#retained);
+    // One that never reported has ended all the same, and is told of again.
+    if (state !== undefined) foldLasting(state, this.#retained);
     this.#folded.add(incarnation);
     if (this.#folded.size > FOLDED_LIMIT) {
       const oldest = this.#folded.values().next();

@@ -71,6 +71,12 @@ describe('metrics merge', () => {
     assert.equal(sampleOf(all.text(), 'portico_ejections_total{pool="a"}'), 3);
   });
 
+  it('remembers the end of a worker that never reported, for the next controller, too', () => {
+    const all = merge();
+    all.exit('1:100');
+    assert.deepEqual(all.retain().folded, ['1:100']);
+  });
+
   it('asks for the series list when it does not know it', () => {
     const all = merge();
     const board = worker('a', 3, 1);
