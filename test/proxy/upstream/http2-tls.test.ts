@@ -164,28 +164,6 @@ describe('http/2 to targets over TLS', () => {
     assert.equal(await ask(), 'tls-handshake-failed');
   });
 
-  it('makes no connection for a request that has got another meanwhile, when its target chooses HTTP/1.1', async () => {
-    const hole = await BlackHole.open();
-    try {
-      const released = Promise.withResolvers<void>();
-      const at = await target({
-        ALPNProtocols: ['http/1.1'],
-        SNICallback: (_name, answer) => void released.promise.then(() => answer(null)),
-      });
-      apply(at, {}, { targets: [hole.at, at], timeouts: PATIENT });
-      const asking = ask();
-      // Beside the silent dial comes one more, and one more, until two of them wait for the same connection.
-      await eventually('company', () => stage.plane.metric('portico_retries_total') >= 8, 20_000);
-      released.resolve();
-      assert.equal(await asking, '1.1');
-      const active = 'portico_upstream_connections{pool="pool-0",state="active"}';
-      await eventually('no connection in use', () => stage.plane.metric(active) === 0);
-      assert.equal(sockets.size, 1);
-    } finally {
-      await hole.close();
-    }
-  });
-
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     it(`resumes the session with the next connection (${maxVersion})`, async () => {
       const at = await target({ maxVersion });
