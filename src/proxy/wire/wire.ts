@@ -143,7 +143,7 @@ export class Wire implements SocketUser, Waiter {
 
   receive(buffer: Buffer, length: number): void {
     this.bytesRead += length;
-    if (length >= LARGE_READ_BYTES && this.#mayKeep && this.#context.share.isUsedUp)
+    if (length >= LARGE_READ_BYTES && this.#mayKeep(length) && this.#context.share.isUsedUp)
       this.#keep(buffer, length);
     else this.#tell(buffer, length);
   }
@@ -180,9 +180,12 @@ export class Wire implements SocketUser, Waiter {
     this.#context.share.wait(this);
   }
 
-  /** What leaves at once costs little more than its copy, and comes in its turn from its second read on. */
-  get #mayKeep(): boolean {
-    return this.#stopsAtOnce && this.#bulk?.isLarge !== true;
+  /**
+   * What leaves at once costs little more than its copy, and comes in its turn from its second read on. What was read before the
+   * wire was made may be longer than a read: a ClientHello that came in two pieces, and what came with the second.
+   */
+  #mayKeep(length: number): boolean {
+    return this.#stopsAtOnce && this.#bulk?.isLarge !== true && length <= OUT_BUFFER_BYTES;
   }
 
   /** Hundreds of clients that send much at once are read in one pass: a copy is a hundredth of what a head of 60 KiB costs. */

@@ -408,6 +408,17 @@ for (const [kind, tcp] of [
         assert.equal(owner.first, `first ${'x'.repeat(10)}`);
       });
 
+      it('keeps no more than a buffer holds of what another has read before it', async () => {
+        let nowMs = 0;
+        const share = new PassShare({ now: () => ++nowMs, defer: () => {} });
+        const { wire, owner } = await connected({ ...context, share });
+        share.mayGoOn(1);
+        // A ClientHello of 16 KiB but for its last byte, and one read more.
+        const early = Buffer.alloc(16_383 + 65_536, 'x');
+        wire.receive(early, early.length);
+        assert.equal(owner.received, early.length);
+      });
+
       it('gives back what it keeps when it is closed meanwhile', async () => {
         const passes: (() => void)[] = [];
         let nowMs = 0;
