@@ -142,7 +142,6 @@ function createSupervisor(
     configPath,
     logLevel,
     workers: null,
-    drainDelayMs: 0,
     drainTimeoutMs: 30_000,
     log: createLogger({
       level: logLevel ?? 'info',

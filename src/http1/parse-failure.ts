@@ -66,7 +66,7 @@ const REASONS = {
 /** Why the codec refused a message. */
 export type ParseFailure = keyof typeof REASONS;
 
-/** All reasons, for metrics that are bound in advance. */
+/** All reasons: what a log line may hold. */
 export const PARSE_FAILURES = Object.freeze(Object.keys(REASONS)) as readonly ParseFailure[];
 
 /** The failure of a refused request. */

@@ -1,6 +1,4 @@
-// What is written around bodies and heads: chunk framing, status lines, and checks of text that comes from elsewhere.
-
-import { CLASSES, TOKEN } from './bytes.ts';
+// What is written around bodies and heads: chunk framing and status lines.
 
 /** Follows the data of each chunk. */
 export const CHUNK_SUFFIX = '\r\n';
@@ -110,13 +108,4 @@ export function statusLine(status: number): string {
 /** The registered reason of a status, '' when there is none. */
 export function reasonOf(status: number): string {
   return REASONS[status] ?? '';
-}
-
-/** Whether `text` is a token (RFC 9110, section 5.6.2): a field name or a method. */
-export function isToken(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0x7f || (CLASSES[code]! & TOKEN) === 0) return false;
-  }
-  return text !== '';
 }

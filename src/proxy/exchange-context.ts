@@ -89,7 +89,7 @@ export interface ExchangeSession {
 
 /** What a worker gives to all its exchanges. */
 export interface ExchangeContext {
-  /** The runtime in force now; an exchange keeps the one it started with. */
+  /** The one in force now: a request is routed by it when it starts, and keeps no more of it than its pool. */
   readonly runtime: () => Runtime;
   /** Monotonic, milliseconds. */
   readonly now: () => number;

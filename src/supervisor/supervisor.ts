@@ -16,9 +16,7 @@ export interface SupervisorOptions {
   readonly logLevel: string | null;
   /** Overrides the configuration's number of workers; 0 or null leaves it. */
   readonly workers: number | null;
-  /** From SIGTERM to the end of accepting, so that others see readiness fail first. Default 0. */
-  readonly drainDelayMs: number;
-  /** From then until what is in flight is cut. Default 30 s. */
+  /** From SIGTERM until what is in flight is cut. */
   readonly drainTimeoutMs: number;
   readonly log: Logger;
   /** Says in plain lines why there is nothing to run. */
@@ -120,12 +118,10 @@ export class Supervisor {
     this.#startNoMore();
     this.#log.info({ code: 'draining' }, 'draining');
     this.#controller.tell({ kind: 'draining' });
-    this.#later(this.#options.drainDelayMs, () => {
-      this.#workers.drain(STOP_IDLE_MS, this.#options.drainTimeoutMs);
-      // With the workers' copies closed as well, new connections are refused instead of left waiting.
-      this.#published.close();
-      this.#finishWhenDrained();
-    });
+    this.#workers.drain(STOP_IDLE_MS, this.#options.drainTimeoutMs);
+    // With the workers' copies closed as well, new connections are refused instead of left waiting.
+    this.#published.close();
+    this.#finishWhenDrained();
   }
 
   // What the controller wants ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 const HEX3 = Array.from({ length: 4096 }, (_, value) => value.toString(16).padStart(3, '0'));
 const FOREIGN = /^[A-Za-z0-9._~+/=-]{1,128}$/;
 
-/** Makes the ids of one worker; `suffix` is 14 random hex digits that tell workers apart. */
+/** Makes the ids of one worker; the suffix, 62 random bits, tells workers apart. */
 export class RequestIds {
   readonly #wallClock: () => number;
   readonly #suffix: string;

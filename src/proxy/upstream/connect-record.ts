@@ -25,14 +25,6 @@ export class ConnectRecord {
     else this.#succeeded += 1;
   }
 
-  /** Adds what another record holds: a pool's is the sum of its targets'. */
-  add(other: ConnectRecord, nowMs: number): void {
-    this.#fade(nowMs);
-    other.#fade(nowMs);
-    this.#succeeded += other.#succeeded;
-    this.#failed += other.#failed;
-  }
-
   /**
    * Share of failures in this record without the part, 0 to 1; 0 while too few are known.
    * @param silent no answer came at all, which may be a dead pod's doing: then it is the upper bound of Wilson's interval

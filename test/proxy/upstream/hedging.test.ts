@@ -167,11 +167,4 @@ describe('what connects say about a target', () => {
     for (let count = 0; count < 1000; count += 1) pool.count(false, 0);
     assert.equal(runThatTells(3, pool.failureShareWithout(target, true, 0)), 3);
   });
-  it('carries over to the next version of a pool', () => {
-    const target = new ConnectRecord();
-    for (let count = 0; count < 16; count += 1) target.count(count % 2 === 0, 0);
-    const pool = new ConnectRecord();
-    pool.add(target, 0);
-    assert.equal(pool.failureShareWithout(new ConnectRecord(), false, 0), 0.5);
-  });
 });
