@@ -126,7 +126,7 @@ export class Controller {
     });
     this.#handover = new Handover(send, () => ({
       metrics: this.#merge.retain(),
-      drains: this.#engine.drains(),
+      drains: this.#drains.retained,
     }));
     this.#drains = new DrainKeeper({
       engine: this.#engine,
@@ -305,6 +305,6 @@ export class Controller {
   #restore({ metrics, drains }: Retained): void {
     this.#merge.restore(metrics);
     this.#counted = new Set(metrics.folded);
-    this.#drains.restore(drains);
+    if (drains !== null) this.#drains.restore(drains);
   }
 }

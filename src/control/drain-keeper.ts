@@ -28,6 +28,12 @@ export class DrainKeeper {
     this.#options = options;
   }
 
+  /** What is drained, for the next controller; null while neither the one before nor the disk has told. */
+  get retained(): readonly Drain[] | null {
+    const isKnown = this.#isSuccessor || this.#directory !== undefined;
+    return isKnown ? this.#options.engine.drains() : null;
+  }
+
   /** What the supervisor kept is newer than what lies on disk. */
   restore(drains: readonly Drain[]): void {
     this.#isSuccessor = true;

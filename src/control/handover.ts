@@ -9,7 +9,8 @@ import type { KeptTicketKeys } from './tls/ticket-rotation.ts';
 /** What changes all the time. */
 export interface Retained {
   readonly metrics: RetainedMetrics;
-  readonly drains: readonly Drain[];
+  /** Null when they have not been read yet. */
+  readonly drains: readonly Drain[] | null;
 }
 
 /** The configuration in force, for a controller that is started while the file is broken. */

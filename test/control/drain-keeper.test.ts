@@ -54,3 +54,14 @@ test('without a directory nothing is tried again', async () => {
   assert.equal(await keeper.keep(), false);
   assert.equal(time.waiting, 0);
 });
+
+test('a controller that has not read its configuration leaves no word of drains, since it knows of none', () => {
+  const first = new World();
+  assert.equal(first.keeper.retained, null);
+  first.drains = [DRAIN];
+  first.keeper.takeDirectory('state');
+  assert.deepEqual(first.keeper.retained, [DRAIN]);
+  const successor = new World();
+  successor.keeper.restore([]);
+  assert.deepEqual(successor.keeper.retained, []);
+});
