@@ -167,7 +167,7 @@ export class AdminView implements AdminSource {
   }
 
   async tables(): Promise<readonly PublishedTable[]> {
-    const workers = this.#options.state().workers.size;
+    const workers = [...this.#options.state().workers.keys()];
     const answers = await this.#options.questions.askAll(workers, { kind: 'tables' });
     const tables = new Map<string, PublishedTable>();
     for (const answer of answers) {

@@ -290,7 +290,7 @@ export class Controller {
       case 'proven':
         return this.#engine.proven(message.identity);
       case 'answer':
-        return this.#questions.answered(message.id, message.answer);
+        return this.#questions.answered(worker, message.id, message.answer);
     }
   }
 

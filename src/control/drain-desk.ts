@@ -76,7 +76,7 @@ export class DrainDesk {
     engine.flush();
     const version = engine.snapshot()?.version ?? 0;
     const names = [...workers().keys()];
-    const answers = await questions.askAll(names.length, { kind: 'flows', cluster, node });
+    const answers = await questions.askAll(names, { kind: 'flows', cluster, node });
     const flows = answers.reduce((sum, answer) => sum + (answer.kind === 'flows' ? answer.flows : 0), 0);
     // A worker that did not answer may have flows, and one with an older snapshot may begin one.
     const isCertain =

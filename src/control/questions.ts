@@ -9,7 +9,8 @@ export interface QuestionsOptions {
 
 interface Pending {
   readonly answers: WorkerAnswer[];
-  readonly wanted: number;
+  /** Who has not answered yet. */
+  readonly wanted: Set<string>;
   readonly finish: () => void;
 }
 
@@ -24,25 +25,30 @@ export class Questions {
     this.#options = options;
   }
 
-  /** The answers of all `workers` that gave one within a second. */
-  askAll(workers: number, question: WorkerQuestion): Promise<readonly WorkerAnswer[]> {
+  /** Asks all that there are; the answers of those of `workers` that gave one within a second. */
+  askAll(workers: readonly string[], question: WorkerQuestion): Promise<readonly WorkerAnswer[]> {
     return this.#ask(null, workers, question);
   }
 
   /** The answer of one worker, or undefined. */
   async askOne(worker: string, question: WorkerQuestion): Promise<WorkerAnswer | undefined> {
-    return (await this.#ask(worker, 1, question))[0];
+    return (await this.#ask(worker, [worker], question))[0];
   }
 
-  answered(id: number, answer: WorkerAnswer): void {
+  /** One that has started since says nothing of those that were meant. */
+  answered(worker: string, id: number, answer: WorkerAnswer): void {
     const pending = this.#pending.get(id);
-    if (pending === undefined) return;
+    if (pending?.wanted.delete(worker) !== true) return;
     pending.answers.push(answer);
-    if (pending.answers.length >= pending.wanted) pending.finish();
+    if (pending.wanted.size === 0) pending.finish();
   }
 
-  #ask(worker: string | null, wanted: number, question: WorkerQuestion): Promise<readonly WorkerAnswer[]> {
-    if (wanted === 0) return Promise.resolve([]);
+  #ask(
+    worker: string | null,
+    wanted: readonly string[],
+    question: WorkerQuestion,
+  ): Promise<readonly WorkerAnswer[]> {
+    if (wanted.length === 0) return Promise.resolve([]);
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
@@ -53,7 +59,7 @@ export class Questions {
         resolve(answers);
       };
       const cancel = this.#options.after(PATIENCE_MS, finish);
-      this.#pending.set(id, { answers, wanted, finish });
+      this.#pending.set(id, { answers, wanted: new Set(wanted), finish });
       this.#options.send(worker, id, question);
     });
   }

@@ -41,8 +41,9 @@ class World {
   readonly questions = new Questions({
     after: this.#clock.after,
     send: (_worker, id) => {
-      for (const flows of this.flows.values()) {
-        if (flows !== null) queueMicrotask(() => this.questions.answered(id, { kind: 'flows', flows }));
+      for (const [worker, flows] of this.flows) {
+        if (flows !== null)
+          queueMicrotask(() => this.questions.answered(worker, id, { kind: 'flows', flows }));
       }
     },
   });
@@ -123,6 +124,19 @@ describe('drain desk', () => {
     await world.time.move(1000);
     assert.equal((await drain).found, true);
     world.acknowledge();
+    const asked = world.state(NODE_3);
+    await world.time.move(1000);
+    assert.equal(await asked, 'draining');
+    await world.engine.close();
+  });
+
+  it('takes the answer of a worker that has just been started for no other', async () => {
+    const world = await new World().start();
+    await world.desk.drain(NODE_3);
+    world.acknowledge();
+    world.flows.set('worker-2', null);
+    // It is asked as well, and the desk has not heard of it yet.
+    world.flows.set('worker-3', 0);
     const asked = world.state(NODE_3);
     await world.time.move(1000);
     assert.equal(await asked, 'draining');
