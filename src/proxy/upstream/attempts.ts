@@ -303,6 +303,8 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
     this.#context.deadlines.clear(this);
     for (const late of this.#dials) {
       late.target.end();
+      // Nobody has asked it anything: it may be asked where this one refuses.
+      if (late.target !== connection.target) this.#order.readmit(late.target);
       if (this.#keepsSpare) late.keepWhenConnected();
       else late.close();
     }

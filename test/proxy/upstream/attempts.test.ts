@@ -11,8 +11,12 @@ import type { Dial } from '../../../src/proxy/upstream/upstream-stream.ts';
 
 type Context = ConstructorParameters<typeof Attempts>[0];
 
-/** Attempts at a pool. Members by name; those with `*` are last resorts. A dial to any of them hangs. */
-function attemptsAt(names: readonly string[]): { attempts: Attempts<Dial>; dialled: string[] } {
+/** Attempts at a pool, and where their dials go. Members by name; those with `*` are last resorts. A dial to any of them hangs. */
+function attemptsAt(names: readonly string[]): {
+  attempts: Attempts<Dial>;
+  dialled: string[];
+  dials: Dial[];
+} {
   const members = names.map(
     (name) =>
       ({
@@ -26,15 +30,19 @@ function attemptsAt(names: readonly string[]): { attempts: Attempts<Dial>; diall
   const pool = {
     life: { targetOf: ({ live }: Member) => live, dials: new DialBudget() },
     members,
+    size: members.length,
     picker: { pick: (_hash: number, tried: readonly Member[]) => left(tried, false) ?? left(tried, true) },
     meters: { retried: () => {} },
     connector: { full: false },
   } as unknown as Pool;
   const dialled: string[] = [];
+  const dials: Dial[] = [];
   const connect: Connect<Dial> = (_pool, target, _user, reuse) => {
     const { identity } = members.find(({ live }) => live === target)!;
     dialled.push(reuse === 'none' ? `${identity} anew` : identity);
-    return { connected: false, target, close: () => {} } as unknown as Dial;
+    const dial = { connected: false, target, close: () => {}, keepWhenConnected: () => {} };
+    dials.push(dial as unknown as Dial);
+    return dials.at(-1);
   };
   const context = { deadlines: new Deadlines(() => 0), now: () => 0 } as unknown as Context;
   const attempts = new Attempts(context, connect);
@@ -45,7 +53,7 @@ function attemptsAt(names: readonly string[]): { attempts: Attempts<Dial>; diall
     proxyHeader: () => Buffer.alloc(0),
   };
   attempts.reset(nobody, pool, 0, 'any');
-  return { attempts, dialled };
+  return { attempts, dialled, dials };
 }
 
 /** Where the first dials go, in order. */
@@ -85,3 +93,13 @@ for (const [names, order] of [
     assert.deepEqual(dialled, order);
   });
 }
+
+it('asks one whose connect came too late, when the one that was first refuses the request', () => {
+  const { attempts, dialled, dials } = attemptsAt(['a', 'b']);
+  attempts.dial(0);
+  attempts.onDeadline(0);
+  assert.deepEqual(dialled, ['a', 'b']);
+  attempts.onUpstreamConnected(dials[0]!);
+  assert.equal(attempts.hasOthers, true);
+  assert.equal(attempts.dial(0)?.target, dials[1]!.target);
+});
