@@ -86,7 +86,7 @@ export class AdminView implements AdminSource {
         error: errorOf(Object.values(kinds).flatMap(({ scopes }) => scopes)),
       })),
       workers: [...workers].map(([name, pid]) => ({
-        slot: Number(name.slice(name.lastIndexOf('-') + 1)),
+        name,
         pid,
         snapshotVersion: publisher.versionOf(name),
       })),

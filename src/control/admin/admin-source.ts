@@ -116,7 +116,8 @@ export interface Status {
     readonly error: string | null;
   }[];
   readonly workers: readonly {
-    readonly slot: number;
+    /** As in the log; a process that takes the place of another has a name of its own. */
+    readonly name: string;
     readonly pid: number;
     /** Version that the worker acknowledged last; 0 before the first. */
     readonly snapshotVersion: number;

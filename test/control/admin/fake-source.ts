@@ -69,7 +69,7 @@ export class FakeSource implements AdminSource {
       snapshotChecksum: 'abc',
       config: { path: '/etc/portico.yaml', loadedAtMs: 1, problems: [] },
       clusters: [{ name: 'iad', origin: 'live' as const, syncedAtMs: 1, error: null }],
-      workers: [{ slot: 0, pid: 10, snapshotVersion: 7 }],
+      workers: [{ name: 'worker-1', pid: 10, snapshotVersion: 7 }],
     };
   }
 
