@@ -19,9 +19,15 @@ const SETTLE_MS = 100;
 const SWEEP_MS = 30_000;
 const LINKS_AT_MOST = 40;
 
+/** A directory at its path: another one that takes the place has another identity, and no watch yet. */
+interface Watched {
+  readonly watcher: FSWatcher;
+  readonly identity: string;
+}
+
 export class FileWatch {
   readonly #options: FileWatchOptions;
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watchers = new Map<string, Watched>();
   /** What each path was when it was looked at last. */
   #known = new Map<string, string>();
   /** Directories that cannot be watched; each is told of once. */
@@ -48,7 +54,7 @@ export class FileWatch {
     this.#closed = true;
     this.#cancelSweep();
     this.#cancelSettle?.();
-    for (const watcher of this.#watchers.values()) watcher.close();
+    for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
     await this.#looking;
   }
@@ -75,17 +81,21 @@ export class FileWatch {
   }
 
   async #lookNow(): Promise<void> {
-    const wanted = new Set<string>();
+    const wanted = new Map<string, string>();
     for (const path of this.#known.keys()) {
-      for (const directory of await directoriesOf(path)) wanted.add(directory);
+      for (const directory of await directoriesOf(path)) {
+        if (!wanted.has(directory)) wanted.set(directory, await identityOf(directory));
+      }
     }
     if (this.#closed) return;
-    for (const [directory, watcher] of this.#watchers) {
-      if (wanted.has(directory)) continue;
+    for (const [directory, { watcher, identity }] of this.#watchers) {
+      if (wanted.get(directory) === identity) continue;
       watcher.close();
       this.#watchers.delete(directory);
     }
-    for (const directory of wanted) if (!this.#watchers.has(directory)) this.#watch(directory);
+    for (const [directory, identity] of wanted) {
+      if (!this.#watchers.has(directory)) this.#watch(directory, identity);
+    }
     for (const [path, before] of this.#known) {
       const now = await signatureOf(path);
       if (this.#closed || this.#known.get(path) !== before || now === before) continue;
@@ -94,17 +104,17 @@ export class FileWatch {
     }
   }
 
-  #watch(directory: string): void {
+  #watch(directory: string, identity: string): void {
     const { log } = this.#options;
     try {
       const watcher = watch(directory, { persistent: false }, () => this.#soon());
       watcher.on('error', () => {
         // The directory is gone: the next look finds what there is now.
         watcher.close();
-        this.#watchers.delete(directory);
+        if (this.#watchers.get(directory)?.watcher === watcher) this.#watchers.delete(directory);
         this.#soon();
       });
-      this.#watchers.set(directory, watcher);
+      this.#watchers.set(directory, { watcher, identity });
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (this.#unwatched.has(directory)) return;
@@ -121,6 +131,16 @@ async function signatureOf(path: string): Promise<string> {
     return `${await realpath(path)} ${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
   } catch (error) {
     return `gone ${(error as NodeJS.ErrnoException).code}`;
+  }
+}
+
+/** Of a directory, whatever is in it; '' where there is none. */
+async function identityOf(directory: string): Promise<string> {
+  try {
+    const { dev, ino } = await stat(directory, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch {
+    return '';
   }
 }
 
