@@ -111,6 +111,11 @@ export class ClusterView {
     return this.#unlistedNodes.has(node);
   }
 
+  /** True when an operator drains the node, listed or not. */
+  isDrained(node: string): boolean {
+    return this.#drainsAll || this.#drained.has(node);
+  }
+
   /** True when a list left out an endpoint slice of the service although no deletion was announced. */
   doubtsEndpointsOf(service: string): boolean {
     return this.#unlistedEndpoints.has(service);
@@ -169,8 +174,7 @@ export class ClusterView {
     const views = (this.#inventory?.nodes ?? []).map((node, index) => {
       const view = knownOf(node, index);
       if (view !== undefined) return view;
-      const isDrained = this.#drainsAll || this.#drained.has(node.name);
-      return viewNode(name, node, selection, this.#selector, isDrained);
+      return viewNode(name, node, selection, this.#selector, this.isDrained(node.name));
     });
     this.#views = views;
     const before = this.#nodes;

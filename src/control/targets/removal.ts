@@ -147,6 +147,9 @@ const MISSING: ReadonlySet<string> = new Set([
   'address-shared',
 ]);
 
+/** Somebody wants it to leave: there is nothing to doubt. */
+const DECIDED = { signal: 'explicit', unlisted: false, carries: false } as const;
+
 function describe(
   entry: TargetEntry,
   derived: DerivedSource,
@@ -159,15 +162,12 @@ function describe(
   const { node } = entry.candidate;
   if (node === null) {
     // A static address left the configuration: its owner has decided.
-    return {
-      ...base,
-      isWorthKeeping: false,
-      signal: 'explicit',
-      unlisted: false,
-      absent: true,
-      carries: false,
-      why: [],
-    };
+    return { ...base, ...DECIDED, isWorthKeeping: false, absent: true, why: [] };
+  }
+  if (options.isDrained(node)) {
+    // Whatever is doubted of the API: who drains it means this one.
+    const absent = derived.missing || derived.candidateOf(node) === null;
+    return { ...base, ...DECIDED, absent, why: [reason('operator-drain')] };
   }
   const wasDraining = entry.candidate.state === 'draining';
   if (derived.missing) {

@@ -47,6 +47,7 @@ export class TableAdvance {
       believeMissing: false,
       news: '',
       isUnlisted: (node) => cluster?.isUnlisted(node) === true,
+      isDrained: (node) => cluster?.isDrained(node) === true,
       missingUnlisted: false,
       doubtsEndpoints: false,
       sameEvidence: !shared.isTouched,
@@ -75,6 +76,7 @@ export class TableAdvance {
       news: state.news,
       missingUnlisted: state.service !== null && cluster?.isServiceUnlisted(state.service) === true,
       isUnlisted: (node) => cluster?.isUnlisted(node) === true,
+      isDrained: (node) => cluster?.isDrained(node) === true,
       doubtsEndpoints: state.service !== null && cluster?.doubtsEndpointsOf(state.service) === true,
       sameEvidence: !state.isTouched,
     });

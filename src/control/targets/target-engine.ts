@@ -119,9 +119,17 @@ class Engine implements TargetEngine {
   }
 
   drain(cluster: string, node: string | null): void {
-    const view = node === null ? undefined : this.#clusters.get(cluster)?.nodes.byName.get(node);
+    const uid = node === null ? null : this.#uidOf(cluster, node);
     const sinceMs = this.#options.clock.now();
-    if (this.#drains.add({ cluster, node, uid: view?.node.uid ?? null, sinceMs })) this.#applyDrains(cluster);
+    if (this.#drains.add({ cluster, node, uid, sinceMs })) this.#applyDrains(cluster);
+  }
+
+  /** Of the node as it is listed, or as its targets were made from it while they are held. */
+  #uidOf(cluster: string, node: string): string | null {
+    const listed = this.#clusters.get(cluster)?.nodes.byName.get(node);
+    if (listed !== undefined) return listed.node.uid;
+    for (const row of this.#answers.rows({ node })) if (row.cluster === cluster) return row.nodeUid;
+    return null;
   }
 
   restoreDrains(drains: readonly Drain[]): void {

@@ -84,6 +84,8 @@ export interface LifecycleOptions {
   readonly missingUnlisted: boolean;
   /** A list left the node out although no deletion was announced. */
   readonly isUnlisted: (node: string) => boolean;
+  /** An operator drains the node, whether the API lists it or not. */
+  readonly isDrained: (node: string) => boolean;
   /** A list left out endpoint slices of the service although no deletion was announced. */
   readonly doubtsEndpoints: boolean;
   /** What decides beside the API (probes, workers, configuration) is as it was in the step before. */

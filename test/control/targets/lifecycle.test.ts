@@ -41,6 +41,7 @@ class Life {
     believeMissing: true,
     news: '',
     missingUnlisted: false,
+    isDrained: () => false,
     isUnlisted: (node) => this.unlisted.has(node),
     doubtsEndpoints: false,
     sameEvidence: false,

@@ -224,6 +224,32 @@ describe('events', () => {
     assert.equal(bench.engine.standing('iad', 'node-3'), 'active');
     await bench.engine.close();
   });
+  test('a node that is held although the API lists it no more can be drained, and its drain is for no other machine', async () => {
+    const bench = new Bench();
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list();
+    const unlisted = { ...NOTHING_UNLISTED, nodes: ['node-3'] };
+    await bench.list({ nodes: nodes(1, 2), unlisted });
+    assert.equal(bench.targets()[2], '10.0.0.3:30080 active unknown');
+    bench.engine.drain('iad', 'node-3');
+    await bench.time.move(0);
+    assert.equal(bench.engine.standing('iad', 'node-3'), null);
+    assert.ok(!bench.targets().some((text) => text.startsWith('10.0.0.3:30080 active')));
+    assert.deepEqual(bench.engine.drains()[0]?.uid, 'uid-node-3');
+    await bench.engine.close();
+  });
+  test('a node whose endpoints are held after they vanished can be drained', async () => {
+    const bench = new Bench();
+    for (const number of [1, 2, 3]) bench.up.add(`10.0.0.${number}:30080`);
+    await bench.list({ services: [local], slices: on('node-1', 'node-2', 'node-3') });
+    await bench.list({ services: [local], slices: on('node-1') });
+    assert.equal(bench.rows()['node-3'], 'active held-by-removal-guard');
+    bench.engine.drain('iad', 'node-3');
+    await bench.time.move(0);
+    assert.equal(bench.engine.standing('iad', 'node-3'), null);
+    assert.equal(bench.engine.standing('iad', 'node-2'), 'active');
+    await bench.engine.close();
+  });
   test('drains of an earlier process hold before the cluster is known', async () => {
     const bench = new Bench(null);
     bench.engine.restoreDrains([{ cluster: 'iad', node: 'node-2', uid: 'uid-node-2', sinceMs: 1 }]);
