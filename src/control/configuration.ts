@@ -167,9 +167,10 @@ export class Configuration {
     const before = version();
     const settled = new Promise<string | null>((resolve) => {
       // A worker that is busy for so long follows when it can; it is no reason to go back.
-      const cancel = clock.after(PATIENCE_MS, () =>
-        resolve(this.#boundVersion > before ? null : 'the supervisor did not answer in time'),
-      );
+      const cancel = clock.after(PATIENCE_MS, () => {
+        if (this.#boundVersion > before) resolve(null);
+        else this.refused(this.#forcedVersion, 'the supervisor did not answer in time');
+      });
       this.#settle = (settledVersion, problem) => {
         if (settledVersion <= before) return;
         cancel();

@@ -163,3 +163,15 @@ test('a refusal that comes when the reload has been answered is told by the stat
   assert.deepEqual(world.configuration.problems, ['a worker that was busy cannot run it']);
   assert.deepEqual(world.counted, [true, true, false]);
 });
+
+test('a reload that the supervisor does not answer is taken back, as its answer says', async (t) => {
+  const world = new World(t);
+  await world.configuration.start(null);
+  world.accepts = false;
+  writeFileSync(world.path, other);
+  const reload = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  world.clock.advance(5000);
+  assert.deepEqual((await reload).problems, ['the supervisor did not answer in time']);
+  assert.deepEqual([poolsOf(world), world.version, world.counted], [['app'], 3, [true, false]]);
+});
