@@ -238,7 +238,9 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (!head.hasContent) return this.#awaitResponse();
     if (this.#requestComplete) {
       stream.sendEnd(trailers);
-      return this.#awaitResponse();
+      // Text that ends within its base64 has been answered by then.
+      if (this.#stream === stream) this.#awaitResponse();
+      return;
     }
     this.#phase = 'request';
     this.#beginPace(this.#context.now());

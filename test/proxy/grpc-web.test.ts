@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import type net from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import {
   create,
@@ -19,9 +20,17 @@ import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createGrpcWebTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
 import type { RequestHead } from '../../src/http1/request-head.ts';
-import { type Listening, listen, type ServerEnd, type TestStream } from '../http2/endpoint.ts';
-import { assertNoSocketLeft, DataPlane, eventually, RawPeer, standsStill } from '../support/data-plane.ts';
-import { snapshotOf } from '../support/snapshots.ts';
+import type { ResponseHead } from '../../src/http1/response-head.ts';
+import { attach, ClientEnd, type Listening, listen, ServerEnd, type TestStream } from '../http2/endpoint.ts';
+import {
+  assertNoSocketLeft,
+  DataPlane,
+  eventually,
+  RawPeer,
+  RawServer,
+  standsStill,
+} from '../support/data-plane.ts';
+import { allToFirstPool, RETRY, snapshotOf } from '../support/snapshots.ts';
 import { WebXhr } from '../support/web-xhr.ts';
 
 type GrpcWeb = typeof import('grpc-web');
@@ -347,7 +356,7 @@ describe('gRPC-Web by hand', () => {
     return `127.0.0.1:${listening.port}`;
   }
 
-  function headOf({ head }: TestStream<RequestHead>): Record<string, string> {
+  function headOf({ head }: TestStream<RequestHead> | TestStream<ResponseHead>): Record<string, string> {
     const fields: Record<string, string> = {};
     for (let i = 0; i < head.count; i++) fields[head.name(i)] = head.value(i);
     return fields;
@@ -464,6 +473,63 @@ describe('gRPC-Web by hand', () => {
       await eventually('the cancellation', () => resets === 1);
     });
   }
+
+  it('a request that ends within base64 while it waits for its second connection is answered once', async () => {
+    const second = Promise.withResolvers<() => void>();
+    const accept = (socket: net.Socket): ServerEnd => {
+      const end = new ServerEnd((bytes) => socket.write(bytes));
+      attach(socket, end);
+      socket.resume();
+      return end;
+    };
+    let isCancelled = false;
+    const server = new RawServer(({ socket }, index) => {
+      socket.removeAllListeners('data');
+      socket.pause();
+      if (index > 1)
+        return second.resolve(() => {
+          const end = accept(socket);
+          end.onGone = (_stream, { end: how }) => {
+            isCancelled = how === 'reset 8';
+          };
+        });
+      const end = accept(socket);
+      // Once the body has begun, it leaves, and has looked at nothing.
+      end.onData = () => end.write(Buffer.from('0000080700000000000000000000000000', 'hex'));
+    });
+    await server.listen();
+    try {
+      const routes = allToFirstPool(RETRY);
+      plane.apply(snapshotOf({ pools: [{ targets: [server.at], protocol: 'http2' }], routes }));
+      const peer = await open();
+      peer.socket.removeAllListeners('data');
+      const client = new ClientEnd((bytes) => peer.socket.write(bytes));
+      const answers: string[] = [];
+      client.onBegin = (stream) => answers.push(headOf(stream)['grpc-status'] ?? '');
+      attach(peer.socket, client);
+      const lines = 'content-type: application/grpc-web-text\r\ngrpc-timeout: 60S\r\n';
+      const stream = client.client.open('POST', null as never)!;
+      const encoder = client.client.beginHead(stream);
+      encoder.request('POST', 'http', 'www.example.com', '/a.B/C', '');
+      encoder.lines(lines);
+      client.client.endHead(false);
+      client.client.sendData(stream, Buffer.from('AAAAA'), 0, 5, false);
+      client.client.flush();
+      const isThere = await second.promise;
+      client.client.sendEnd(stream, '');
+      client.client.ping();
+      client.client.flush();
+      await eventually('the worker to read the end', () => client.events.includes('pong'));
+      isThere();
+      await eventually('the answer', () => answers.length === 1);
+      plane.freeze();
+      await plane.skip(61_000);
+      assert.deepEqual(answers, ['13']);
+      await eventually('the cancellation', () => isCancelled);
+    } finally {
+      await server.close();
+    }
+  });
 
   it('a target that is lost between two messages is told in a last frame', async () => {
     const at = await target((end, stream) => {
