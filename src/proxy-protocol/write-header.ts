@@ -17,6 +17,10 @@ import {
 
 const LOCAL = 0x20;
 const PROXY = 0x21;
+/** Type and length of a field; a field with the checksum; what a TLS field begins with. */
+const FIELD_BYTES = 3;
+const CHECKSUM_BYTES = FIELD_BYTES + 4;
+const TLS_FIXED_BYTES = 5;
 /** Room for the longest, while one is written. */
 const SCRATCH = Buffer.alloc(HEADER_BYTES);
 
@@ -53,7 +57,7 @@ export function writeBinary(ends: Ends | null, facts: Facts, checksum: boolean):
   else at = writeEnds(bytes, at, ends);
   if (ends === null) at += 2;
   else at = writeFacts(bytes, at, facts);
-  const checksumAt = checksum ? at + 3 : -1;
+  const checksumAt = checksum ? at + FIELD_BYTES : -1;
   if (checksum) at = writeField(bytes, at, TLV.crc32c, Buffer.alloc(4));
   bytes.writeUInt16BE(at - FIXED_BYTES, FIXED_BYTES - 2);
   if (checksum) bytes.writeUInt32BE(crc32c(bytes, 0, at), checksumAt);
@@ -75,20 +79,22 @@ function writeEnds(bytes: Buffer, at: number, { source, destination }: Ends): nu
 
 function writeFacts(bytes: Buffer, start: number, facts: Facts): number {
   let at = start;
+  // That for the checksum stays.
+  const room = (): number => bytes.length - CHECKSUM_BYTES - FIELD_BYTES - at;
   const add = (type: number, value: Buffer): void => {
-    // Room for the checksum stays.
-    if (at + 3 + value.length <= bytes.length - 7) at = writeField(bytes, at, type, value);
+    if (value.length <= room()) at = writeField(bytes, at, type, value);
   };
   const { alpn, authority, uniqueId, networkNamespace } = facts;
   if (alpn !== '') add(TLV.alpn, Buffer.from(alpn, 'latin1'));
   if (authority !== '') add(TLV.authority, Buffer.from(authority, 'utf8'));
   if (uniqueId !== '') add(TLV.uniqueId, Buffer.from(uniqueId, 'latin1'));
-  if (facts.tls !== null) add(TLV.tls, tlsValue(facts.tls));
+  if (facts.tls !== null) add(TLV.tls, tlsValue(facts.tls, room()));
   if (networkNamespace !== '') add(TLV.networkNamespace, Buffer.from(networkNamespace, 'utf8'));
   return at;
 }
 
-function tlsValue(tls: TlsFacts): Buffer {
+/** @param room for all of it: a common name may be as long as a certificate, and what it says of that one is told without it */
+function tlsValue(tls: TlsFacts, room: number): Buffer {
   const fields: readonly [number, string][] = [
     [TLV.tlsVersion, tls.version],
     [TLV.tlsCommonName, tls.commonName],
@@ -96,12 +102,18 @@ function tlsValue(tls: TlsFacts): Buffer {
     [TLV.tlsSignatureAlgorithm, tls.signatureAlgorithm],
     [TLV.tlsKeyAlgorithm, tls.keyAlgorithm],
   ];
-  const told = fields.filter(([, text]) => text !== '');
-  const bytes = Buffer.alloc(5 + told.reduce((sum, [, text]) => sum + 3 + Buffer.byteLength(text), 0));
+  let length = TLS_FIXED_BYTES;
+  const told = fields.filter(([, text]) => {
+    const behind = length + FIELD_BYTES + Buffer.byteLength(text);
+    if (text === '' || behind > room) return false;
+    length = behind;
+    return true;
+  });
+  const bytes = Buffer.alloc(length);
   bytes[0] =
     TLS_BIT.tls | (tls.certificate ? TLS_BIT.certificateOnConnection | TLS_BIT.certificateInSession : 0);
   bytes.writeUInt32BE(tls.verified ? 0 : 1, 1);
-  let at = 5;
+  let at = TLS_FIXED_BYTES;
   for (const [type, text] of told) at = writeField(bytes, at, type, Buffer.from(text, 'utf8'));
   return bytes;
 }
@@ -109,5 +121,5 @@ function tlsValue(tls: TlsFacts): Buffer {
 function writeField(bytes: Buffer, at: number, type: number, value: Buffer): number {
   bytes[at] = type;
   bytes.writeUInt16BE(value.length, at + 1);
-  return at + 3 + value.copy(bytes, at + 3);
+  return at + FIELD_BYTES + value.copy(bytes, at + FIELD_BYTES);
 }

@@ -22,6 +22,15 @@ function binary(command: number, family: number, ...rest: readonly (Buffer | rea
 }
 const field = (type: number, value: Buffer | readonly number[]): Buffer =>
   Buffer.concat([Buffer.from([type, value.length >> 8, value.length & 0xff]), Buffer.from(value)]);
+const NO_TLS = {
+  certificate: false,
+  verified: false,
+  version: '',
+  commonName: '',
+  cipher: '',
+  signatureAlgorithm: '',
+  keyAlgorithm: '',
+};
 const ADDRESSES = [192, 0, 2, 1, 198, 51, 100, 7, 0xdc, 0x04, 0x01, 0xbb];
 const tcp4 = (...fields: readonly Buffer[]): Buffer => binary(0x21, 0x11, ADDRESSES, ...fields);
 
@@ -240,6 +249,15 @@ describe('writing', () => {
       writeBinary(given, { ...NO_FACTS, authority: 'a'.repeat(5000), alpn: 'h2' }, true),
     );
     assert.deepEqual([header.authority, header.alpn], ['', 'h2']);
+  });
+
+  it('leaves out a common name that does not fit, and tells the rest of the TLS connection', () => {
+    const given = { source: { address: '1.2.3.4', port: 1 }, destination: { address: '5.6.7.8', port: 2 } };
+    const tls = { ...NO_TLS, certificate: true, version: 'TLSv1.2', cipher: 'ECDHE-RSA-AES128-GCM-SHA256' };
+    for (const length of [HEADER_BYTES - 50, HEADER_BYTES, 65_536, 90_000]) {
+      const facts = { ...NO_FACTS, tls: { ...tls, commonName: 'x'.repeat(length) } };
+      assert.deepEqual(read(writeBinary(given, facts, true)).header.tls, tls);
+    }
   });
 
   it('the checksum is CRC-32C: the check value of the algorithm', () => {
