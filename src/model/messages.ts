@@ -42,7 +42,7 @@ export type ControllerToSupervisor =
     }
   /** The configuration in force with its secrets, for a controller that is started while the file is broken. */
   | { readonly kind: 'keep-configuration'; readonly configuration: unknown }
-  /** Totals of workers that are gone, kept for the next controller. */
+  /** Totals of workers that are gone, and what operators drain, kept for the next controller. */
   | { readonly kind: 'retain'; readonly state: unknown };
 
 export type SupervisorToController =
