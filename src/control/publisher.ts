@@ -77,10 +77,10 @@ export class Publisher {
     if (this.#inFlight?.version === version) this.#next();
   }
 
-  /** The supervisor has dropped a difference that does not fit what it has. */
+  /** The supervisor has dropped a difference that does not fit what it has; a supervisor that was held up says so late. */
   wholeNeeded(version: number): void {
     this.#base = null;
-    const snapshot = this.#inFlight;
+    const snapshot = this.#unsettled;
     if (snapshot?.version === version) this.#send(snapshot);
   }
 

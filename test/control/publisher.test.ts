@@ -54,6 +54,25 @@ function snapshot(version: number, eventAtMs = 0): Snapshot {
 }
 
 describe('publisher', () => {
+  it('sends whole what was dropped, also when the word of it comes later than it was waited for', () => {
+    const world = new World('w1');
+    world.publish(1);
+    world.publisher.applied('w1', 1);
+    world.publish(2, 100);
+    world.timers.advance(1000);
+    world.publisher.wholeNeeded(2);
+    assert.deepEqual(
+      world.sent.map(({ version, base }) => [version, base]),
+      [
+        [1, null],
+        [2, world.sent[1]!.base],
+        [2, null],
+      ],
+    );
+    world.publisher.applied('w1', 2);
+    assert.deepEqual(world.applied.at(-1)?.version, 2);
+  });
+
   it('sends the first at once: its version, its listeners, and the text with the secrets beside it', () => {
     const world = new World('w1');
     const secrets = { ...NO_SECRETS, pairs: { web: { cert: 'C', key: 'K', staple: null } } };
