@@ -433,6 +433,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       );
       this.#ended();
     });
+    // The bytes that were dropped would be missing in it.
+    if (this.#pipelined === Number.POSITIVE_INFINITY) return this.#tunnel.shutdown();
     if (start < end) this.#tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;

@@ -254,4 +254,26 @@ describe('requests ahead of their answers', () => {
     assert.match(all, /Connection: close/);
     assert.equal(ended('pipelined-bytes'), 1);
   });
+
+  it('end a tunnel that would lack them', async () => {
+    let agree: (() => void) | null = null;
+    const server = await stage.backend((peer) => {
+      whenAsked(peer, () => {
+        agree = () =>
+          peer.send('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello');
+      });
+    });
+    const limits = { pipelinedBytes: 2000 };
+    stage.plane.apply(
+      snapshotOf({ pools: [{ targets: [server.at] }], listeners: [listenerConfig({ limits })] }),
+    );
+    const peer = await stage.client();
+    peer.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+    await eventually('the request', () => agree !== null);
+    peer.send('x'.repeat(3000));
+    await eventually('that they are dropped', () => ended('pipelined-bytes') === 1);
+    agree!();
+    await peer.until(() => peer.closed || peer.ended || peer.received.includes('hello'));
+    assert.equal(peer.received, '');
+  });
 });
