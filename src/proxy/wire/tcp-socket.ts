@@ -199,7 +199,9 @@ export class TcpSocket implements Waiter {
     this._handle?.readStop();
   }
 
+  /** libuv refuses to start what it has started (EALREADY), as if it could not be read. */
   resume(): void {
+    if (!this.#paused) return;
     this.#paused = false;
     if (!this.connecting) this.#read();
   }

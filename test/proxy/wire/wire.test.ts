@@ -408,6 +408,36 @@ for (const [kind, tcp] of [
         assert.equal(owner.first, `first ${'x'.repeat(10)}`);
       });
 
+      it('reads on where its owner stops and goes on while it is told of what was kept', async () => {
+        const passes: (() => void)[] = [];
+        let nowMs = 0;
+        let stepMs = 1;
+        const now = (): number => {
+          nowMs += stepMs;
+          return nowMs;
+        };
+        const share = new PassShare({ now, defer: (task) => passes.push(task) });
+        const { wire, owner, peer } = await connected({ ...context, share });
+        share.mayGoOn(1);
+        peer.write(Buffer.alloc(40_000, 'x'));
+        await eventually('the bytes', () => wire.bytesRead === 40_000);
+        assert.equal(owner.received, 0);
+        // As with the end of an answer, behind a piece that its client did not take at once.
+        const { onBytes } = owner;
+        owner.onBytes = (buffer, length) => {
+          onBytes.call(owner, buffer, length);
+          wire.pause();
+          wire.resume();
+        };
+        stepMs = 0;
+        while (passes.length > 0) passes.splice(0)[0]!();
+        assert.equal(owner.received, 40_000);
+        assert.equal(wire.closed, false);
+        peer.end('more');
+        await eventually('the end', () => owner.told.includes('end'));
+        assert.equal(owner.received, 40_004);
+      });
+
       it('keeps no more than a buffer holds of what another has read before it', async () => {
         let nowMs = 0;
         const share = new PassShare({ now: () => ++nowMs, defer: () => {} });
