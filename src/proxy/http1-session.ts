@@ -445,6 +445,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   cut(): void {
     this.#wire.reset();
+    // What has been read behind the request is not looked at any more.
+    this.#ended();
   }
 
   // Ends -------------------------------------------------------------------------------------------------------------

@@ -531,6 +531,33 @@ describe('gRPC-Web by hand', () => {
     }
   });
 
+  it('what comes behind a request that is cut is not looked at', async () => {
+    const asked: string[] = [];
+    const at = await target(
+      () => {},
+      (end, stream) => {
+        asked.push(stream.head.path);
+        const encoder = end.connection.beginHead(stream);
+        encoder.status(200);
+        encoder.lines(GRPC);
+        end.connection.endHead(false);
+        // A part of a message: no status can follow it.
+        end.connection.sendData(stream, message('say'), 0, 6, false);
+      },
+    );
+    plane.apply(snapshotOf({ pools: [{ targets: [at], protocol: 'http2' }] }));
+    const peer = await open();
+    const head = (path: string): string =>
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web-text\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    peer.send(`${head('/first')}4\r\nAAAA\r\n`);
+    await peer.expect('AAAA');
+    peer.send(`4\r\n!!!!\r\n0\r\n\r\n${head('/second')}0\r\n\r\n`);
+    await peer.until(() => peer.closed || peer.ended);
+    await eventually('the end', () => plane.metric('portico_connections_active') === 0);
+    assert.equal(plane.metric('portico_protocol_requests_total'), 1);
+    assert.deepEqual(asked, ['/first']);
+  });
+
   it('a target that is lost between two messages is told in a last frame', async () => {
     const at = await target((end, stream) => {
       const encoder = end.connection.beginHead(stream);
