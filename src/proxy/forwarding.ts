@@ -393,9 +393,12 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (!fits || !isAskedUpgrade(upgradeOf(facts.view.head), head.upgrade)) {
       return this.onUpstreamFailure('upgrade-failed', true);
     }
-    facts.pool!.meters.answered(101, this.#context.now() - this.#sentAtMs);
+    const nowMs = this.#context.now();
+    const tookMs = nowMs - this.#sentAtMs;
+    facts.pool!.meters.answered(101, tookMs);
+    facts.target!.onAnswer(false, tookMs, nowMs);
     facts.status = 101;
-    facts.firstByteAtMs = this.#context.now();
+    facts.firstByteAtMs = nowMs;
     this.answered = true;
     this.#context.deadlines.clear(this);
     this.#stream = null;

@@ -64,6 +64,22 @@ describe('a target that is well', () => {
     assert.equal((await client.get('/')).body, 'page');
   });
 
+  it('is not ejected for errors that handshakes of WebSockets stand between', async () => {
+    const server = await listening(http.createServer((_, response) => response.writeHead(503).end()));
+    server.on('upgrade', (_, socket) => {
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+    });
+    const client = apply(server, 'http1');
+    for (let i = 0; i < 2 * GATEWAY_ERRORS; i++) {
+      assert.equal(reasonOf((await client.get('/')).headers), '', 'an answer of the target');
+      const peer = await stage.client();
+      peer.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+      await peer.expect('101 Switching Protocols');
+      peer.destroy();
+    }
+    assert.equal(stage.plane.metric('portico_ejections_total{pool="pool-0"}'), 0);
+  });
+
   for (const protocol of ['http1', 'http2'] as const) {
     it(`is not ejected for repeating what it was sent in a head that is too large, over ${protocol}`, async () => {
       const location = `/login?next=${'x'.repeat(70_000)}`;
