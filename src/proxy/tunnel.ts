@@ -176,6 +176,8 @@ export class Tunnel implements WireOwner, UpstreamUser, Deadline {
   }
 
   onUpstreamDrain(): void {
+    // A stream of HTTP/2 that was the client's side serves another request by now.
+    if (this.#done) return;
     this.#downstream.resume();
     this.#touch();
   }
