@@ -18,7 +18,9 @@ import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
 import { encodeDifference, encodeWhole } from '../../src/snapshot/encode.ts';
 import { freePort } from './free-port.ts';
 
-export type DataPlaneOptions = Partial<Pick<WorkerEnvironment, 'descriptorLimit' | 'resolveName' | 'tcp'>>;
+export type DataPlaneOptions = Partial<
+  Pick<WorkerEnvironment, 'descriptorLimit' | 'random' | 'resolveName' | 'tcp'>
+>;
 
 type CreateServerHandle = (
   address: string,
@@ -58,7 +60,7 @@ export class DataPlane {
         return (this.#frozenAtMs ?? performance.now()) + this.#skippedMs;
       },
       wallClock: () => Date.now(),
-      random: Math.random,
+      random: options.random ?? Math.random,
       residentBytes: () => this.residentBytes,
       collectGarbage: () => {
         this.collections += 1;
