@@ -46,7 +46,7 @@ export interface ExchangeSession {
   readonly paths: PathPolicy;
   /** `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`. */
   readonly protocol: string;
-  /** The connection to a target that the client has to itself, for a client whose connection carries one request after the other. */
+  /** The connection to a target that the client has to itself: of HTTP/1.1 until it leaves, of HTTP/2 for one request. */
   own: OwnConnection | null;
   /** The nonce of the WebSocket handshake that an extended CONNECT becomes (RFC 8441); '' for everything else. */
   readonly webSocketKey: string;

@@ -60,6 +60,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   answered = false;
   /** It was that of a gRPC call: its end is told in trailers. */
   answersGrpc = false;
+  /** The session's, where it is for the pool of this request. */
   own: OwnConnection | null = null;
   readonly #owner: ForwardingOwner;
   readonly #session: ExchangeSession;

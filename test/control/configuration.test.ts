@@ -148,16 +148,24 @@ test('what is refused of a configuration that another has followed does not touc
   assert.deepEqual([(await second).ok, world.version], [true, 3]);
 });
 
+/** A reload to the other configuration, of which no worker says anything. */
+async function reloadUnanswered(
+  world: World,
+): Promise<{ readonly answer: ReturnType<World['configuration']['reload']> }> {
+  world.accepts = false;
+  writeFileSync(world.path, other);
+  const answer = world.configuration.reload();
+  await eventually(() => world.version === 2);
+  return { answer };
+}
+
 test('a refusal that comes when the reload has been answered is told by the status', async (t) => {
   const world = new World(t);
   await world.configuration.start(null);
-  world.accepts = false;
-  writeFileSync(world.path, other);
-  const reload = world.configuration.reload();
-  await eventually(() => world.version === 2);
+  const { answer } = await reloadUnanswered(world);
   world.configuration.bound(2);
   world.clock.advance(5000);
-  assert.equal((await reload).ok, true);
+  assert.equal((await answer).ok, true);
   world.configuration.refused(2, 'a worker that was busy cannot run it');
   assert.deepEqual(poolsOf(world), ['app']);
   assert.deepEqual(world.configuration.problems, ['a worker that was busy cannot run it']);
@@ -167,11 +175,8 @@ test('a refusal that comes when the reload has been answered is told by the stat
 test('a reload that the supervisor does not answer is taken back, as its answer says', async (t) => {
   const world = new World(t);
   await world.configuration.start(null);
-  world.accepts = false;
-  writeFileSync(world.path, other);
-  const reload = world.configuration.reload();
-  await eventually(() => world.version === 2);
+  const { answer } = await reloadUnanswered(world);
   world.clock.advance(5000);
-  assert.deepEqual((await reload).problems, ['the supervisor did not answer in time']);
+  assert.deepEqual((await answer).problems, ['the supervisor did not answer in time']);
   assert.deepEqual([poolsOf(world), world.version, world.counted], [['app'], 3, [true, false]]);
 });

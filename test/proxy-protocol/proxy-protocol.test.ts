@@ -8,6 +8,7 @@ import { readHeader } from '../../src/proxy-protocol/read-header.ts';
 import type { Reading } from '../../src/proxy-protocol/reading.ts';
 import { writeBinary, writeLine } from '../../src/proxy-protocol/write-header.ts';
 import { fc } from '../support/properties.ts';
+import { NO_TLS } from '../support/tls.ts';
 import { ends, ends4, facts, readAt, splitsOf } from './arbitrary.ts';
 
 const line = (text: string): Buffer => Buffer.from(text, 'latin1');
@@ -22,15 +23,6 @@ function binary(command: number, family: number, ...rest: readonly (Buffer | rea
 }
 const field = (type: number, value: Buffer | readonly number[]): Buffer =>
   Buffer.concat([Buffer.from([type, value.length >> 8, value.length & 0xff]), Buffer.from(value)]);
-const NO_TLS = {
-  certificate: false,
-  verified: false,
-  version: '',
-  commonName: '',
-  cipher: '',
-  signatureAlgorithm: '',
-  keyAlgorithm: '',
-};
 const ADDRESSES = [192, 0, 2, 1, 198, 51, 100, 7, 0xdc, 0x04, 0x01, 0xbb];
 const tcp4 = (...fields: readonly Buffer[]): Buffer => binary(0x21, 0x11, ADDRESSES, ...fields);
 

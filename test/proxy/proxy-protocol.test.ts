@@ -15,7 +15,7 @@ import { writeBinary, writeLine } from '../../src/proxy-protocol/write-header.ts
 import { type CertificatePair, certificateFor } from '../support/certificates.ts';
 import { eventually, RawPeer, Stage } from '../support/data-plane.ts';
 import { listenerConfig, snapshotOf } from '../support/snapshots.ts';
-import { httpsListener, secretsOf } from '../support/tls.ts';
+import { httpsListener, NO_TLS, secretsOf } from '../support/tls.ts';
 
 const ENDS = {
   source: { address: '192.0.2.1', port: 4000 },
@@ -465,13 +465,3 @@ describe('PROXY headers', () => {
     await eventually('the end of the one made without', () => reached[0]!.ended || reached[0]!.closed);
   });
 });
-
-const NO_TLS = {
-  certificate: false,
-  verified: false,
-  version: '',
-  commonName: '',
-  cipher: '',
-  signatureAlgorithm: '',
-  keyAlgorithm: '',
-};

@@ -59,3 +59,14 @@ export function secretsOf(
     ...over,
   };
 }
+
+/** What a PROXY header tells of a client that has shown nothing of itself. */
+export const NO_TLS = {
+  certificate: false,
+  verified: false,
+  version: '',
+  commonName: '',
+  cipher: '',
+  signatureAlgorithm: '',
+  keyAlgorithm: '',
+};
