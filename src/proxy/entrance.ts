@@ -17,7 +17,7 @@ import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import { prepareTunnel } from './wire/accepted-options.ts';
 import { acceptedWire, secureWire } from './wire/open-wire.ts';
-import type { SocketHandle } from './wire/tcp-binding.ts';
+import type { SocketHandle } from './wire/socket-handle.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 export interface EntranceOwner {
@@ -111,7 +111,7 @@ export class Entrance implements HandshakeOwner {
       this.#open(client, reader, from, early, (hello) => this.#passOn(client, from, header, reader, hello));
     } else if (this.#tls !== null) {
       const { wires } = this.#context;
-      const handshake = new Handshake(client, from, this.#tls, this, wires);
+      const handshake = new Handshake(this.#toLibuv(client), from, this.#tls, this, wires);
       handshake.proxied = header;
       this.#handshakes.add(handshake);
       if (early !== null) handshake.receive(early);
@@ -201,11 +201,17 @@ export class Entrance implements HandshakeOwner {
   ): void {
     const pool = this.#tlsRoutes.choose(serverName, hello?.alpn ?? [], this.#context.random());
     if (pool === null) {
-      sayUnrecognizedName(client);
+      sayUnrecognizedName(this.#toLibuv(client));
       return this.refuse(from, 'hello-no-route');
     }
     const told = header ?? NO_HEADER;
     this.#enterPlain(client, from, { ...told, authority: serverName }, early, pool);
+  }
+
+  /** Of a connection that is not read by us any more. */
+  #toLibuv(client: SocketHandle): SocketHandle {
+    const { tcp } = this.#context.wires;
+    return tcp === null ? client : tcp.toLibuv(client);
   }
 
   #enterPlain(

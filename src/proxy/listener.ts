@@ -21,16 +21,8 @@ import type { Tunnel } from './tunnel.ts';
 import { prepareAccepted, prepareListening, prepareTunnel } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
 import { plainAddress } from './wire/plain-address.ts';
-import type { SocketHandle, SocketName } from './wire/tcp-binding.ts';
+import type { ListeningHandle, SocketHandle, SocketName } from './wire/socket-handle.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
-
-/** A libuv TCP handle: what `net` keeps in `_handle`. Bound by the supervisor, received over IPC. */
-export interface TcpHandle extends Pick<SocketHandle, 'setNoDelay' | 'setKeepAlive'> {
-  onconnection: ((status: number, client: SocketHandle) => void) | null;
-  listen(backlog: number): number;
-  close(callback?: () => void): void;
-  getsockname(out: { address?: string; port?: number }): number;
-}
 
 export interface ListenerContext {
   readonly wires: WireContext;
@@ -46,13 +38,15 @@ export interface ListenerContext {
 }
 
 const BACKLOG = 4096;
+/** Between two lines that say that none could be accepted. */
+const ACCEPT_LOG_MS = 1000;
 
 export class Listener implements EntranceOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
   #config: ListenerConfig;
-  readonly #handle: TcpHandle;
+  readonly #handle: ListeningHandle;
   /** The own end of all its connections; null where they may come to any address of the machine. */
   readonly #ownName: SocketName | null;
   readonly #context: ListenerContext;
@@ -63,13 +57,21 @@ export class Listener implements EntranceOwner {
   readonly #sessions: Sessions;
   readonly #starter: SessionStarter;
   #closed = false;
+  /** No line of the log says until then that accepting fails. */
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
   /** When all that is open ends, once it drains. */
   #endsAtMs = Number.POSITIVE_INFINITY;
   /** Since it is configured no more: what its connections were last served by. */
   lastRuntime: Runtime | null = null;
 
-  constructor(config: ListenerConfig, handle: TcpHandle, meters: ListenerMeters, context: ListenerContext) {
+  constructor(
+    config: ListenerConfig,
+    socket: ListeningHandle,
+    meters: ListenerMeters,
+    context: ListenerContext,
+  ) {
     const { wires, exchanges, log, pressure, descriptors } = context;
+    const handle = wires.tcp === null ? socket : wires.tcp.listening(socket);
     this.#config = config;
     this.#handle = handle;
     this.#context = context;
@@ -126,12 +128,10 @@ export class Listener implements EntranceOwner {
 
   #accept(status: number, client: SocketHandle): void {
     if (status !== 0) {
-      this.meters.refused('accept-failed');
-      this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
+      this.#acceptFailed(status);
       return;
     }
-    const peer: SocketName = {};
-    client.getpeername(peer);
+    const peer = client.peerName ?? peerNameOf(client);
     client.peerName = peer;
     if (this.#ownName !== null) client.ownName = this.#ownName;
     const address = plainAddress(peer.address ?? '');
@@ -147,6 +147,15 @@ export class Listener implements EntranceOwner {
     const { arrivals } = this.#context;
     if (arrivals.mayGoOn()) return this.#begin(client, address, load);
     arrivals.wait({ onTurn: () => this.#begin(client, address, load) });
+  }
+
+  /** Where descriptors are short every connection that comes fails: all are counted, and the log has one a second. */
+  #acceptFailed(status: number): void {
+    this.meters.refused('accept-failed');
+    const nowMs = this.#context.exchanges.now();
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + ACCEPT_LOG_MS;
+    this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
   }
 
   /** @param load null for a connection of a sender of PROXY headers */
@@ -306,6 +315,12 @@ export class Listener implements EntranceOwner {
     this.#entrance.close();
     this.#sessions.shutdown();
   }
+}
+
+function peerNameOf(client: SocketHandle): SocketName {
+  const name: SocketName = {};
+  client.getpeername(name);
+  return name;
 }
 
 function isUnspecified(address = ''): boolean {

@@ -4,11 +4,12 @@ import type { ListenerConfig } from '../model/listener-config.ts';
 import type { ListenAddress } from '../model/messages.ts';
 import type { Secrets } from '../model/secrets.ts';
 import type { MetricsBoard } from '../telemetry/metrics-board.ts';
-import { Listener, type ListenerContext, type TcpHandle } from './listener.ts';
+import { Listener, type ListenerContext } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
 import type { Runtime } from './runtime.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import { TlsByListener } from './tls/tls-by-listener.ts';
+import type { ListeningHandle } from './wire/socket-handle.ts';
 
 /** Everything that a snapshot asks for, made and not yet in force. */
 export interface PreparedListeners {
@@ -32,7 +33,7 @@ export class Listeners {
   readonly #context: ListenerContext;
   readonly #tls: TlsByListener;
   /** Bound sockets that came ahead of the snapshot that names them. */
-  readonly #handles = new Map<string, TcpHandle>();
+  readonly #handles = new Map<string, ListeningHandle>();
   readonly #serving = new Map<string, Listener>();
   /** No longer configured; their connections live on. */
   readonly #retired = new Set<Listener>();
@@ -45,7 +46,7 @@ export class Listeners {
   }
 
   /** Takes the bound socket of a listener that a snapshot to come names; one that is there already is a copy too many. */
-  give(address: ListenAddress, handle: TcpHandle): void {
+  give(address: ListenAddress, handle: ListeningHandle): void {
     const key = keyOf(address);
     const tooMany = this.#serving.has(key) || this.#draining ? handle : this.#handles.get(key);
     tooMany?.close();

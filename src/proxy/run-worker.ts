@@ -7,6 +7,7 @@ import { FAILURES } from '../model/failures.ts';
 import type { SupervisorToWorker, WorkerToSupervisor } from '../model/messages.ts';
 import type { ProcessLog } from '../telemetry/process-log.ts';
 import { openFilesLimit } from './descriptors.ts';
+import { loadPoller } from './wire/epoll/load-poller.ts';
 import { loadTcpBinding } from './wire/tcp-binding.ts';
 import { Worker } from './worker.ts';
 
@@ -20,12 +21,14 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     // A supervisor that is going may close the channel in the middle: 'disconnect' tells of it.
     if (process.connected) process.send?.(message, undefined, undefined, () => {});
   };
+  const poller = loadPoller();
+  const tcp = loadTcpBinding(process, poller);
   const worker = new Worker({
     log,
     now: () => performance.now(),
     wallClock: () => Date.now(),
     random: Math.random,
-    tcp: loadTcpBinding(process),
+    tcp,
     residentBytes: () => process.memoryUsage.rss(),
     // The supervisor starts workers with --expose-gc.
     collectGarbage: () => globalThis.gc?.({ type: 'major', execution: 'sync' }),
@@ -48,6 +51,10 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
   // What loading the program leaves behind: V8 keeps the pages through any lesser collection. Never later, since it also
   // forgets what it has learnt of running code (docs/decisions/0021-memory-goes-back.md).
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  log.info(
+    { code: 'sockets', sockets: tcp === null ? 'net' : poller === null ? 'libuv' : 'own' },
+    'worker has sockets',
+  );
   worker.start();
 }
 

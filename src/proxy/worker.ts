@@ -26,7 +26,6 @@ import { explainRoute } from './explain-route.ts';
 import { HttpDate } from './http/date.ts';
 import { PieceBudget } from './http/piece-budget.ts';
 import { RequestIds } from './http/request-id.ts';
-import type { TcpHandle } from './listener.ts';
 import { Listeners, SocketMissing } from './listeners.ts';
 import { Recorder } from './recorder.ts';
 import { emptyRuntime, type Runtime } from './runtime.ts';
@@ -39,6 +38,7 @@ import { BufferPool } from './wire/buffer-pool.ts';
 import { BurstShare } from './wire/burst-share.ts';
 import { PassShare } from './wire/pass-share.ts';
 import { ReadMemory } from './wire/read-memory.ts';
+import type { ListeningHandle } from './wire/socket-handle.ts';
 import type { TcpBinding } from './wire/tcp-binding.ts';
 import { Turn } from './wire/turn.ts';
 import type { WireContext } from './wire/wire.ts';
@@ -91,11 +91,12 @@ export class Worker {
   constructor(environment: WorkerEnvironment) {
     const { now, wallClock, random, log } = environment;
     this.#environment = environment;
-    const share = new PassShare({ now, defer: setImmediate });
+    const defer = environment.tcp === null ? setImmediate : environment.tcp.defer;
+    const share = new PassShare({ now, defer });
     this.#deadlines = new Deadlines(now, share);
     const buffers = new BufferPool();
     this.#memory = new MemoryWatch(environment.residentBytes, environment.collectGarbage, now, buffers);
-    const turn = new Turn({ clock: now, defer: setImmediate });
+    const turn = new Turn({ clock: now, defer });
     const names = new Names({
       resolve: environment.resolveName,
       now,
@@ -140,7 +141,7 @@ export class Worker {
     this.#listeners = new Listeners(this.#board, wallClock, {
       wires,
       descriptors: new Descriptors({ limit: environment.descriptorLimit, log }),
-      arrivals: new BurstShare(setImmediate),
+      arrivals: new BurstShare(defer),
       log,
       pressure: this.#memory,
       exchanges: {
@@ -179,7 +180,7 @@ export class Worker {
     switch (message.kind) {
       case 'listener':
         // Without one, where the supervisor had closed it by then: what comes behind names it no more.
-        if (handle !== undefined) this.#listeners.give(message.address, handle as TcpHandle);
+        if (handle !== undefined) this.#listeners.give(message.address, handle as ListeningHandle);
         return;
       case 'snapshot':
         return this.#take(message.version, message.text, message.more);

@@ -5,13 +5,11 @@ import { allowedNodeEnvironmentFlags } from 'node:process';
 /** Native functions from JavaScript, which Node has had since 26.1, and lets everybody use some versions later. */
 const NO_FFI = allowedNodeEnvironmentFlags.has('--no-experimental-ffi') ? ['--no-experimental-ffi'] : [];
 
-/** No child makes code from text, follows `__proto__` of foreign data, or loads or calls native code. */
-const HARDENED = [
-  '--disallow-code-generation-from-strings',
-  '--disable-proto=delete',
-  '--no-addons',
-  ...NO_FFI,
-] as const;
+/** No child makes code from text, follows `__proto__` of foreign data, or calls native functions by name. */
+const HARDENED = ['--disallow-code-generation-from-strings', '--disable-proto=delete', ...NO_FFI] as const;
+
+/** A worker loads one: its own sockets (docs/decisions/0032-sockets-past-libuv.md). */
+const NO_ADDONS = '--no-addons';
 
 /**
  * The heap of a worker is some twenty megabytes, and V8 collects the garbage of one so small for every two of bulk in
@@ -82,4 +80,4 @@ const CONTROLLER_MEMORY = ['--heap-growing-percent=30', '--max-semi-space-size=2
 
 export const CONTROLLER_ENVIRONMENT: Readonly<Record<string, string>> = THREADS;
 
-export const CONTROLLER_EXEC_ARGV: readonly string[] = [...CONTROLLER_MEMORY, ...HARDENED];
+export const CONTROLLER_EXEC_ARGV: readonly string[] = [...CONTROLLER_MEMORY, NO_ADDONS, ...HARDENED];

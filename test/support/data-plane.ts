@@ -11,7 +11,9 @@ import { pino } from 'pino';
 import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from '../../src/model/messages.ts';
 import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
-import { loadTcpBinding, OWNER } from '../../src/proxy/wire/tcp-binding.ts';
+import { loadPoller } from '../../src/proxy/wire/epoll/load-poller.ts';
+import { OWNER } from '../../src/proxy/wire/socket-handle.ts';
+import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
 import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
 import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
@@ -71,7 +73,7 @@ export class DataPlane {
       },
       exit: (code) => this.#exit(code),
       descriptorLimit: options.descriptorLimit ?? Number.POSITIVE_INFINITY,
-      tcp: options.tcp === undefined ? loadTcpBinding(process) : options.tcp,
+      tcp: options.tcp === undefined ? loadTcpBinding(process, loadPoller()) : options.tcp,
       resolveName: options.resolveName ?? ((name) => lookup(name, { all: true })),
       linesLost: { 'buffer-full': 0, 'write-error': 0, closed: 0 },
     });
@@ -213,8 +215,15 @@ export class RawPeer {
   /** @param localAddress where the client seems to be: any 127.x.y.z is ours */
   static async connect(port: number, localAddress = '127.0.0.1', host = '127.0.0.1'): Promise<RawPeer> {
     const socket = net.connect({ host, port, localAddress, allowHalfOpen: true });
-    await once(socket, 'connect');
-    return new RawPeer(socket);
+    const peer = new RawPeer(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      // Connected, and reset before this process was told of it: it is the worker's, too.
+      socket.once('error', (error: NodeJS.ErrnoException) =>
+        error.code === 'ECONNRESET' ? resolve() : reject(error),
+      );
+    });
+    return peer;
   }
 
   send(text: string): void {
@@ -357,12 +366,13 @@ export async function assertNoSocketLeft(): Promise<void> {
   for (let turns = 0; turns < 3; turns += 1) await turn();
   const left = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap');
   assert.deepEqual(left, [], 'no socket outlives its test');
+  assert.deepEqual(loadPoller()?.watched ?? [], [], 'nor one that is past libuv');
 }
 
 /** The sockets of this process that `fits` takes, the worker's own among them: to look at what they hold. */
 export function socketsOf(fits: (socket: WireSocket) => boolean): readonly WireSocket[] {
   const handles = (process as unknown as { _getActiveHandles(): object[] })._getActiveHandles();
-  return handles
+  return [...handles, ...(loadPoller()?.watched ?? [])]
     .map((handle) => (OWNER in handle ? handle[OWNER] : handle))
     .filter((socket) => socket instanceof net.Socket || socket instanceof TcpSocket)
     .filter(fits);

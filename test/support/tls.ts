@@ -3,13 +3,14 @@
 import process from 'node:process';
 import type { ListenerConfig, ListenerTls } from '../../src/model/listener-config.ts';
 import { certificateKey, type Secrets } from '../../src/model/secrets.ts';
+import { loadPoller } from '../../src/proxy/wire/epoll/load-poller.ts';
 import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
 import type { CertificatePair } from './certificates.ts';
 import { listenerConfig } from './snapshots.ts';
 
 /** What a client's TLS connection can be built on; all must show the client and the listener the same. */
 export const SECURE_SOCKETS = [
-  ["Node's TLS handle", loadTcpBinding(process)],
+  ["Node's TLS handle", loadTcpBinding(process, loadPoller())],
   ['a TLSSocket', null],
 ] as const;
 

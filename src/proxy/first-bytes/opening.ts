@@ -4,7 +4,7 @@ import { PartialBytes } from '../../http1/partial-bytes.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { Placed } from '../roster.ts';
 import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
-import type { SocketHandle } from '../wire/tcp-binding.ts';
+import type { SocketHandle } from '../wire/socket-handle.ts';
 import type { WireContext } from '../wire/wire.ts';
 
 /** Why a connection came to nothing before its session: labels of the refusal counter, explained in docs/tcp.md. */

@@ -3,7 +3,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { SecureSocket, SecureSocketOptions, SecureSocketOwner } from '../wire/secure-socket.ts';
-import type { SocketHandle } from '../wire/tcp-binding.ts';
+import type { SocketHandle } from '../wire/socket-handle.ts';
 import type { SocketUser } from '../wire/tcp-socket.ts';
 
 /** The native side, as Node's own tls module uses it. */

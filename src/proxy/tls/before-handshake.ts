@@ -1,7 +1,7 @@
 // Bytes in the clear on a connection to a target, before its TLS handshake begins.
 
 import type { TLSSocket } from 'node:tls';
-import type { SocketHandle } from '../wire/tcp-binding.ts';
+import type { SocketHandle } from '../wire/socket-handle.ts';
 
 /** The native side: TLS, and the TCP handle below it. */
 interface TlsHandle {

@@ -8,7 +8,7 @@ import { sayUnrecognizedName } from '../first-bytes/unrecognized-name.ts';
 import type { Placed } from '../roster.ts';
 import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
 import type { SecureSocket, SecureSocketOwner } from '../wire/secure-socket.ts';
-import type { SocketHandle } from '../wire/tcp-binding.ts';
+import type { SocketHandle } from '../wire/socket-handle.ts';
 import { TlsSocket } from '../wire/tls-socket.ts';
 import type { Wire, WireContext } from '../wire/wire.ts';
 import { AcceptedSocket } from './accepted-socket.ts';

@@ -1,7 +1,7 @@
 // Options of accepted sockets, set once on the socket that listens where the system hands them on.
 
 import { platform } from 'node:os';
-import type { SocketHandle } from './tcp-binding.ts';
+import type { SocketHandle } from './socket-handle.ts';
 
 /** Linux makes an accepted socket as a copy of the one that listens: a system call less for each connection. */
 const HANDED_ON = platform() === 'linux';

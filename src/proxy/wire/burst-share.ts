@@ -8,8 +8,8 @@ const AT_ONCE = 16;
 const IN_TURN = 8;
 
 /**
- * libuv accepts all that wait, and tells of up to 1,024 ends, in one pass: 1,500 clients that leave together would hold up
- * every small request for 0.2 s. One at a time meets no queue.
+ * Up to 1,024 connections can end in one pass, and each pass brings another that begins: 1,500 clients that leave together would
+ * hold up every small request for 0.2 s. One at a time meets no queue.
  */
 export class BurstShare {
   readonly #defer: (task: () => void) => void;

@@ -1,7 +1,7 @@
 // Reads an accepted handle before it is known who will own it, and hands it on without closing it.
 
 import net from 'node:net';
-import type { SocketHandle } from './tcp-binding.ts';
+import type { SocketHandle } from './socket-handle.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
 import type { WireContext } from './wire.ts';
 

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { sendBeforeHandshake } from '../tls/before-handshake.ts';
 import type { SecureSocket } from './secure-socket.ts';
-import type { SocketHandle } from './tcp-binding.ts';
+import type { SocketHandle } from './socket-handle.ts';
 import { TcpSocket } from './tcp-socket.ts';
 import type { TlsSocket } from './tls-socket.ts';
 import { Wire, type WireContext, type WireOwner } from './wire.ts';

@@ -1,42 +1,11 @@
-// What Node's own `net` is built on, where it can be had: libuv's TCP handles without a stream around each.
+// What sockets are made by, where it can be had: descriptors past libuv, or libuv's TCP handles without a stream around each.
 
 import { BurstShare } from './burst-share.ts';
+import { EpollHandle } from './epoll/epoll-handle.ts';
+import { EpollListening } from './epoll/epoll-listening.ts';
+import type { Poller } from './epoll/poller.ts';
+import type { ListeningHandle, SocketHandle } from './socket-handle.ts';
 import { WriteBacklog } from './write-backlog.ts';
-
-/** A libuv TCP handle (Node 26). Numbers below 0 are libuv errors. */
-export interface SocketHandle {
-  /** Called with this handle for each read; what was read is in `state[0]`. */
-  onread: (this: SocketHandle) => void;
-  /** The note of `net` that it has called `readStart`. */
-  reading?: boolean;
-  readonly fd: number;
-  /** Bytes that wait in this process. */
-  readonly writeQueueSize: number;
-  readonly bytesRead: number;
-  /** All bytes that were handed over so far. */
-  readonly bytesWritten: number;
-  useUserBuffer(buffer: Buffer): void;
-  readStart(): number;
-  readStop(): number;
-  /** 0 or an error when it was done (or failed) at once, else the write that goes on. */
-  writeLatin1String(request: null, text: string): number | PendingWrite;
-  writeBuffer(request: null, bytes: Uint8Array): number | PendingWrite;
-  /** 1 when there was nothing to wait for. */
-  shutdown(request: object): number;
-  close(callback?: () => void): void;
-  reset(callback: () => void): number;
-  setNoDelay(on: boolean): number;
-  /** Without interval and count, the system's. */
-  setKeepAlive(on: boolean, delaySeconds: number, intervalSeconds?: number, count?: number): number;
-  connect(request: object, address: string, port: number): number;
-  connect6(request: object, address: string, port: number): number;
-  getsockname(out: SocketName): number;
-  getpeername(out: SocketName): number;
-  [OWNER]?: unknown;
-  /** Both ends of an accepted one, as far as they are known. */
-  peerName?: SocketName;
-  ownName?: SocketName;
-}
 
 /** A TLS connection of OpenSSL over a TCP handle, which it owns from then on; one write at a time. */
 export interface TlsHandle extends SocketHandle {
@@ -61,30 +30,21 @@ export interface TlsHandle extends SocketHandle {
   destroySSL(): void;
 }
 
-export interface SocketName {
-  address?: string;
-  port?: number;
-}
-
-/** A write that the kernel could not take at once; libuv keeps what is left of a text, not of a buffer. */
-export interface PendingWrite {
-  oncomplete: (status: number) => void;
-  /** Set when it was done before `oncomplete` could be. */
-  writeStatus?: number | null;
-}
-
-/** Who is called for a handle. */
-export const OWNER: unique symbol = Symbol('owner');
-
 export interface TcpBinding {
   readonly backlog: WriteBacklog;
   /** Of sockets whose peers end them. */
   readonly ends: BurstShare;
   /** `[bytes read or error]` of the read that is being told of. */
   readonly state: Int32Array;
+  /** Runs a task after what the event loop has at hand, and before it waits for more. */
+  readonly defer: (task: () => void) => void;
+  /** What accepts from a socket of the supervisor. */
+  readonly listening: (handle: ListeningHandle) => ListeningHandle;
   readonly createHandle: () => SocketHandle;
+  /** A handle of libuv for the same connection, of which nothing may wait to be written: Node's TLS and `net` take no other. */
+  readonly toLibuv: (handle: SocketHandle) => SocketHandle;
   /** Called with a status. */
-  readonly createShutdown: (done: (status: number) => void) => object;
+  readonly createShutdown: (handle: SocketHandle, done: (status: number) => void) => object;
   readonly createConnect: (done: (status: number) => void) => object;
   /** @param context Node's native secure context */
   readonly createTlsServer: (handle: SocketHandle, context: object) => TlsHandle;
@@ -97,7 +57,7 @@ interface Internals {
     readonly ShutdownWrap: new () => { oncomplete: (status: number) => void };
   };
   readonly tcp_wrap: {
-    readonly TCP: new (type: number) => SocketHandle;
+    readonly TCP: new (type: number) => SocketHandle & { open(fd: number): number };
     readonly TCPConnectWrap: new () => { oncomplete: (status: number) => void };
     readonly constants: { readonly SOCKET: number };
   };
@@ -112,39 +72,71 @@ const LEAST_MAJOR = 26;
 /**
  * Null where it cannot be used: an older Node, or one that keeps its internals to itself (the permission model does).
  * Then `net.Socket` is used, which costs more (docs/decisions/0011-sockets-on-handles.md).
+ * @param poller null where plain connections are to be libuv's
  */
-export function loadTcpBinding(node: NodeJS.Process): TcpBinding | null {
+export function loadTcpBinding(node: NodeJS.Process, poller: Poller | null): TcpBinding | null {
   if (Number.parseInt(node.versions.node, 10) < LEAST_MAJOR) return null;
-  const { binding } = node as unknown as {
-    binding<K extends keyof Internals>(name: K): Internals[K];
-  };
   try {
-    const { streamBaseState, kReadBytesOrError, ShutdownWrap } = binding('stream_wrap');
-    const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
-    const { wrap } = binding('tls_wrap');
-    if (kReadBytesOrError !== 0) return null;
-    return {
-      backlog: new WriteBacklog(),
-      ends: new BurstShare(setImmediate),
-      state: streamBaseState,
-      createHandle: () => new TCP(constants.SOCKET),
-      createShutdown: (done) => {
-        const request = new ShutdownWrap();
-        request.oncomplete = done;
-        return request;
-      },
-      createConnect: (done) => {
-        const request = new TCPConnectWrap();
-        request.oncomplete = done;
-        return request;
-      },
-      createTlsServer: (handle, context) => {
-        const tls = wrap(handle, context, true, false);
-        tls._parent = handle;
-        return tls;
-      },
-    };
+    const libuv = bindingOf(node);
+    return poller === null || libuv === null ? libuv : past(libuv, poller);
   } catch {
     return null;
   }
+}
+
+function bindingOf(node: NodeJS.Process): TcpBinding | null {
+  const { binding } = node as unknown as {
+    binding<K extends keyof Internals>(name: K): Internals[K];
+  };
+  const { streamBaseState, kReadBytesOrError, ShutdownWrap } = binding('stream_wrap');
+  const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
+  const { wrap } = binding('tls_wrap');
+  if (kReadBytesOrError !== 0) return null;
+  return {
+    backlog: new WriteBacklog(),
+    ends: new BurstShare(setImmediate),
+    state: streamBaseState,
+    defer: setImmediate,
+    listening: (handle) => handle,
+    createHandle: () => new TCP(constants.SOCKET),
+    toLibuv: (handle) => {
+      if (!(handle instanceof EpollHandle)) return handle;
+      const own = new TCP(constants.SOCKET);
+      own.open(handle.release());
+      if (handle.peerName !== undefined) own.peerName = handle.peerName;
+      if (handle.ownName !== undefined) own.ownName = handle.ownName;
+      return own;
+    },
+    createShutdown: (_handle, done) => {
+      const request = new ShutdownWrap();
+      request.oncomplete = done;
+      return request;
+    },
+    createConnect: (done) => {
+      const request = new TCPConnectWrap();
+      request.oncomplete = done;
+      return request;
+    },
+    createTlsServer: (handle, context) => {
+      const tls = wrap(handle, context, true, false);
+      tls._parent = handle;
+      return tls;
+    },
+  };
+}
+
+/** Plain connections by their descriptors (docs/decisions/0032-sockets-past-libuv.md). */
+function past(libuv: TcpBinding, poller: Poller): TcpBinding {
+  const { state } = libuv;
+  return {
+    ...libuv,
+    ends: new BurstShare(poller.defer),
+    defer: poller.defer,
+    listening: (handle) => new EpollListening(handle, poller, state),
+    createHandle: () => new EpollHandle(poller, state, -1),
+    // TLS is libuv's.
+    createShutdown: (handle, done) =>
+      handle instanceof EpollHandle ? { oncomplete: done } : libuv.createShutdown(handle, done),
+    createConnect: (oncomplete) => ({ oncomplete }),
+  };
 }

@@ -3,13 +3,8 @@
 import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type { Waiter } from './pass-share.ts';
-import {
-  OWNER,
-  type PendingWrite,
-  type SocketHandle,
-  type SocketName,
-  type TcpBinding,
-} from './tcp-binding.ts';
+import { OWNER, type PendingWrite, type SocketHandle, type SocketName } from './socket-handle.ts';
+import type { TcpBinding } from './tcp-binding.ts';
 import type { WriteBacklog } from './write-backlog.ts';
 
 /** Told of what happens to a socket, each from the event loop and never during a call. */
@@ -227,8 +222,8 @@ export class TcpSocket implements Waiter {
 
   #peerEnded(end: NodeJS.ErrnoException | 'eof'): void {
     const waits = this.#end !== null;
-    // An error after an orderly end says more.
-    this.#end = end;
+    // An error says more than an orderly end, which is all that a connection has to say that is broken already.
+    if (!waits || end !== 'eof') this.#end = end;
     if (waits) return;
     const { ends } = this.#binding;
     if (ends.mayGoOn()) this.onTurn();
@@ -347,8 +342,9 @@ export class TcpSocket implements Waiter {
 
   #shutdown(): void {
     if (this.readableEnded && this.closeWritten()) return;
-    const status = this._handle!.shutdown(
-      this.#binding.createShutdown((result) => {
+    const handle = this._handle!;
+    const status = handle.shutdown(
+      this.#binding.createShutdown(handle, (result) => {
         if (this.destroyed) return;
         // The peer may have closed wholly by now; its reset shows where it is read.
         if (result < 0 && getSystemErrorName(result) !== 'ENOTCONN')

@@ -2,7 +2,8 @@
 
 import { X509Certificate } from 'node:crypto';
 import type { SecureSocket, SecureSocketOptions, SecureSocketOwner } from './secure-socket.ts';
-import { OWNER, type SocketHandle, type TcpBinding, type TlsHandle } from './tcp-binding.ts';
+import { OWNER, type SocketHandle } from './socket-handle.ts';
+import type { TcpBinding, TlsHandle } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
 
 interface WaitingBytes {

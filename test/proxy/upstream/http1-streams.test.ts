@@ -17,6 +17,7 @@ import { Target } from '../../../src/proxy/upstream/target.ts';
 import type { UpstreamConnection } from '../../../src/proxy/upstream/upstream-connection.ts';
 import type { StreamUser, UpstreamSide } from '../../../src/proxy/upstream/upstream-stream.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
+import { loadPoller } from '../../../src/proxy/wire/epoll/load-poller.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
 import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
@@ -118,7 +119,7 @@ describe('http/1.1 streams', () => {
         pool: new BufferPool(),
         deadlines,
         now,
-        tcp: loadTcpBinding(process),
+        tcp: loadTcpBinding(process, loadPoller()),
         reads: new ReadMemory(),
       },
       limits: LIMITS,

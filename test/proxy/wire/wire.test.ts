@@ -7,21 +7,29 @@ import net from 'node:net';
 import process from 'node:process';
 import { after, afterEach, describe, it } from 'node:test';
 import { Deadlines } from '../../../src/proxy/deadlines.ts';
-import type { TcpHandle } from '../../../src/proxy/listener.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { BurstShare } from '../../../src/proxy/wire/burst-share.ts';
+import { loadPoller } from '../../../src/proxy/wire/epoll/load-poller.ts';
 import { acceptedWire, connectingWire } from '../../../src/proxy/wire/open-wire.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
-import { loadTcpBinding, type SocketHandle } from '../../../src/proxy/wire/tcp-binding.ts';
+import type { ListeningHandle, SocketHandle } from '../../../src/proxy/wire/socket-handle.ts';
+import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import type { Wire, WireContext, WireOwner } from '../../../src/proxy/wire/wire.ts';
 import { WriteBacklog } from '../../../src/proxy/wire/write-backlog.ts';
 import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
 
-const binding = loadTcpBinding(process);
+const poller = loadPoller();
+const binding = loadTcpBinding(process, null);
 
-type CreateServerHandle = (address: string, port: number, type: 4, fd: null, flags: number) => TcpHandle;
+type CreateServerHandle = (
+  address: string,
+  port: number,
+  type: 4,
+  fd: null,
+  flags: number,
+) => ListeningHandle;
 const { _createServerHandle: createServerHandle } = net as unknown as {
   readonly _createServerHandle: CreateServerHandle;
 };
@@ -63,6 +71,7 @@ it('takes the handles of this Node, where the data plane is developed and measur
 });
 
 for (const [kind, tcp] of [
+  ['a descriptor', poller === null ? null : loadTcpBinding(process, poller)],
   ["libuv's handle", binding],
   ['a socket of net', null],
 ] as const) {
@@ -130,7 +139,8 @@ for (const [kind, tcp] of [
     }
 
     it('accepts a handle and reads what the peer has sent already', async () => {
-      const listening = createServerHandle('127.0.0.1', 0, 4, null, 0);
+      const socket = createServerHandle('127.0.0.1', 0, 4, null, 0);
+      const listening = tcp === null ? socket : tcp.listening(socket);
       const accepted = new Promise<SocketHandle>((resolve) => {
         listening.onconnection = (_status, client) => resolve(client);
       });
