@@ -1,7 +1,7 @@
 // Another commit of this repository in a directory of its own, with its packages, for as long as it is measured.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Checkout {
@@ -35,10 +35,17 @@ export function checkOut(repository: string, base: string, directory: string): C
   }
 }
 
+/** What `npm ci` builds beside the packages; earlier commits have none. */
+const SOCKETS = 'src/proxy/wire/epoll/build.sh';
+
 /** The same lock file means the same packages: those of the working tree serve both. */
 function installPackages(repository: string, directory: string): void {
   const lockOf = (tree: string): string => readFileSync(path.join(tree, 'package-lock.json'), 'utf8');
-  if (lockOf(repository) === lockOf(directory))
-    symlinkSync(path.join(repository, 'node_modules'), path.join(directory, 'node_modules'));
-  else execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: directory, stdio: 'pipe' });
+  if (lockOf(repository) !== lockOf(directory)) {
+    execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: directory, stdio: 'pipe' });
+    return;
+  }
+  symlinkSync(path.join(repository, 'node_modules'), path.join(directory, 'node_modules'));
+  const build = path.join(directory, SOCKETS);
+  if (existsSync(build)) execFileSync('sh', [build], { stdio: 'pipe' });
 }
