@@ -19,20 +19,11 @@ import type { WireSocket } from '../../src/proxy/wire/wire.ts';
 import { Worker, type WorkerEnvironment } from '../../src/proxy/worker.ts';
 import { encodeDifference, encodeWhole } from '../../src/snapshot/encode.ts';
 import { freePort } from './free-port.ts';
+import { serverHandle } from './server-handle.ts';
 
 export type DataPlaneOptions = Partial<
   Pick<WorkerEnvironment, 'descriptorLimit' | 'random' | 'resolveName' | 'tcp'>
 >;
-
-type CreateServerHandle = (
-  address: string,
-  port: number,
-  type: 4,
-  fd: null,
-  flags: number,
-) => {
-  getsockname(out: { port?: number }): number;
-};
 
 /** A worker that serves `snapshot`; what it says to the controller is kept. */
 export class DataPlane {
@@ -84,8 +75,7 @@ export class DataPlane {
   apply(snapshot: Snapshot, secrets: Secrets = NO_SECRETS, before: Snapshot | null = null): void {
     for (const listener of snapshot.listeners) {
       if (this.ports.has(listener.name)) continue;
-      const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
-      const handle = create(listener.host, listener.port, 4, null, 0);
+      const handle = serverHandle(listener.host, listener.port);
       const bound: { port?: number } = {};
       handle.getsockname(bound);
       this.ports.set(listener.name, bound.port!);

@@ -13,26 +13,16 @@ import { loadPoller } from '../../../src/proxy/wire/epoll/load-poller.ts';
 import { acceptedWire, connectingWire } from '../../../src/proxy/wire/open-wire.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
-import type { ListeningHandle, SocketHandle } from '../../../src/proxy/wire/socket-handle.ts';
+import type { SocketHandle } from '../../../src/proxy/wire/socket-handle.ts';
 import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
 import { Turn } from '../../../src/proxy/wire/turn.ts';
 import type { Wire, WireContext, WireOwner } from '../../../src/proxy/wire/wire.ts';
 import { WriteBacklog } from '../../../src/proxy/wire/write-backlog.ts';
 import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
+import { serverHandle } from '../../support/server-handle.ts';
 
 const poller = loadPoller();
 const binding = loadTcpBinding(process, null);
-
-type CreateServerHandle = (
-  address: string,
-  port: number,
-  type: 4,
-  fd: null,
-  flags: number,
-) => ListeningHandle;
-const { _createServerHandle: createServerHandle } = net as unknown as {
-  readonly _createServerHandle: CreateServerHandle;
-};
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -139,7 +129,7 @@ for (const [kind, tcp] of [
     }
 
     it('accepts a handle and reads what the peer has sent already', async () => {
-      const socket = createServerHandle('127.0.0.1', 0, 4, null, 0);
+      const socket = serverHandle('127.0.0.1');
       const listening = tcp === null ? socket : tcp.listening(socket);
       const accepted = new Promise<SocketHandle>((resolve) => {
         listening.onconnection = (_status, client) => resolve(client);

@@ -6,7 +6,6 @@ import { EPOLLERR, EPOLLHUP, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from './sockets.ts
 
 const UV_EOF = -4095;
 const EAGAIN = -11;
-const EINPROGRESS = -115;
 const ECANCELED = -125;
 /** As libuv has them where only the delay is said, in seconds. */
 const ASKED_AGAIN_SECONDS = 1;
@@ -218,10 +217,9 @@ export class EpollHandle implements SocketHandle, Watched {
   #connected(events: number): void {
     const request = this.#connecting!;
     const failed = (events & (EPOLLERR | EPOLLHUP)) !== 0;
-    const status = failed ? this.#poller.sockets.error(this.fd) : 0;
-    if (status === EINPROGRESS || (!failed && (events & EPOLLOUT) === 0)) return;
+    if (!failed && (events & EPOLLOUT) === 0) return;
     this.#connecting = null;
-    request.oncomplete(status);
+    request.oncomplete(failed ? this.#poller.sockets.error(this.fd) : 0);
   }
 
   // The end ----------------------------------------------------------------------------------------------------------

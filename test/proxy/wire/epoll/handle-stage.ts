@@ -6,23 +6,15 @@ import net from 'node:net';
 import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 import { loadPoller } from '../../../../src/proxy/wire/epoll/load-poller.ts';
-import type {
-  ListeningHandle,
-  PendingWrite,
-  SocketHandle,
-} from '../../../../src/proxy/wire/socket-handle.ts';
+import type { PendingWrite, SocketHandle } from '../../../../src/proxy/wire/socket-handle.ts';
 import { loadTcpBinding, type TcpBinding } from '../../../../src/proxy/wire/tcp-binding.ts';
 import { assertNoSocketLeft } from '../../../support/data-plane.ts';
+import { serverHandle } from '../../../support/server-handle.ts';
 
 export const UV_EOF = -4095;
 export const ECONNRESET = -104;
 export const ECONNREFUSED = -111;
 export const ECANCELED = -125;
-
-interface Internals {
-  _createServerHandle(address: string, port: number, type: 4 | 6, fd: null, flags: number): ListeningHandle;
-}
-const { _createServerHandle: createServerHandle } = net as unknown as Internals;
 
 const poller = loadPoller();
 
@@ -98,7 +90,7 @@ export class HandleStage {
 
   /** An accepted connection, and the socket of its peer. */
   async accept(host = '127.0.0.1'): Promise<{ handle: SocketHandle; peer: net.Socket }> {
-    const listening = this.#tcp.listening(createServerHandle(host, 0, net.isIPv6(host) ? 6 : 4, null, 0));
+    const listening = this.#tcp.listening(serverHandle(host));
     const accepted = new Promise<SocketHandle>((resolve) => {
       listening.onconnection = (_status, client) => resolve(client);
     });
