@@ -1,4 +1,4 @@
-// A plain TCP socket straight on libuv's handle: what a wire needs of `net.Socket`, without a stream for each direction.
+// A plain TCP socket straight on its handle, our own or libuv's: what a wire needs of `net.Socket`, without a stream for each direction.
 
 import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';

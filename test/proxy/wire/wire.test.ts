@@ -1,4 +1,4 @@
-// A wire over real sockets, on libuv's handles and on `net`'s: both must show its owner the same.
+// A wire over real sockets, on descriptors, on libuv's handles and on `net`'s: all must show its owner the same.
 
 import assert from 'node:assert/strict';
 import { lookup } from 'node:dns';
