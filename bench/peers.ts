@@ -25,7 +25,8 @@ const USAGE = `Usage: npm run bench:peers -- [OPTIONS]
   --cases A,B      leave out the others: ${CASES.map(({ name }) => name).join(', ')}
   --peers A,B      only peers whose name begins so (Portico always takes part); "goals" for those that a case has a goal for
   --rounds N       interleaved rounds with fresh processes (5)
-  --warm-up N      seconds of load for each fresh process before those that count (4); 10 at least for what V8 runs
+  --warm-up N      seconds of load for each fresh process before those that count (4); what V8 runs gets
+                   more until its compiler is quiet, a minute at most
   --slices N       seconds of load that each proxy gets in a round, one at a time (3)
   --against FILE   another checkout's src/portico.js, measured as "portico (other)"
   --markdown FILE  write the tables into this page, between its marks, and charts beside it
@@ -81,10 +82,7 @@ function choosePeers(): readonly Peer[] {
   return [...[portico(), ...other].map(compiled), ...chosen];
 }
 
-/** V8 compiles what a load makes hot: that takes 2% of the CPU time of its first ten seconds, and 0.2% from then on. */
-const COMPILED_AFTER_SECONDS = 10;
-
-const compiled = (peer: Peer): Peer => ({ ...peer, warmUpSeconds: COMPILED_AFTER_SECONDS });
+const compiled = (peer: Peer): Peer => ({ ...peer, compiles: true });
 
 async function runPeers(
   one: Case,
@@ -143,7 +141,7 @@ async function main(): Promise<void> {
     `${startedAt.toISOString().slice(0, 10)}, ${describeMachine()}, Node ${nodeVersion}; load average before the run ` +
     `${loadavg()[0]!.toFixed(1)}. ${whole('rounds')} rounds with fresh processes, each proxy ${whole('slices')} s in a ` +
     `round, in turns of one second, after ${whole('warm-up')} s of warm-up, ` +
-    `${COMPILED_AFTER_SECONDS} s at least for what V8 runs; proxies on core 0, load and backend on the others.`;
+    `and for what V8 runs until its compiler is quiet; proxies on core 0, load and backend on the others.`;
   const results: CaseResult[] = [];
   const ofCase = ({ goals }: Case): readonly Peer[] =>
     peers.filter(

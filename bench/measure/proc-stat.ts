@@ -7,6 +7,8 @@ export const MS_PER_TICK = 10;
 
 export interface ProcessStat {
   readonly pid: number;
+  /** Of the program, or of a thread what it calls itself; 15 bytes at most. */
+  readonly name: string;
   readonly parent: number;
   /** Milliseconds, those of children that have ended and were waited for included. */
   readonly userMs: number;
@@ -31,6 +33,7 @@ export function parseStat(text: string): ProcessStat {
   };
   return {
     pid: Number.parseInt(text, 10),
+    name: text.slice(text.indexOf('(') + 1, afterName),
     parent: field(4),
     userMs: (field(14) + field(16)) * MS_PER_TICK,
     systemMs: (field(15) + field(17)) * MS_PER_TICK,
@@ -43,33 +46,58 @@ export function parseStat(text: string): ProcessStat {
  * @throws RangeError when `root` is not among the processes
  */
 export function sumTree(stats: readonly ProcessStat[], root: number): CpuTime {
-  const children = Map.groupBy(stats, ({ parent }) => parent);
-  const found = stats.find(({ pid }) => pid === root);
-  if (found === undefined) throw new RangeError(`process ${root} is gone`);
   let userMs = 0;
   let systemMs = 0;
-  const waiting = [found];
-  for (let stat = waiting.pop(); stat !== undefined; stat = waiting.pop()) {
+  for (const stat of treeOf(stats, root)) {
     userMs += stat.userMs;
     systemMs += stat.systemMs;
-    waiting.push(...(children.get(stat.pid) ?? []));
   }
   return { userMs, systemMs };
 }
 
+/**
+ * `root` and its descendants.
+ * @throws RangeError when `root` is not among the processes
+ */
+export function treeOf(stats: readonly ProcessStat[], root: number): readonly ProcessStat[] {
+  const children = Map.groupBy(stats, ({ parent }) => parent);
+  const found = stats.find(({ pid }) => pid === root);
+  if (found === undefined) throw new RangeError(`process ${root} is gone`);
+  const tree: ProcessStat[] = [];
+  const waiting = [found];
+  for (let stat = waiting.pop(); stat !== undefined; stat = waiting.pop()) {
+    tree.push(stat);
+    waiting.push(...(children.get(stat.pid) ?? []));
+  }
+  return tree;
+}
+
 /** Every process that there is now. `directory` is where the kernel shows them. */
 export function readProcesses(directory = '/proc'): readonly ProcessStat[] {
-  const stats: ProcessStat[] = [];
-  for (const name of readdirSync(directory)) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      stats.push(parseStat(readFileSync(`${directory}/${name}/stat`, 'latin1')));
-    } catch (error) {
-      // It ended between the two calls.
-      if (!isGone(error)) throw error;
-    }
+  return readdirSync(directory)
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readStat(`${directory}/${name}/stat`));
+}
+
+/** The threads of a process, each with its own times; none when the process is gone. */
+export function readThreads(pid: number, directory = '/proc'): readonly ProcessStat[] {
+  const tasks = `${directory}/${pid}/task`;
+  try {
+    return readdirSync(tasks).flatMap((name) => readStat(`${tasks}/${name}/stat`));
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    return [];
   }
-  return stats;
+}
+
+/** Nothing for one that has ended since it was listed. */
+function readStat(file: string): readonly ProcessStat[] {
+  try {
+    return [parseStat(readFileSync(file, 'latin1'))];
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    return [];
+  }
 }
 
 function isGone(error: unknown): boolean {

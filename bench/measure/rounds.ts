@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { LoadResult } from '../drivers/driver.ts';
 import type { Child } from './child.ts';
 import { readProcesses, sumTree } from './proc-stat.ts';
+import { settleCompiler } from './settled-compiler.ts';
 
 /** What is done with a subject; `R` is a subject that runs. */
 export interface Discipline<S, R extends { readonly child: Child }> {
@@ -58,8 +59,8 @@ export function orderOf<T>(subjects: readonly T[], time: number): readonly T[] {
 /** What is measured. */
 export interface Measured {
   readonly name: string;
-  /** Least seconds of load before anything counts, where a compiler needs them. */
-  readonly warmUpSeconds?: number;
+  /** V8 runs it: its warm-up lasts until V8's compiler has little to do (`settled-compiler.ts`). */
+  readonly compiles?: boolean;
 }
 
 /** @throws Error when any answer was wrong, missing or not recorded: then there is no result */
@@ -109,7 +110,9 @@ async function runRound<S extends Measured, R extends { readonly child: Child }>
       } catch (error) {
         throw new Error(name, { cause: error });
       }
-      await warmUp(contender, Math.max(warmUpSeconds, subject.warmUpSeconds ?? 0), discipline);
+      await warmUp(contender, warmUpSeconds, discipline);
+      if (subject.compiles === true)
+        await settleCompiler(running.child.pid, (seconds) => load(contender, seconds, discipline));
     }
     for (let slice = 0; slice < slices; slice += 1) {
       for (const contender of orderOf(contenders, slice))

@@ -36,8 +36,8 @@ export interface Peer {
   /** With its version. */
   readonly name: string;
   readonly speaks: ReadonlySet<Endpoint>;
-  /** At least, where a compiler needs them. */
-  readonly warmUpSeconds?: number;
+  /** V8 runs it (`Measured`). */
+  readonly compiles?: boolean;
   start(context: PeerContext): Promise<RunningPeer>;
 }
 

@@ -5,17 +5,29 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { type ProcessStat, parseStat, readProcesses, sumTree } from '../../bench/measure/proc-stat.ts';
+import {
+  type ProcessStat,
+  parseStat,
+  readProcesses,
+  readThreads,
+  sumTree,
+} from '../../bench/measure/proc-stat.ts';
 
 const line = (name: string): string =>
   `4234 (${name}) S 4154 4154 812 34817 4154 4194304 9120 33 0 0 268 219 7 3 20 0 11 0 91833 1691901952 26912 1844674407`;
 
 test('user and system time hold those of ended children, in milliseconds', () => {
-  assert.deepEqual(parseStat(line('node')), { pid: 4234, parent: 4154, userMs: 2750, systemMs: 2220 });
+  assert.deepEqual(parseStat(line('node')), {
+    pid: 4234,
+    name: 'node',
+    parent: 4154,
+    userMs: 2750,
+    systemMs: 2220,
+  });
 });
 
 test('a process name may hold spaces and parentheses', () => {
-  assert.deepEqual(parseStat(line('a) S 1 (b')), parseStat(line('node')));
+  assert.deepEqual(parseStat(line('a) S 1 (b')), { ...parseStat(line('node')), name: 'a) S 1 (b' });
 });
 
 test('a text that is no stat line is refused', () => {
@@ -26,6 +38,7 @@ test('a text that is no stat line is refused', () => {
 
 const stat = (pid: number, parent: number, userMs: number, systemMs = 0): ProcessStat => ({
   pid,
+  name: 'node',
   parent,
   userMs,
   systemMs,
@@ -62,6 +75,25 @@ test('processes are read from numbered directories, and one that ends meanwhile 
       readProcesses(directory).map(({ pid }) => pid),
       [4234],
     );
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('threads are read by their names, and those of a process that is gone are none', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'portico-proc-'));
+  try {
+    const tasks = path.join(directory, '4234', 'task');
+    for (const name of ['4234', '4240', '4241']) await mkdir(path.join(tasks, name), { recursive: true });
+    await writeFile(path.join(tasks, '4234', 'stat'), line('node-MainThread'));
+    await writeFile(path.join(tasks, '4240', 'stat'), line('node-V8Worker'));
+    assert.deepEqual(
+      readThreads(4234, directory)
+        .map(({ name }) => name)
+        .sort(),
+      ['node-MainThread', 'node-V8Worker'],
+    );
+    assert.deepEqual(readThreads(4999, directory), []);
   } finally {
     await rm(directory, { recursive: true });
   }
