@@ -23,6 +23,7 @@ import { type AnyFact, endpointSliceKind, type Kind, nodeKind, secretKind, servi
 import { factKey } from './object-set.ts';
 import { createReflector } from './reflector.ts';
 import type { Reflector, ReflectorTuning } from './reflector-options.ts';
+import { ReflectorSet } from './reflector-set.ts';
 
 /** Namespaces whose services and endpoint slices are read, or the whole cluster. */
 export type NamespaceScope = readonly string[] | 'all';
@@ -71,18 +72,17 @@ class LiveCluster implements ClusterDiscovery {
   readonly #options: ClusterDiscoveryOptions;
   readonly #credentials: Credentials;
   readonly #api: ApiClient;
-  readonly #nodes: Reflector<NodeFact>;
-  #services: readonly Reflector<ServiceFact>[];
-  #slices: readonly Reflector<EndpointSliceFact>[];
+  readonly #nodes: ReflectorSet<null, NodeFact>;
+  readonly #services: ReflectorSet<string | null, ServiceFact>;
+  readonly #slices: ReflectorSet<string | null, EndpointSliceFact>;
   /** By `namespace/name`. Their facts are never part of the inventory, which is kept on disk. */
-  readonly #secrets = new Map<string, Reflector<SecretFact>>();
-  readonly #closings = new Set<Promise<void>>();
+  readonly #secrets: ReflectorSet<string, SecretFact>;
   #live = false;
   /** What an earlier run has left, while it is served. */
   #kept: ClusterInventory | null = null;
   /** Built when asked for, from facts that have changed since. */
   #cached: ClusterInventory | null = null;
-  /** The last one built: a kind of which nothing has changed keeps its list, the same object. */
+  /** The last one built: what has been read since is news. */
   #last: ClusterInventory | null = null;
 
   constructor(options: ClusterDiscoveryOptions) {
@@ -98,9 +98,20 @@ class LiveCluster implements ClusterDiscovery {
       ...(serviceAccountDirectory === undefined ? {} : { serviceAccountDirectory }),
     });
     this.#api = new ApiClient({ cluster: cluster.name, credentials: this.#credentials, clock, onCount });
-    this.#nodes = this.#reflect(nodeKind, null, seed?.nodes ?? []);
-    this.#services = this.#rescope(serviceKind, [], scope, seed?.services ?? []);
-    this.#slices = this.#rescope(endpointSliceKind, [], scope, seed?.slices ?? []);
+    this.#nodes = new ReflectorSet((_, known) => this.#reflect(nodeKind, null, known));
+    this.#services = new ReflectorSet((namespace, known) =>
+      this.#reflect(serviceKind, namespace, within(namespace, known)),
+    );
+    this.#slices = new ReflectorSet((namespace, known) =>
+      this.#reflect(endpointSliceKind, namespace, within(namespace, known)),
+    );
+    this.#secrets = new ReflectorSet((key) => {
+      const [namespace = '', name = ''] = key.split('/');
+      return this.#reflect(secretKind, namespace, [], name);
+    });
+    this.#nodes.follow([null], seed?.nodes ?? []);
+    this.#services.follow(namespacesOf(scope), seed?.services ?? []);
+    this.#slices.follow(namespacesOf(scope), seed?.slices ?? []);
     this.setSecrets(options.secrets);
   }
 
@@ -122,14 +133,13 @@ class LiveCluster implements ClusterDiscovery {
       };
     }
     const syncedAtMs = this.#syncedAtMs();
-    const before = this.#last;
     this.#cached ??= {
       cluster: cluster.name,
       origin: 'live' satisfies InventoryOrigin,
       syncedAtMs,
-      nodes: listOf([this.#nodes], before?.nodes),
-      services: listOf(this.#services, before?.services),
-      slices: listOf(this.#slices, before?.slices),
+      nodes: this.#nodes.list(),
+      services: this.#services.list(),
+      slices: this.#slices.list(),
       unlisted: this.#unlisted(),
       unread: this.#unread(),
     };
@@ -138,16 +148,17 @@ class LiveCluster implements ClusterDiscovery {
   }
 
   #unlisted(): UnlistedObjects {
-    const slices = this.#slices.flatMap((reflector) => reflector.unlisted());
     return {
       nodes: this.#nodes.unlisted().map(({ name }) => name),
-      services: this.#services.flatMap((reflector) => reflector.unlisted().map(factKey)),
-      endpoints: [...new Set(slices.map(({ namespace, service }) => `${namespace}/${service}`))],
+      services: this.#services.unlisted().map(factKey),
+      endpoints: [
+        ...new Set(this.#slices.unlisted().map(({ namespace, service }) => `${namespace}/${service}`)),
+      ],
     };
   }
 
   #unread(): UnreadNamespaces {
-    return { services: unreadOf(this.#services), slices: unreadOf(this.#slices) };
+    return { services: this.#services.unread(), slices: this.#slices.unread() };
   }
 
   status(): ClusterStatus {
@@ -159,29 +170,16 @@ class LiveCluster implements ClusterDiscovery {
   }
 
   setScope(scope: NamespaceScope): void {
-    const former = [...this.#services, ...this.#slices];
-    this.#services = this.#rescope(serviceKind, this.#services, scope, allFacts(this.#services));
-    this.#slices = this.#rescope(endpointSliceKind, this.#slices, scope, allFacts(this.#slices));
-    const kept = new Set<Reflector<AnyFact>>([...this.#services, ...this.#slices]);
-    const ended = former.filter((reflector) => !kept.has(reflector));
-    if (ended.length === 0 && kept.size === former.length) return;
-    for (const reflector of ended) this.#end(reflector);
+    const namespaces = namespacesOf(scope);
+    const otherServices = this.#services.follow(namespaces);
+    const otherSlices = this.#slices.follow(namespaces);
+    if (!otherServices && !otherSlices) return;
     this.#kept = null;
     this.#contact(true, this.#options.clock.now());
   }
 
   setSecrets(names: readonly string[]): void {
-    const wanted = new Set(names);
-    for (const [name, reflector] of this.#secrets) {
-      if (wanted.has(name)) continue;
-      this.#secrets.delete(name);
-      this.#end(reflector);
-    }
-    for (const name of wanted) {
-      if (this.#secrets.has(name)) continue;
-      const [namespace = '', object = ''] = name.split('/');
-      this.#secrets.set(name, this.#reflect(secretKind, namespace, [], object));
-    }
+    this.#secrets.follow(names);
   }
 
   secret(name: string): SecretFact | 'missing' | undefined {
@@ -193,40 +191,16 @@ class LiveCluster implements ClusterDiscovery {
 
   async close(): Promise<void> {
     this.#credentials.close();
-    await Promise.all([...this.#everyReflector().map((reflector) => reflector.close()), ...this.#closings]);
+    await Promise.all([this.#nodes, this.#services, this.#slices, this.#secrets].map((set) => set.close()));
     await this.#api.close();
   }
 
   #reflectors(): readonly Reflector<AnyFact>[] {
-    return [this.#nodes, ...this.#services, ...this.#slices];
+    return [...this.#nodes.all(), ...this.#services.all(), ...this.#slices.all()];
   }
 
   #everyReflector(): readonly Reflector<AnyFact>[] {
-    return [...this.#reflectors(), ...this.#secrets.values()];
-  }
-
-  #end(reflector: Reflector<AnyFact>): void {
-    const closing = reflector.close().finally(() => this.#closings.delete(closing));
-    this.#closings.add(closing);
-  }
-
-  /** The reflectors for `scope`: those of `current` that fit, and new ones that start with what is known. */
-  #rescope<Fact extends ServiceFact | EndpointSliceFact>(
-    kind: Kind<Fact>,
-    current: readonly Reflector<Fact>[],
-    scope: NamespaceScope,
-    known: readonly Fact[],
-  ): readonly Reflector<Fact>[] {
-    const namespaces = scope === 'all' ? [null] : [...new Set(scope)];
-    return namespaces.map(
-      (namespace) =>
-        current.find((reflector) => reflector.namespace === namespace) ??
-        this.#reflect(
-          kind,
-          namespace,
-          known.filter((fact) => namespace === null || fact.namespace === namespace),
-        ),
-    );
+    return [...this.#reflectors(), ...this.#secrets.all()];
   }
 
   #reflect<Fact extends AnyFact>(
@@ -268,7 +242,8 @@ class LiveCluster implements ClusterDiscovery {
     // A stored heartbeat is no change, but the next reader shall get its resourceVersion.
     this.#cached = null;
     const before = this.#last?.unread;
-    const becameLive = !this.#live && this.#complete();
+    const becameLive =
+      !this.#live && this.#nodes.complete && this.#services.complete && this.#slices.complete;
     if (becameLive) {
       this.#live = true;
       log.info({ code: 'inventory-live' }, 'inventory is live');
@@ -278,18 +253,6 @@ class LiveCluster implements ClusterDiscovery {
     const readMore = !isDeepStrictEqual(before, this.#unread());
     if (changed || becameLive || readMore) onChange(receivedAtMs);
     else onConfirmed();
-  }
-
-  /**
-   * Every kind has been listed. A namespace that RBAC refuses does not hold the others back: it keeps what an earlier
-   * run knew of it.
-   */
-  #complete(): boolean {
-    return [[this.#nodes], this.#services, this.#slices].every(
-      (reflectors) =>
-        reflectors.every((reflector) => reflector.settled) &&
-        (reflectors.length === 0 || reflectors.some((reflector) => reflector.synced)),
-    );
   }
 
   /** The oldest of the kinds' contacts: the whole inventory is only as fresh as its stalest part. */
@@ -302,25 +265,14 @@ class LiveCluster implements ClusterDiscovery {
   }
 }
 
-function listOf<Fact extends AnyFact>(
-  reflectors: readonly Reflector<Fact>[],
-  before: readonly Fact[] | undefined,
+/** Null stands for the whole cluster. */
+function namespacesOf(scope: NamespaceScope): readonly (string | null)[] {
+  return scope === 'all' ? [null] : scope;
+}
+
+function within<Fact extends ServiceFact | EndpointSliceFact>(
+  namespace: string | null,
+  facts: readonly Fact[],
 ): readonly Fact[] {
-  const list = allFacts(reflectors);
-  const isSame = before?.length === list.length && list.every((fact, index) => fact === before[index]);
-  return isSame ? before : list;
-}
-
-/** Each reads one namespace: the whole cluster is not live before its only reflector has taken a list. */
-function unreadOf<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly string[] {
-  return reflectors.flatMap((reflector) => {
-    const [known] = reflector.facts();
-    return reflector.namespace === null || reflector.synced || known !== undefined ? [] : reflector.namespace;
-  });
-}
-
-function allFacts<Fact extends AnyFact>(reflectors: readonly Reflector<Fact>[]): readonly Fact[] {
-  const [only] = reflectors;
-  if (only !== undefined && reflectors.length === 1) return [...only.facts()];
-  return reflectors.flatMap((reflector) => [...reflector.facts()]);
+  return facts.filter((fact) => namespace === null || fact.namespace === namespace);
 }
