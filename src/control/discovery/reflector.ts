@@ -2,25 +2,22 @@
 // good event changes.
 
 import { Backoff } from './backoff.ts';
-import { sleep } from './clock.ts';
 import type { RestartReason } from './counts.ts';
 import { Facts } from './facts.ts';
-import { DiscoveryFailure, errorCode } from './failure.ts';
+import { DiscoveryFailure } from './failure.ts';
 import type { AnyFact } from './kinds.ts';
 import { listObjects } from './list.ts';
 import type { Reflector, ReflectorOptions, ReflectorState, ReflectorStatus } from './reflector-options.ts';
 import {
   barrenReasons,
   barrenWatchLimit,
-  outOfReachReasons,
   relistReasons,
   unansweredReasons,
   unprovenReasons,
 } from './restart-policy.ts';
+import { RestartRecord } from './restart-record.ts';
+import { RetryWait } from './retry-wait.ts';
 import { runWatch, type WatchEvent } from './watch.ts';
-
-/** Many reflectors that are told at the same time to try again spread over this. */
-const retrySpreadMs = 1_000;
 
 /** Starts the loop at once. */
 export function createReflector<Fact extends AnyFact>(options: ReflectorOptions<Fact>): Reflector<Fact> {
@@ -33,8 +30,9 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   readonly #facts: Facts<Fact>;
   readonly #closing = new AbortController();
   readonly #backoff: Backoff;
+  readonly #wait: RetryWait;
+  readonly #record: RestartRecord;
   readonly #done: Promise<void>;
-  readonly #restarts: Partial<Record<RestartReason, number>> = {};
   /** Null asks for a list. */
   #resourceVersion: string | null = null;
   #state: ReflectorState = 'listing';
@@ -45,9 +43,6 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   /** Empty lists in a row that contradict what is known. */
   #emptyLists = 0;
   #barrenWatches = 0;
-  #failure: ReflectorStatus['failure'] = null;
-  #wake: AbortController | null = null;
-  #hurried = false;
   /** A 410 has been followed by a list at once, and no watch has proven itself since. */
   #relisted = false;
 
@@ -57,6 +52,8 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
     this.#facts = new Facts(options);
     const { backoffBaseMs: baseMs, backoffCapMs: capMs } = options.tuning;
     this.#backoff = new Backoff({ baseMs, capMs, random: options.random });
+    this.#wait = new RetryWait(options.clock, options.random);
+    this.#record = new RestartRecord(options);
     this.#done = this.#run();
   }
 
@@ -92,25 +89,18 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       lastEventMs: this.#lastEventMs,
       objects: this.#facts.size,
       badObjects: this.#facts.badObjects,
-      restarts: { ...this.#restarts },
-      failure: this.#failure,
+      restarts: this.#record.restarts,
+      failure: this.#record.failure,
     };
   }
 
   retrySoon(): void {
-    const wake = this.#wake;
-    if (wake === null || this.#hurried || this.#failure === null) return;
-    if (!outOfReachReasons.has(this.#failure.reason)) return;
-    this.#hurried = true;
-    const { clock, random } = this.#options;
-    const cancel = clock.after(random() * retrySpreadMs, () => wake.abort());
-    // Whatever ends the wait first also ends this timer.
-    wake.signal.addEventListener('abort', cancel);
+    if (this.#record.isOutOfReach) this.#wait.hurry();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#wake?.abort();
+    this.#wait.end();
     await this.#done;
   }
 
@@ -128,19 +118,11 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
         if (signal.aborted) break;
         delayMs = this.#fail(error);
       }
-      if (delayMs > 0) await this.#wait(delayMs);
+      if (delayMs <= 0 || signal.aborted) continue;
+      this.#state = 'waiting';
+      await this.#wait.sleep(delayMs);
     }
     this.#state = 'closed';
-  }
-
-  async #wait(delayMs: number): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    const wake = new AbortController();
-    this.#wake = wake;
-    this.#state = 'waiting';
-    await sleep(this.#options.clock, delayMs, wake.signal);
-    this.#wake = null;
-    wake.abort();
   }
 
   async #list(): Promise<void> {
@@ -159,7 +141,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       objectLimit,
       signal: this.#closing.signal,
     });
-    if (this.#failure !== null) this.#options.onReached();
+    if (this.#record.failure !== null) this.#options.onReached();
     const next = this.#facts.read(list);
     if (next.size === 0 && this.#facts.size > 0) this.#holdEmptyList();
     this.#emptyLists = 0;
@@ -216,7 +198,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
         signal: this.#closing.signal,
         onOpen: () => {
           this.#state = 'watching';
-          if (this.#failure !== null) this.#options.onReached();
+          if (this.#record.failure !== null) this.#options.onReached();
           cancelProof = clock.after(tuning.provenAfterMs, () => {
             lived = true;
             this.#relisted = false;
@@ -240,7 +222,7 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       else if (barrenReasons.has(end)) this.#barrenWatches += 1;
       if (this.#barrenWatches >= barrenWatchLimit) this.#resourceVersion = null;
     }
-    this.#countRestart('ended');
+    this.#record.ended();
     return lived ? 0 : this.#backoff.next();
   }
 
@@ -265,29 +247,17 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
   }
 
   #recovered(): void {
-    if (this.#failure === null) return;
-    this.#options.log.info({ code: this.#failure.reason }, 'watch works again');
-    this.#failure = null;
-    this.#hurried = false;
+    this.#record.recovered();
+    this.#wait.reset();
   }
 
   /** Counts and logs a failure, decides whether to list again, and returns the delay before the next try. */
   #fail(error: unknown): number {
-    const { clock, log, random, tuning } = this.#options;
-    const failure =
-      error instanceof DiscoveryFailure
-        ? error
-        : new DiscoveryFailure('internal', `unexpected error (${errorCode(error)})`);
-    const { reason, message } = failure;
-    this.#countRestart(reason);
+    const { clock, random, tuning } = this.#options;
+    const wasOut = this.#record.isOutOfReach;
+    const failure = this.#record.failed(error);
+    const { reason } = failure;
     if (relistReasons.has(reason)) this.#resourceVersion = null;
-    const repeated = this.#failure?.reason === reason;
-    const wasOut = this.#failure !== null && outOfReachReasons.has(this.#failure.reason);
-    this.#failure = { reason, message, sinceMs: repeated ? (this.#failure?.sinceMs ?? 0) : clock.now() };
-    const detail = reason === 'internal' ? { code: reason, err: error } : { code: reason };
-    // An outage of an hour must not fill the log: one line when it begins, one when it ends.
-    if (repeated) log.debug(detail, message);
-    else log.warn(detail, message);
     // A refusal is an answer as well: the API server is back.
     if (wasOut && !unansweredReasons.has(reason)) this.#options.onReached();
     if (reason === 'forbidden' && !this.#refused) {
@@ -303,11 +273,5 @@ class ReflectorLoop<Fact extends AnyFact> implements Reflector<Fact> {
       return Math.floor(random() * tuning.backoffBaseMs);
     }
     return (failure.retryAfterMs ?? 0) + this.#backoff.next();
-  }
-
-  #countRestart(reason: RestartReason): void {
-    const { cluster, kind, onCount } = this.#options;
-    this.#restarts[reason] = (this.#restarts[reason] ?? 0) + 1;
-    onCount('watch-restart', { cluster, kind: kind.resource, reason });
   }
 }
