@@ -20,6 +20,7 @@ import type { Clock } from './discovery/clock.ts';
 import { DrainDesk } from './drain-desk.ts';
 import { DrainKeeper } from './drain-keeper.ts';
 import { DrainStore } from './drain-store.ts';
+import { Enforcement } from './enforcement.ts';
 import { type HandedOver, Handover, type Retained } from './handover.ts';
 import { InventoryFeed } from './inventory-feed.ts';
 import { Publisher } from './publisher.ts';
@@ -56,6 +57,7 @@ export class Controller {
   readonly #engine: TargetEngine;
   readonly #feed: InventoryFeed;
   readonly #keyring: Keyring;
+  readonly #enforcement: Enforcement;
   readonly #drains: DrainKeeper;
   readonly #desk: DrainDesk;
   readonly #admin: AdminSwitch;
@@ -64,7 +66,6 @@ export class Controller {
   /** Workers whose end an earlier controller has counted: the supervisor tells of them again. */
   #counted: ReadonlySet<string> = new Set();
   #draining = false;
-  #loaded: Loaded | null = null;
 
   /** @param servedVersion of the snapshot that workers serve already; 0 when there are none */
   constructor(options: ControllerOptions, servedVersion: number, left: HandedOver) {
@@ -120,7 +121,7 @@ export class Controller {
       log,
       secretsOf: readSecrets,
       applyAdmin: (config) => this.#admin.use(config.admin),
-      force: (loaded) => this.#force(loaded),
+      force: (loaded) => this.#enforcement.force(loaded),
       version: () => this.#engine.snapshot()?.version ?? 0,
       onLoaded: (ok) => this.#meters.reloaded(ok, clock.now()),
     });
@@ -169,11 +170,21 @@ export class Controller {
         clock,
         log,
         secret: (cluster, name) => this.#feed.secret(cluster, name),
-        onChange: () => this.#publishSecrets(),
+        onChange: () => this.#enforcement.renewSecrets(),
         onResult: (certificate, result) => this.#meters.certificateChanged(certificate, result),
       },
       left.configuration,
     );
+    this.#enforcement = new Enforcement({
+      keyring: this.#keyring,
+      handover: this.#handover,
+      publisher: this.#publisher,
+      drains: this.#drains,
+      engine: this.#engine,
+      feed: this.#feed,
+      setLogLevel: options.setLogLevel,
+      send,
+    });
     if (left.retained !== null) this.#restore(left.retained);
     this.#handover.start();
   }
@@ -238,39 +249,6 @@ export class Controller {
     await Promise.all([this.#admin.close(), this.#engine.close(), this.#feed.close()]);
     this.#processMetrics.close();
     this.#handover.retain();
-  }
-
-  /** Discovery and targets follow the configuration, and with them the next snapshot, whose version is returned. */
-  #force(loaded: Loaded): number {
-    const { config } = loaded;
-    this.#loaded = loaded;
-    this.#keyring.follow(loaded);
-    this.#keepConfiguration();
-    this.#options.setLogLevel(config.log.level);
-    this.#options.send({ kind: 'settings', workers: config.workers });
-    const renewed = this.#publisher.setSecrets(this.#keyring.secrets);
-    const before = this.#engine.snapshot();
-    this.#drains.takeDirectory(config.stateDirectory);
-    this.#engine.setConfig(config);
-    this.#feed.follow(config);
-    this.#engine.flush();
-    const snapshot = this.#engine.snapshot();
-    // New certificates for a snapshot that is otherwise the same.
-    if (renewed && snapshot !== null && snapshot === before) this.#publisher.publish(snapshot);
-    return snapshot?.version ?? 0;
-  }
-
-  #keepConfiguration(): void {
-    if (this.#loaded === null) return;
-    this.#handover.keepConfiguration({ config: this.#loaded.config, ...this.#keyring.kept });
-  }
-
-  /** New secrets for the workers, with the snapshot that they have. */
-  #publishSecrets(): void {
-    const snapshot = this.#engine.snapshot();
-    this.#keepConfiguration();
-    if (this.#publisher.setSecrets(this.#keyring.secrets) && snapshot !== null)
-      this.#publisher.publish(snapshot);
   }
 
   #refused(version: number, problem: string): void {
