@@ -2,15 +2,14 @@
 
 import {
   type CounterName,
-  DURATION_BUCKETS,
   FAMILIES,
   type FamilyName,
   type GaugeName,
-  HISTOGRAM_SLOTS,
   type HistogramName,
   type LabelsOf,
 } from './families.ts';
 import { labelText } from './labels.ts';
+import { DURATION_BUCKETS, HISTOGRAM_SLOTS } from './metric-family.ts';
 
 /** What a process sends to the controller; needs structured clone (`serialization: 'advanced'`), JSON would break `values`. */
 export interface MetricsFrame {

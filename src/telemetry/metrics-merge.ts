@@ -1,6 +1,7 @@
 // The controller's view of all processes' numbers: live frames are summed, and what ended processes counted is retained.
 
-import { FAMILIES, familyOf, HISTOGRAM_SLOTS, type MetricFamily } from './families.ts';
+import { FAMILIES, familyOf } from './families.ts';
+import { HISTOGRAM_SLOTS, type MetricFamily } from './metric-family.ts';
 import type { MetricsFrame } from './metrics-board.ts';
 import { renderFamily, type SeriesValues } from './metrics-text.ts';
 

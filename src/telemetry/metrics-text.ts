@@ -1,6 +1,6 @@
 // Families as text in the Prometheus exposition format 0.0.4.
 
-import { DURATION_BUCKETS, type MetricFamily } from './families.ts';
+import { DURATION_BUCKETS, type MetricFamily } from './metric-family.ts';
 
 /** The slots of one series: one value, or the buckets (not cumulative) and the sum of a histogram. */
 export type SeriesValues = Float64Array;

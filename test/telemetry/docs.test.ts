@@ -5,9 +5,10 @@ import { PARSE_FAILURES } from '../../src/http1/parse-failure.ts';
 import { CONNECTION_FAILURES, MALFORMED } from '../../src/http2/failures.ts';
 import { ACCESS_FIELDS, MAX_LINE_BYTES } from '../../src/telemetry/access-line.ts';
 import { LOST_REASONS } from '../../src/telemetry/access-log.ts';
-import { DURATION_BUCKETS, FAMILIES, type MetricFamily } from '../../src/telemetry/families.ts';
+import { FAMILIES } from '../../src/telemetry/families.ts';
 import { FLAGS } from '../../src/telemetry/flags.ts';
 import { KNOWN_METHODS } from '../../src/telemetry/labels.ts';
+import { DURATION_BUCKETS, type MetricFamily } from '../../src/telemetry/metric-family.ts';
 
 const page = (name: string): Promise<string> =>
   readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');

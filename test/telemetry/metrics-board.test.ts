@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DURATION_BUCKETS, HISTOGRAM_SLOTS } from '../../src/telemetry/families.ts';
+import { DURATION_BUCKETS, HISTOGRAM_SLOTS } from '../../src/telemetry/metric-family.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 import { RequestSeries } from '../../src/telemetry/request-series.ts';
 import { fc } from '../support/properties.ts';

@@ -2,12 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { deserialize, serialize } from 'node:v8';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import {
-  DURATION_BUCKETS,
-  FAMILIES,
-  type FamilyName,
-  type MetricFamily,
-} from '../../src/telemetry/families.ts';
+import { FAMILIES, type FamilyName } from '../../src/telemetry/families.ts';
+import { DURATION_BUCKETS, type MetricFamily } from '../../src/telemetry/metric-family.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 import { MetricsMerge } from '../../src/telemetry/metrics-merge.ts';
 import { createProcessMetrics } from '../../src/telemetry/process-metrics.ts';

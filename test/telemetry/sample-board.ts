@@ -1,6 +1,7 @@
 // A board with every family of the table bound once, with awkward label values.
 
-import { FAMILIES, type FamilyName, type MetricFamily } from '../../src/telemetry/families.ts';
+import { FAMILIES, type FamilyName } from '../../src/telemetry/families.ts';
+import type { MetricFamily } from '../../src/telemetry/metric-family.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 
 export function boardWithEveryFamily(): MetricsBoard {
