@@ -12,34 +12,22 @@ import type { ExchangeContext } from './exchange-context.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import { HttpSession, KEPT_READY_MS } from './http-session.ts';
 import type { Http2Client } from './http2-client.ts';
+import { Http2Reading, type ReadingOwner } from './http2-reading.ts';
 import type { Http2Request, RequestStream } from './http2-request.ts';
 import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
 import type { Listener } from './listener.ts';
 import { NOTHING } from './recorder.ts';
 import type { ListenerSession } from './sessions.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
-import type { Waiter } from './wire/pass-share.ts';
 import type { Wire, WireOwner } from './wire/wire.ts';
 
-/** A client that does not read must not make us collect answers to what it asks. */
-const UNREAD_BYTES = 1024 * 1024;
 /** A client gets this long to answer our intention to leave before we say what the last stream was, in milliseconds. */
 const DRAIN_ANSWER_MS = 1000;
-/**
- * Content that many streams take turns with byte by byte cannot be joined, and each part costs as much as 16 chunks of HTTP/1.
- * Beyond some of them in a read, the connection rests until the worker has had time for that.
- */
-const PARTS_AT_ONCE = 512;
-const PIECES_A_PART = 16;
-/** Bytes of a read that pay for a part of it. */
-const BYTES_A_PART = 64;
-/** Requests that are read in one go, where each may be answered at once. */
-const REQUESTS_AT_ONCE = 64;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http2Session
   extends HttpSession
-  implements WireOwner, Http2Client, StreamsOwner, ListenerSession, OutputSink, Deadline, Waiter
+  implements WireOwner, Http2Client, StreamsOwner, ReadingOwner, ListenerSession, OutputSink, Deadline
 {
   dueAtMs = NEVER;
   filedTick = -1;
@@ -48,6 +36,7 @@ export class Http2Session
   readonly #wire: Wire;
   readonly #context: ExchangeContext;
   readonly #streams: Http2Streams;
+  readonly #reading: Http2Reading;
   #requests = 0;
   /** When the last request was over. */
   #idleSinceMs = 0;
@@ -56,19 +45,10 @@ export class Http2Session
   /** Since when a header block, or whatever comes before the first one, is incomplete; -1 when it is not. */
   #incompleteSinceMs = -1;
   readonly #startedAtMs: number;
-  /** Parts that have been counted, pieces that are not paid for, and when that is looked at again. */
-  #partsCounted = 0;
-  #piecesOwed = 0;
-  #restDueAtMs = NEVER;
   /** We take no new requests. */
   #draining = false;
   /** The client begins no new requests. */
   #clientLeaves = false;
-  #paused = false;
-  /** Requests of the bytes that are being read, and those of these bytes that wait for their turn. */
-  #atOnce = 0;
-  #held: Buffer | null = null;
-  #clientEnded = false;
   #ended = false;
   #receivedCounted = 0;
   #sentCounted = 0;
@@ -96,6 +76,7 @@ export class Http2Session
     this.codec = new ServerConnection<Http2Request>(this.#streams, this, options, context.http2);
     this.#wire = makeWire(this);
     client.wire = this.#wire;
+    this.#reading = new Http2Reading(this, this.codec, this.#wire, context);
     this.codec.start();
     this.#startedAtMs = context.now();
     this.#incompleteSinceMs = this.#startedAtMs;
@@ -111,95 +92,39 @@ export class Http2Session
     return this.#wire.congested;
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   // The wire ---------------------------------------------------------------------------------------------------------
 
   onBytes(buffer: Buffer, length: number): void {
-    if (this.#held === null) this.#read(buffer, length);
-    // What TLS has decrypted comes also when nothing is read.
-    else this.#held = Buffer.concat([this.#held, buffer.subarray(0, length)]);
+    this.#reading.onBytes(buffer, length);
   }
 
-  #read(buffer: Buffer, length: number): void {
-    if (this.#ended) return;
-    this.#atOnce = 0;
-    this.codec.congested = this.#wire.congested;
-    const position = this.codec.receive(buffer, 0, length, this.#context.now());
-    if (position < length) this.#hold(buffer, position, length);
+  onRead(): void {
     const sinceMs = this.codec.established ? this.codec.incompleteSinceMs : this.#startedAtMs;
     if (sinceMs !== this.#incompleteSinceMs) {
       this.#incompleteSinceMs = sinceMs;
       this.#schedule();
     }
     if (this.#draining) this.#closeIfDone();
-    this.#payForParts(position);
-    if (this.#wire.congested && this.#wire.pendingBytes > UNREAD_BYTES) {
-      this.#paused = true;
-      this.#wire.pause();
-    }
-  }
-
-  /** So many requests came at once that others have their turn first. */
-  #hold(buffer: Buffer, start: number, end: number): void {
-    this.#held = Buffer.from(buffer.subarray(start, end));
-    this.#wire.pause();
-    this.#context.share.wait(this);
-  }
-
-  onTurn(): void {
-    const held = this.#held;
-    // A client that does not read has no turn until it does.
-    if (held === null || this.#ended || this.#paused) return;
-    this.#held = null;
-    this.#within(() => {
-      this.#read(held, held.length);
-      if (this.#held !== null) return;
-      if (this.#clientEnded) this.#onLastBytes();
-      this.#readOn();
-    });
-  }
-
-  #readOn(): void {
-    if (!this.#paused && this.#piecesOwed === 0 && this.#held === null) this.#wire.resume();
-  }
-
-  #payForParts(length: number): void {
-    const parts = this.codec.handedOn - this.#partsCounted - Math.floor(length / BYTES_A_PART);
-    this.#partsCounted = this.codec.handedOn;
-    if (parts <= PARTS_AT_ONCE || this.#ended) return;
-    this.#piecesOwed += parts * PIECES_A_PART;
-    this.#rest(this.#context.now());
-  }
-
-  /** Reads on when everything is paid for, else rests for a tick. */
-  #rest(nowMs: number): void {
-    this.#piecesOwed = this.#context.pieces.pay(this.#piecesOwed, nowMs);
-    const rests = this.#piecesOwed > 0;
-    this.#restDueAtMs = rests ? nowMs : NEVER;
-    this.#schedule();
-    if (rests) this.#wire.pause();
-    else this.#readOn();
   }
 
   /** A client that ends its side may still wait for what is on its way. */
   onEnd(): void {
-    this.#clientEnded = true;
-    if (this.#held === null) this.#onLastBytes();
+    this.#reading.onEnd();
   }
 
   /** What was not sent whole never will be; who has sent it whole and has left is not waited for either. */
-  #onLastBytes(): void {
+  onLastBytes(): void {
     this.#streams.onClientEnd();
     this.onGoaway();
     if (!this.#ended) this.#wire.askWhetherPeerIsThere();
   }
 
   onDrain(): void {
-    this.codec.congested = false;
-    if (this.#paused) {
-      this.#paused = false;
-      if (this.#held === null) this.#readOn();
-      else this.#context.share.wait(this);
-    }
+    this.#reading.onDrain();
     this.#streams.onDrain();
   }
 
@@ -232,8 +157,7 @@ export class Http2Session
 
   onRequest(): void {
     this.#requests += 1;
-    this.#atOnce += 1;
-    if (this.#atOnce === REQUESTS_AT_ONCE) this.codec.rest();
+    this.#reading.onRequest();
     if (this.#draining) return;
     this.#setQuietDue(NEVER);
     if (this.listener.draining || this.#requests >= this.listener.config.limits.requestsPerConnection)
@@ -293,10 +217,7 @@ export class Http2Session
 
   #schedule(): void {
     if (!this.#ended)
-      this.#context.deadlines.set(
-        this,
-        Math.min(this.#quietDueAtMs, this.#incompleteDueAtMs, this.#restDueAtMs),
-      );
+      this.#context.deadlines.set(this, Math.min(this.#quietDueAtMs, this.#incompleteDueAtMs));
   }
 
   get #incompleteDueAtMs(): number {
@@ -305,7 +226,6 @@ export class Http2Session
 
   /** Idle for too long, a head that does not end, or the client has not answered our intention to leave. */
   onDeadline(nowMs: number): void {
-    if (nowMs >= this.#restDueAtMs) return this.#rest(nowMs);
     this.#within(() => {
       if (nowMs >= this.#incompleteDueAtMs) return this.#endIncomplete();
       if (this.#draining) this.codec.finishDrain();
@@ -380,6 +300,7 @@ export class Http2Session
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#reading.end();
     this.#context.deadlines.clear(this);
     this.#count();
   }
