@@ -2,7 +2,6 @@
 
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import { Framing } from '../http1/step.ts';
 import { ErrorCode } from '../http2/error-code.ts';
 import { type MessageFailure, requestFailureOf } from '../http2/failures.ts';
 import { Half, type Stream } from '../http2/stream.ts';
@@ -15,14 +14,10 @@ import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { type Answer, failureAnswer, withLines } from './http/answers.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
-import {
-  writeAnswerHead,
-  writeConnectHead,
-  writeInterimHead,
-  writeResponseHead,
-} from './http/http2-heads.ts';
 import { becomeHandshake, WEB_SOCKET } from './http/web-socket-handshake.ts';
+import { Http2Answer } from './http2-answer.ts';
 import type { Http2Client } from './http2-client.ts';
+import { Http2Content } from './http2-content.ts';
 import { RequestTunnel, type TunnelledRequest } from './http2-request-tunnel.ts';
 import type { ListenerMeters } from './meters.ts';
 import type { Placed } from './roster.ts';
@@ -55,14 +50,9 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
   readonly #context: ExchangeContext;
   readonly #exchange: Exchange;
   #stream: RequestStream | null = null;
-  /** Content that came while the target could not take it; its window opens when it has. */
-  #held: Buffer | null = null;
-  #feeding = false;
-  #requestEnded = false;
-  #trailers = '';
+  readonly #content: Http2Content;
   readonly #queue: SendQueue<RequestHead, Http2Request>;
-  /** Content bytes left of an answer whose length is known, or -1. */
-  #left = -1;
+  readonly #answer: Http2Answer;
   #done = false;
   #tunnel: RequestTunnel | null = null;
   /** The client has reset the stream: nothing is said to it any more. */
@@ -72,7 +62,9 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#on = on;
     this.#context = context;
     this.#queue = new SendQueue<RequestHead, Http2Request>(on.codec);
+    this.#answer = new Http2Answer(on.codec, this.#queue, context.date);
     this.#exchange = new Exchange(this, context);
+    this.#content = new Http2Content(this.#exchange, this);
   }
 
   get client(): ForwardedClient {
@@ -136,36 +128,18 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
   begin(stream: RequestStream): void {
     this.#stream = stream;
     this.#queue.begin(stream);
-    this.#held = null;
-    this.#requestEnded = false;
-    this.#trailers = '';
-    this.#left = -1;
     this.#done = false;
     this.#tunnel = null;
     this.#gone = false;
     this.own = null;
     this.webSocketKey = stream.head.connectProtocol === WEB_SOCKET ? becomeHandshake(stream.head) : '';
+    this.#content.begin(this.webSocketKey !== '');
     this.#exchange.start(stream.head, this.#context.now());
   }
 
   onData(buffer: Buffer, start: number, end: number): void {
-    const length = end - start;
-    if (this.#tunnel !== null) {
-      this.#tunnel.onClientBytes(buffer.subarray(start, end), length);
-    } else if (!this.#exchange.active) {
-      // The answer came first: what is left is dropped.
-      this.consume(length);
-    } else if (this.#mustHold()) {
-      const bytes = Buffer.from(buffer.subarray(start, end));
-      this.#held = this.#held === null ? bytes : Buffer.concat([this.#held, bytes]);
-    } else {
-      this.#exchange.onRequestBody(buffer, start, end);
-      this.consume(length);
-    }
-  }
-
-  #mustHold(): boolean {
-    return this.#held !== null || this.webSocketKey !== '' || !this.#exchange.wantsBody;
+    if (this.#tunnel !== null) this.#tunnel.onClientBytes(buffer.subarray(start, end), end - start);
+    else this.#content.onData(buffer, start, end);
   }
 
   consume(bytes: number): void {
@@ -173,22 +147,12 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
   }
 
   onEnd(trailers: string): void {
-    this.#requestEnded = true;
-    this.#trailers = trailers;
     if (this.#tunnel !== null) this.#tunnel.owner.onEnd();
-    else if (this.#held === null && this.#exchange.active) this.#exchange.onRequestEnd(trailers);
+    else this.#content.onEnd(trailers);
   }
 
-  /** Goes on with content that had to wait. */
   continueReading(): void {
-    const held = this.#held;
-    if (held === null || this.#feeding || this.webSocketKey !== '' || !this.#exchange.wantsBody) return;
-    this.#feeding = true;
-    this.#held = null;
-    this.#exchange.onRequestBody(held, 0, held.length);
-    this.consume(held.length);
-    this.#feeding = false;
-    if (this.#requestEnded && this.#exchange.active) this.#exchange.onRequestEnd(this.#trailers);
+    this.#content.resume();
   }
 
   /** What came is malformed; the connection resets the stream afterwards. */
@@ -215,39 +179,23 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
   // What goes to the client ------------------------------------------------------------------------------------------
 
   sendInterim(head: ResponseHead, edits: HeaderEdits | null): void {
-    const { codec } = this.#on;
-    writeInterimHead(codec.beginHead(this.#stream!), head, edits);
-    codec.endHead(false);
+    this.#answer.interim(this.#stream!, head, edits);
   }
 
   sendHead(head: ResponseHead, facts: ExchangeFacts): void {
-    const { codec } = this.#on;
-    writeResponseHead(codec.beginHead(this.#stream!), head, facts, this.#context.date);
-    // The end of a body of known length needs no frame of its own; in HTTP/2 trailers may follow even that.
-    this.#left =
-      head.framing === Framing.Length && (head.major === 1 || head.ended) ? head.contentLength : -1;
-    codec.endHead(head.framing === Framing.None || this.#left === 0);
+    this.#answer.head(this.#stream!, head, facts);
   }
 
   sendBody(buffer: Buffer, start: number, end: number): void {
-    if (this.#left > 0) this.#left -= end - start;
-    this.#queue.data(buffer, start, end, this.#left === 0);
+    this.#answer.body(buffer, start, end);
   }
 
   sendEnd(trailers: string): void {
-    this.#queue.end(trailers);
+    this.#answer.end(trailers);
   }
 
   sendAnswer(answer: Answer, facts: ExchangeFacts): void {
-    this.#sendAnswer(answer, facts.requestId, facts.view.head.method === 'HEAD');
-  }
-
-  #sendAnswer(answer: Answer, requestId: string, isHead: boolean): void {
-    const { codec } = this.#on;
-    const body = isHead ? '' : answer.body;
-    writeAnswerHead(codec.beginHead(this.#stream!), answer, requestId, this.#context.date);
-    codec.endHead(body === '');
-    if (body !== '') this.#queue.data(Buffer.from(body, 'latin1'), 0, body.length, true);
+    this.#answer.own(this.#stream!, answer, facts.requestId);
   }
 
   /** The head was refused: there is no exchange, and the stream is reset behind the answer. */
@@ -256,7 +204,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     this.#queue.begin(stream);
     this.#gone = false;
     this.#tunnel = null;
-    this.#held = null;
+    this.#content.forget();
     this.#done = true;
     const code = requestFailureOf(reason);
     this.#context.recorder.refused(
@@ -271,8 +219,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
       },
       this.meters,
     );
-    const answer = withLines(failureAnswer(code), securityLine(this.hsts));
-    this.#sendAnswer(answer, '', stream.head.method === 'HEAD');
+    this.#answer.own(stream, withLines(failureAnswer(code), securityLine(this.hsts)), '');
   }
 
   cut(): void {
@@ -338,7 +285,7 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     const stream = this.#stream;
     if (stream === null || !stream.closed || this.#exchange.active || this.#tunnel !== null) return;
     this.#stream = null;
-    this.#held = null;
+    this.#content.forget();
     this.#queue.forget();
     this.#context.deadlines.clear(this);
     this.#on.onRequestClosed(this, stream);
@@ -370,17 +317,14 @@ export class Http2Request implements ExchangeSession, TunnelledRequest, Deadline
     start: number,
     end: number,
   ): void {
-    const { codec } = this.#on;
-    writeConnectHead(codec.beginHead(this.#stream!), head);
-    codec.endHead(false);
+    this.#answer.connect(this.#stream!, head);
     this.webSocketKey = '';
     const tunnel = new RequestTunnel(this, this.#queue, upstream, limits, this.#context);
     this.#tunnel = tunnel;
     if (start < end) tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
-    const held = this.#held;
-    this.#held = null;
+    const held = this.#content.take();
     if (held !== null) this.onData(held, 0, held.length);
-    if (this.#requestEnded) tunnel.owner.onEnd();
+    if (this.#content.ended) tunnel.owner.onEnd();
     this.#on.onTunnel(tunnel);
   }
 
