@@ -119,7 +119,7 @@ export class Connector {
     if (this.#mayStart(target, nowMs))
       return new Http2Connection(this.#pool, target, this.#context, serverName).place(user, nowMs);
     for (const connection of reuse === 'none' ? [] : target.shared) {
-      const stream = connection.serves(tls, serverName) ? connection.placePastBounds(user) : undefined;
+      const stream = connection.serves(tls, serverName) ? connection.placePastBounds() : undefined;
       if (stream !== undefined) return stream;
     }
     return undefined;

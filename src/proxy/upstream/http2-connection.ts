@@ -14,6 +14,7 @@ import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
 import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
+import { Http2Dial } from './http2-dial.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
 import type { Pool, PoolContext } from './pool.ts';
@@ -51,7 +52,7 @@ export class Http2Connection
   readonly #context: WireContext;
   readonly #transport: UpstreamConnection;
   /** Until it is connected. */
-  readonly #waiting = new Set<Http2Stream>();
+  readonly #waiting = new Set<Http2Dial>();
   #phase: Phase = 'connecting';
   #streams = 0;
   #requests = 0;
@@ -122,17 +123,17 @@ export class Http2Connection
   }
 
   /** A place for one more request, now or when it is connected; undefined when it takes no more. */
-  place(dialler: DialUser<StreamDial>, nowMs: number): Http2Stream | undefined {
+  place(dialler: DialUser<StreamDial>, nowMs: number): StreamDial | undefined {
     if (this.#phase === 'connecting') {
       if (this.#waiting.size >= this.target.streamLimit || this.#hangs(nowMs)) return undefined;
-      const stream = new Http2Stream(this, dialler);
-      this.#waiting.add(stream);
-      return stream;
+      const dial = new Http2Dial(this, dialler);
+      this.#waiting.add(dial);
+      return dial;
     }
     if (nowMs - this.#dialledAtMs >= this.#bounds.ageMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
     if (this.#isStuck(nowMs)) return undefined;
-    return new Http2Stream(this, dialler);
+    return new Http2Stream(this);
   }
 
   /** Whoever waits for it has to have company elsewhere, and so has whoever comes now. */
@@ -155,15 +156,15 @@ export class Http2Connection
    * A place on a connection past its age or its number of requests, or without a window: where no other may be made, one that its
    * long streams keep open is better than none.
    */
-  placePastBounds(dialler: DialUser<StreamDial>): Http2Stream | undefined {
+  placePastBounds(): Http2Stream | undefined {
     // After the target's GOAWAY, and on a target that takes nothing new, there is no such place.
     if (this.#phase !== 'open' || this.target.retired || !this.codec.canOpen) return undefined;
-    return new Http2Stream(this, dialler);
+    return new Http2Stream(this);
   }
 
   /** A request that waited is given up. */
-  forget(stream: Http2Stream, keep: boolean): void {
-    this.#waiting.delete(stream);
+  forget(dial: Http2Dial, keep: boolean): void {
+    this.#waiting.delete(dial);
     if (this.#phase === 'connecting' && this.#waiting.size === 0 && (!keep || this.#leaving)) this.#close();
   }
 
@@ -227,12 +228,12 @@ export class Http2Connection
     this.#pool.onChoseHttp1(this.target);
     if (first === undefined) transport.release();
     else first.onHttp1(transport);
-    for (const stream of others) {
+    for (const dial of others) {
       // Its request has got another connection meanwhile: the first one, perhaps.
-      if (!stream.isAwaited) continue;
-      const connection = this.#pool.connector.connectAs(this.target, stream, 'none', transport.serverName);
-      if (connection === undefined) stream.onConnectFailed('connection-limit');
-      else stream.awaitHttp1(connection);
+      if (!dial.isAwaited) continue;
+      const connection = this.#pool.connector.connectAs(this.target, dial, 'none', transport.serverName);
+      if (connection === undefined) dial.onConnectFailed('connection-limit');
+      else dial.awaitHttp1(connection);
     }
   }
 
@@ -244,7 +245,7 @@ export class Http2Connection
   onUpstreamConnectFailed(_transport: UpstreamConnection, code: FailureCode): void {
     this.#phase = 'closed';
     this.#unlist();
-    for (const stream of [...this.#waiting]) stream.onConnectFailed(code);
+    for (const dial of [...this.#waiting]) dial.onConnectFailed(code);
     this.#waiting.clear();
   }
 
@@ -331,9 +332,9 @@ export class Http2Connection
   #serveWaiting(): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const stream of waiting) {
-      if (this.codec.canOpen) stream.onConnected();
-      else stream.onConnectFailed('connection-limit');
+    for (const dial of waiting) {
+      if (this.codec.canOpen) dial.onConnected();
+      else dial.onConnectFailed('connection-limit');
     }
   }
 
@@ -365,12 +366,12 @@ export class Http2Connection
   }
 
   /** It has come to nothing before the target has said what it takes. */
-  #failConnect(code: FailureCode, waiting: readonly Http2Stream[]): void {
+  #failConnect(code: FailureCode, waiting: readonly Http2Dial[]): void {
     const isLate = code === 'connect-timeout';
     const failure = isLate ? code : 'connect-failed';
     // Who speaks, or hangs up, is there; who says nothing may be a pod behind a node that is well.
     if (code !== 'target-lost') this.#transport.fail(failure, isLate ? 'silent' : 'refused');
-    for (const stream of waiting) stream.onConnectFailed(failure);
+    for (const dial of waiting) dial.onConnectFailed(failure);
   }
 
   #close(): void {

@@ -1,4 +1,4 @@
-// One request on an HTTP/2 connection to a target: the wait for the connection, then the stream.
+// One request on an HTTP/2 connection to a target that stands: its stream, from the place that it is given to its end.
 
 import { MAX_INTERIM, MAX_INTERIM_BYTES } from '../../http1/limits.ts';
 import { responseFailure } from '../../http1/parse-failure.ts';
@@ -9,7 +9,6 @@ import { ErrorCode } from '../../http2/error-code.ts';
 import { type MessageFailure, responseFailureOf } from '../../http2/failures.ts';
 import { Half, type Stream } from '../../http2/stream.ts';
 import type { FailureCode } from '../../model/failures.ts';
-import type { ProxyProtocolOut } from '../../model/pool-config.ts';
 import { writeGrpcHead, writeHandshake, writeRequestHead } from '../http/http2-heads.ts';
 import type { RequestHeadParts } from '../http/request-head.ts';
 import { asksForWebSocket, WEB_SOCKET, webSocketKeyOf } from '../http/web-socket-handshake.ts';
@@ -17,8 +16,7 @@ import { SendQueue } from '../wire/send-queue.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Http2Tunnel, TunnelStream } from './http2-tunnel.ts';
 import type { Target } from './target.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
-import type { DialUser, StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
+import type { StreamDial, StreamUser, UpstreamStream } from './upstream-stream.ts';
 
 export type AnswerStream = Stream<ResponseHead, Http2Stream>;
 
@@ -27,13 +25,9 @@ const FIRST_REDIRECTION = 300;
 const SWITCHING_PROTOCOLS = 101;
 const NOTHING = Buffer.alloc(0);
 
-export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, DialUser<UpstreamConnection> {
-  readonly reused: boolean;
-  /** In its place, where the target chose HTTP/1.1. */
-  #http1: UpstreamConnection | null = null;
+/** As a dial it is connected from the start. */
+export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
   readonly #on: Http2Connection;
-  /** Until the connection stands. */
-  #dialler: DialUser<StreamDial> | null;
   #user: StreamUser | null = null;
   #stream: AnswerStream | null = null;
   readonly #queue: SendQueue<ResponseHead, Http2Stream>;
@@ -46,10 +40,8 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   /** It has ended or failed: what is left is for the codec to close. */
   #over = false;
 
-  constructor(on: Http2Connection, dialler: DialUser<StreamDial>) {
+  constructor(on: Http2Connection) {
     this.#on = on;
-    this.#dialler = dialler;
-    this.reused = on.connected;
     this.#queue = new SendQueue<ResponseHead, Http2Stream>(on.codec);
   }
 
@@ -57,20 +49,20 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
     return this.#on.target;
   }
 
-  get speaks(): 'http1' | 'http2' {
-    return this.#http1 === null ? 'http2' : 'http1';
+  get speaks(): 'http2' {
+    return 'http2';
   }
 
   get connected(): boolean {
-    return this.#http1?.connected ?? this.#on.connected;
+    return this.#on.connected;
   }
 
-  get reached(): boolean {
-    return this.#http1?.reached ?? this.#on.reached;
+  get reused(): boolean {
+    return true;
   }
 
   get connectMs(): number {
-    return this.#http1?.connectMs ?? this.#on.connectMs;
+    return this.#on.connectMs;
   }
 
   get socket(): UpstreamStream['socket'] {
@@ -85,58 +77,9 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
     return this.#on.codec.saidGoodbye;
   }
 
-  // As a dial --------------------------------------------------------------------------------------------------------
-
-  onConnected(): void {
-    const dialler = this.#dialler;
-    this.#dialler = null;
-    dialler?.onUpstreamConnected(this);
-  }
-
-  onConnectFailed(code: FailureCode): void {
-    const dialler = this.#dialler;
-    this.#dialler = null;
-    dialler?.onUpstreamConnectFailed(this, code);
-  }
-
-  /** Somebody waits for the connection. */
-  get isAwaited(): boolean {
-    return this.#dialler !== null;
-  }
-
-  /** Its request goes over a connection of HTTP/1.1 that stands. */
-  onHttp1(connection: UpstreamConnection): void {
-    this.#http1 = connection;
-    this.onConnected();
-  }
-
-  /** Its request waits for a connection of HTTP/1.1. */
-  awaitHttp1(connection: UpstreamConnection): void {
-    this.#http1 = connection;
-    if (connection.connected) this.onConnected();
-  }
-
-  onUpstreamConnected(): void {
-    this.onConnected();
-  }
-
-  onUpstreamConnectFailed(_connection: UpstreamConnection, code: FailureCode): void {
-    this.onConnectFailed(code);
-  }
-
-  proxyHeader(rules: ProxyProtocolOut): Buffer {
-    return this.#dialler!.proxyHeader(rules);
-  }
-
-  /** The connection is kept in any case: it is for all requests. */
-  keepWhenConnected(): void {
-    this.#dialler = null;
-    if (this.#http1 !== null) return this.#http1.keepWhenConnected();
-    this.#on.forget(this, true);
-  }
+  keepWhenConnected(): void {}
 
   open(user: StreamUser): UpstreamStream {
-    if (this.#http1 !== null) return this.#http1.open(user);
     this.#user = user;
     return this;
   }
@@ -218,12 +161,9 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream, Di
   }
 
   close(): void {
-    this.#dialler = null;
     this.#user = null;
-    if (this.#http1 !== null) return this.#http1.close();
     const stream = this.#stream;
-    if (stream === null) this.#on.forget(this, false);
-    else if (!this.#over) this.#on.codec.reset(stream, ErrorCode.Cancel);
+    if (stream !== null && !this.#over) this.#on.codec.reset(stream, ErrorCode.Cancel);
   }
 
   // What comes from the target ---------------------------------------------------------------------------------------
