@@ -1,10 +1,6 @@
 // One HTTP/2 connection to a target, shared by requests: it waits to be connected, carries streams, and ages out.
 
-import type { ResponseHead } from '../../http1/response-head.ts';
 import { ClientConnection } from '../../http2/client-connection.ts';
-import type { ErrorCode } from '../../http2/error-code.ts';
-import type { MessageFailure } from '../../http2/failures.ts';
-import type { ConnectionHandler } from '../../http2/handler.ts';
 import type { OutputSink } from '../../http2/output.ts';
 import type { FailureCode } from '../../model/failures.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
@@ -15,7 +11,9 @@ import type { WireContext } from '../wire/wire.ts';
 import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import { Http2Dial } from './http2-dial.ts';
+import { Http2Dials } from './http2-dials.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
+import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
 import type { Pool, PoolContext } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
@@ -27,20 +25,13 @@ const STREAM_WINDOW = 64 * 1024 - 1;
 /** For clients that do: an answer that fills it in a round trip of 10 ms runs at 200 Mbit/s. */
 const LARGE = { window: 256 * 1024, streams: 16 };
 const CONNECTION_WINDOW = 4 * 1024 * 1024;
-/** Many times a round trip, in milliseconds: a target that reads has opened its window by then. */
-const STUCK_AFTER_MS = 100;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** It stands when the target has said in its SETTINGS how many streams it takes. */
 type Phase = 'connecting' | 'open' | 'closed';
 
 export class Http2Connection
-  implements
-    DialUser<UpstreamConnection>,
-    UpstreamUser,
-    OutputSink,
-    ConnectionHandler<ResponseHead, Http2Stream>,
-    Deadline
+  implements DialUser<UpstreamConnection>, UpstreamUser, OutputSink, StreamsOwner, Deadline
 {
   dueAtMs = NEVER;
   filedTick = -1;
@@ -48,21 +39,19 @@ export class Http2Connection
   readonly awaitsTarget = true;
   readonly target: Target;
   readonly codec: ClientConnection<Http2Stream>;
+  readonly streams: Http2Streams;
   readonly #pool: Pool;
   readonly #context: WireContext;
   readonly #transport: UpstreamConnection;
   /** Until it is connected. */
-  readonly #waiting = new Set<Http2Dial>();
+  readonly #waiting = new Http2Dials();
   #phase: Phase = 'connecting';
-  #streams = 0;
   #requests = 0;
   readonly #bounds: ConnectionBounds;
   readonly #dialledAtMs: number;
   /** Takes no new streams: too old, or the target has said so. */
   #leaving = false;
   #idle = false;
-  /** Since when the connection's window has let nothing through, or -1; it may have opened since without anybody to use it. */
-  #usedUpSinceMs = -1;
 
   constructor(pool: Pool, target: Target, context: PoolContext, serverName: string) {
     const jitter = context.random();
@@ -80,7 +69,8 @@ export class Http2Connection
       connectionWindow: CONNECTION_WINDOW,
       extendedConnect: false,
     } as const;
-    this.codec = new ClientConnection<Http2Stream>(this, this, options, context.http2);
+    this.streams = new Http2Streams(this, context.wires.now);
+    this.codec = new ClientConnection<Http2Stream>(this.streams, this, options, context.http2);
     target.shared.push(this);
     const { wires, streams } = context;
     this.#transport = new UpstreamConnection(pool, target, this, wires, streams, jitter, serverName);
@@ -97,7 +87,7 @@ export class Http2Connection
 
   /** It stands, carries nothing, and nobody waits for it. */
   get idle(): boolean {
-    return this.#idle && this.#waiting.size === 0;
+    return this.#idle && this.#waiting.count === 0;
   }
 
   /** Whether it was made with the same TLS, and asked for the same name. */
@@ -125,31 +115,20 @@ export class Http2Connection
   /** A place for one more request, now or when it is connected; undefined when it takes no more. */
   place(dialler: DialUser<StreamDial>, nowMs: number): StreamDial | undefined {
     if (this.#phase === 'connecting') {
-      if (this.#waiting.size >= this.target.streamLimit || this.#hangs(nowMs)) return undefined;
+      if (this.#waiting.count >= this.target.streamLimit || this.#hangs(nowMs)) return undefined;
       const dial = new Http2Dial(this, dialler);
       this.#waiting.add(dial);
       return dial;
     }
     if (nowMs - this.#dialledAtMs >= this.#bounds.ageMs) this.leave();
     if (this.#phase === 'closed' || this.#leaving || !this.codec.canOpen) return undefined;
-    if (this.#isStuck(nowMs)) return undefined;
+    if (this.streams.isStuck(nowMs)) return undefined;
     return new Http2Stream(this);
   }
 
   /** Whoever waits for it has to have company elsewhere, and so has whoever comes now. */
   #hangs(nowMs: number): boolean {
     return !this.reached && nowMs - this.#dialledAtMs >= HEDGE_AFTER_MS;
-  }
-
-  /** What uploads have to send has waited for a window that is the target's to open: it does not read one of them. */
-  onWindowUsedUp(): void {
-    if (this.#usedUpSinceMs < 0) this.#usedUpSinceMs = this.#context.now();
-  }
-
-  #isStuck(nowMs: number): boolean {
-    return (
-      this.codec.sendWindow <= 0 && this.#usedUpSinceMs >= 0 && nowMs - this.#usedUpSinceMs >= STUCK_AFTER_MS
-    );
   }
 
   /**
@@ -165,13 +144,12 @@ export class Http2Connection
   /** A request that waited is given up. */
   forget(dial: Http2Dial, keep: boolean): void {
     this.#waiting.delete(dial);
-    if (this.#phase === 'connecting' && this.#waiting.size === 0 && (!keep || this.#leaving)) this.#close();
+    if (this.#phase === 'connecting' && this.#waiting.count === 0 && (!keep || this.#leaving)) this.#close();
   }
 
   begin(owner: Http2Stream, method: string): AnswerStream | null {
-    const stream = this.codec.open(method, owner);
+    const stream = this.streams.open(method, owner);
     if (stream === null) return null;
-    this.#streams += 1;
     this.#requests += 1;
     this.#setIdle(false);
     const { requests, leastAgeMs } = this.#bounds;
@@ -186,11 +164,9 @@ export class Http2Connection
 
   /** A stream is closed, and nobody looks at it any more. */
   end(stream: AnswerStream): void {
-    stream.owner = null;
-    this.codec.release(stream);
-    this.#streams -= 1;
+    this.streams.release(stream);
     if (this.#phase !== 'open') return;
-    if (this.#streams === 0) {
+    if (this.streams.count === 0) {
       if (this.#leaving || this.target.retired || this.target.ejected) return this.#close();
       this.#setIdle(true);
     }
@@ -200,12 +176,12 @@ export class Http2Connection
   /** No new streams; closed when those that are open have ended. */
   leave(): void {
     this.#leaving = true;
-    if (this.#streams === 0 && this.#waiting.size === 0) this.within(() => this.#close());
+    if (this.streams.count === 0 && this.#waiting.count === 0) this.within(() => this.#close());
   }
 
   onDeadline(): void {
     if (this.#phase === 'connecting') this.within(() => this.#lose('connect-timeout'));
-    else if (this.#streams === 0) this.leave();
+    else if (this.streams.count === 0) this.leave();
   }
 
   // The transport ----------------------------------------------------------------------------------------------------
@@ -217,24 +193,14 @@ export class Http2Connection
     this.#context.deadlines.set(this, this.#context.now() + this.#pool.config.timeouts.connectMs);
   }
 
-  /** The target has chosen HTTP/1.1 (RFC 7301): one request takes this connection, each other one gets its own. */
+  /** The target has chosen HTTP/1.1 (RFC 7301). */
   #fallBack(transport: UpstreamConnection): void {
-    const [first, ...others] = this.#waiting;
-    this.#waiting.clear();
     this.#phase = 'closed';
     this.#unlist();
     this.codec.close();
     transport.stand();
     this.#pool.onChoseHttp1(this.target);
-    if (first === undefined) transport.release();
-    else first.onHttp1(transport);
-    for (const dial of others) {
-      // Its request has got another connection meanwhile: the first one, perhaps.
-      if (!dial.isAwaited) continue;
-      const connection = this.#pool.connector.connectAs(this.target, dial, 'none', transport.serverName);
-      if (connection === undefined) dial.onConnectFailed('connection-limit');
-      else dial.awaitHttp1(connection);
-    }
+    this.#waiting.fallBack(transport, this.#pool);
   }
 
   /** It carries the requests of many clients. */
@@ -245,8 +211,7 @@ export class Http2Connection
   onUpstreamConnectFailed(_transport: UpstreamConnection, code: FailureCode): void {
     this.#phase = 'closed';
     this.#unlist();
-    for (const dial of [...this.#waiting]) dial.onConnectFailed(code);
-    this.#waiting.clear();
+    this.#waiting.fail(code);
   }
 
   onUpstreamBytes(buffer: Buffer, length: number): void {
@@ -260,7 +225,7 @@ export class Http2Connection
 
   onUpstreamDrain(): void {
     this.codec.congested = false;
-    for (const stream of this.codec.streams) stream.owner?.onDrain();
+    this.streams.onDrain();
   }
 
   onUpstreamClose(error: NodeJS.ErrnoException | null): void {
@@ -285,32 +250,6 @@ export class Http2Connection
 
   // The codec --------------------------------------------------------------------------------------------------------
 
-  onHead(stream: AnswerStream): void {
-    stream.owner?.onHead(stream.head);
-  }
-
-  onData(stream: AnswerStream, buffer: Buffer, start: number, end: number): void {
-    stream.owner?.onData(buffer, start, end);
-  }
-
-  onEnd(stream: AnswerStream, trailers: string): void {
-    stream.owner?.onEnd(trailers);
-  }
-
-  onReset(stream: AnswerStream, code: ErrorCode): void {
-    stream.owner?.onReset(code);
-  }
-
-  onRefused(stream: AnswerStream, reason: MessageFailure): void {
-    stream.owner?.onRefused(reason);
-  }
-
-  onWindow(stream: AnswerStream): void {
-    this.#usedUpSinceMs = -1;
-    stream.owner?.onWindow();
-  }
-
-  /** Streams that the target has not looked at were reset as refused before. */
   onGoaway(): void {
     this.leave();
   }
@@ -323,25 +262,10 @@ export class Http2Connection
       this.#phase = 'open';
       this.#transport.stand();
       this.#setIdle(true);
-      this.#serveWaiting();
+      this.#waiting.serve(this.codec);
       if (this.#leaving) this.leave();
     }
     this.#pool.load.tellAll();
-  }
-
-  #serveWaiting(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const dial of waiting) {
-      if (this.codec.canOpen) dial.onConnected();
-      else dial.onConnectFailed('connection-limit');
-    }
-  }
-
-  onPong(): void {}
-
-  onClosed(stream: AnswerStream): void {
-    stream.owner?.onClosed();
   }
 
   onFailure(): void {
@@ -352,12 +276,10 @@ export class Http2Connection
 
   #lose(code: FailureCode): void {
     const streams = [...this.codec.streams];
-    const waiting = [...this.#waiting];
     const { incompleteHeadOn } = this.codec;
     const isNew = this.#phase === 'connecting';
-    this.#waiting.clear();
     this.#close();
-    if (isNew) this.#failConnect(code, waiting);
+    if (isNew) this.#failConnect(code);
     for (const stream of streams) {
       // Part of its head has come: the target has read the request.
       const isPartial = code === 'upstream-reset' && stream.id === incompleteHeadOn;
@@ -366,12 +288,12 @@ export class Http2Connection
   }
 
   /** It has come to nothing before the target has said what it takes. */
-  #failConnect(code: FailureCode, waiting: readonly Http2Dial[]): void {
+  #failConnect(code: FailureCode): void {
     const isLate = code === 'connect-timeout';
     const failure = isLate ? code : 'connect-failed';
     // Who speaks, or hangs up, is there; who says nothing may be a pod behind a node that is well.
     if (code !== 'target-lost') this.#transport.fail(failure, isLate ? 'silent' : 'refused');
-    for (const dial of waiting) dial.onConnectFailed(failure);
+    this.#waiting.fail(failure);
   }
 
   #close(): void {

@@ -132,7 +132,7 @@ export class Http2Stream implements StreamDial, UpstreamStream, TunnelStream {
   }
 
   #lookAtWindow(): void {
-    if (this.#queue.waits && this.#on.codec.sendWindow <= 0) this.#on.onWindowUsedUp();
+    if (this.#queue.waits && this.#on.codec.sendWindow <= 0) this.#on.streams.onWindowUsedUp();
   }
 
   sendEnd(trailers: string): void {
