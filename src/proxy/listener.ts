@@ -1,9 +1,10 @@
-// One listening handle in one worker: accepts connections within its limits and starts a session for each.
+// One listener in one worker: lets connections in within its limits, starts a session for each, and ends them all.
 
 import type { Logger } from 'pino';
 import type { HeadLimits } from '../http1/limits.ts';
 import type { ListenerConfig } from '../model/listener-config.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
+import { Acceptor, type AcceptorOwner } from './acceptor.ts';
 import { Admission, type Pressure } from './admission/admission.ts';
 import type { Client, ClientLoad } from './admission/client-table.ts';
 import type { Descriptors } from './descriptors.ts';
@@ -18,10 +19,9 @@ import { type ListenerSession, Sessions } from './sessions.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
 import type { TlsFacts } from './tls/tls-facts.ts';
 import type { Tunnel } from './tunnel.ts';
-import { prepareAccepted, prepareListening, prepareTunnel } from './wire/accepted-options.ts';
+import { prepareTunnel } from './wire/accepted-options.ts';
 import type { BurstShare } from './wire/burst-share.ts';
-import { plainAddress } from './wire/plain-address.ts';
-import type { ListeningHandle, SocketHandle, SocketName } from './wire/socket-handle.ts';
+import type { ListeningHandle, SocketHandle } from './wire/socket-handle.ts';
 import type { Wire, WireContext, WireOwner } from './wire/wire.ts';
 
 export interface ListenerContext {
@@ -37,28 +37,20 @@ export interface ListenerContext {
   readonly log: Pick<Logger, 'warn' | 'debug'>;
 }
 
-const BACKLOG = 4096;
-/** Between two lines that say that none could be accepted. */
-const ACCEPT_LOG_MS = 1000;
-
-export class Listener implements EntranceOwner {
+export class Listener implements AcceptorOwner, EntranceOwner {
   draining = false;
   readonly meters: ListenerMeters;
   readonly port: number;
   #config: ListenerConfig;
-  readonly #handle: ListeningHandle;
-  /** The own end of all its connections; null where they may come to any address of the machine. */
-  readonly #ownName: SocketName | null;
   readonly #context: ListenerContext;
   /** Who may send PROXY headers. */
   #senders: TrustedProxies;
   readonly #admission: Admission;
+  readonly #acceptor: Acceptor;
   readonly #entrance: Entrance;
   readonly #sessions: Sessions;
   readonly #starter: SessionStarter;
   #closed = false;
-  /** No line of the log says until then that accepting fails. */
-  #quietUntilMs = Number.NEGATIVE_INFINITY;
   /** When all that is open ends, once it drains. */
   #endsAtMs = Number.POSITIVE_INFINITY;
   /** Since it is configured no more: what its connections were last served by. */
@@ -70,10 +62,8 @@ export class Listener implements EntranceOwner {
     meters: ListenerMeters,
     context: ListenerContext,
   ) {
-    const { wires, exchanges, log, pressure, descriptors } = context;
-    const handle = wires.tcp === null ? socket : wires.tcp.listening(socket);
+    const { wires, exchanges, log, pressure, descriptors, arrivals } = context;
     this.#config = config;
-    this.#handle = handle;
     this.#context = context;
     this.meters = meters;
     this.#senders = sendersOf(config);
@@ -81,15 +71,9 @@ export class Listener implements EntranceOwner {
     this.#entrance = new Entrance(config, this, meters, { wires, random: exchanges.random, log });
     this.#sessions = new Sessions(meters);
     this.#starter = new SessionStarter(this, this.#sessions, exchanges);
-    const bound: SocketName = {};
-    handle.getsockname(bound);
-    this.port = bound.port ?? config.port;
-    this.#ownName = isUnspecified(bound.address) ? null : bound;
-    prepareListening(handle, config.pool !== null);
-    handle.onconnection = (status, client) => this.#accept(status, client);
-    const status = handle.listen(BACKLOG);
-    if (status !== 0) throw new Error(`cannot listen on ${config.host}:${config.port} (status ${status})`);
-    descriptors.listening(1);
+    const { now } = exchanges;
+    this.#acceptor = new Acceptor(config, socket, this, meters, { wires, descriptors, arrivals, now, log });
+    this.port = this.#acceptor.port;
   }
 
   get config(): ListenerConfig {
@@ -120,56 +104,24 @@ export class Listener implements EntranceOwner {
   follow(config: ListenerConfig, tls: ListenerTls | null): void {
     if (config.proxyProtocol !== this.#config.proxyProtocol) this.#senders = sendersOf(config);
     this.#config = config;
-    prepareListening(this.#handle, config.pool !== null);
+    this.#acceptor.follow(config);
     this.#entrance.follow(config, tls);
   }
 
   // Connections that come -------------------------------------------------------------------------------------------
 
-  #accept(status: number, client: SocketHandle): void {
-    if (status !== 0) {
-      this.#acceptFailed(status);
-      return;
-    }
-    const peer = client.peerName ?? peerNameOf(client);
-    client.peerName = peer;
-    if (this.#ownName !== null) client.ownName = this.#ownName;
-    const address = plainAddress(peer.address ?? '');
-    const isSender = this.#config.proxyProtocol !== null && this.#senders.has(address);
-    const load = this.#admit(address, isSender);
-    if (load === undefined) {
-      client.close();
-      return;
-    }
+  admit(address: string): ClientLoad | null | undefined {
+    const load = this.#connect(address);
+    if (load === undefined) return undefined;
     this.#context.descriptors.opened();
     this.meters.opened();
-    prepareAccepted(client);
-    const { arrivals } = this.#context;
-    if (arrivals.mayGoOn()) return this.#begin(client, address, load);
-    arrivals.wait({ onTurn: () => this.#begin(client, address, load) });
+    return load;
   }
 
-  /** Where descriptors are short every connection that comes fails: all are counted, and the log has one a second. */
-  #acceptFailed(status: number): void {
-    this.meters.refused('accept-failed');
-    const nowMs = this.#context.exchanges.now();
-    if (nowMs < this.#quietUntilMs) return;
-    this.#quietUntilMs = nowMs + ACCEPT_LOG_MS;
-    this.#context.log.warn({ code: 'accept-failed', listener: this.#config.name, status }, 'accept failed');
-  }
-
-  /** @param load null for a connection of a sender of PROXY headers */
-  #begin(client: SocketHandle, address: string, load: ClientLoad | null): void {
-    if (load !== null) return this.#entrance.enter(client, { address, load }, null, null);
-    const rules = this.#config.proxyProtocol;
-    if (rules !== null) return this.#entrance.readHeader(client, rules, address);
-    // A reload came between: nobody is asked for headers any more.
-    client.close();
-    this.#entrance.refuse(null, 'proxy-untrusted');
-  }
-
-  /** Undefined, and counted by the limit, for a connection that is not taken; null where its client is not known yet. */
-  #admit(address: string, isSender: boolean): ClientLoad | null | undefined {
+  /** Counted by the limit, when it is not taken. */
+  #connect(address: string): ClientLoad | null | undefined {
+    const { proxyProtocol } = this.#config;
+    const isSender = proxyProtocol !== null && this.#senders.has(address);
     if (this.#closed || address === '' || !this.#entrance.isReady) {
       this.meters.refused('closed');
       return undefined;
@@ -178,7 +130,7 @@ export class Listener implements EntranceOwner {
       this.meters.refused('descriptor-limit');
       return undefined;
     }
-    if (!isSender && this.#config.proxyProtocol?.mode === 'required') {
+    if (!isSender && proxyProtocol?.mode === 'required') {
       this.meters.refused('proxy-untrusted');
       return undefined;
     }
@@ -188,6 +140,15 @@ export class Listener implements EntranceOwner {
     if (load !== null) return load;
     this.meters.refused(this.#admission.refusal);
     return undefined;
+  }
+
+  begin(client: SocketHandle, address: string, load: ClientLoad | null): void {
+    if (load !== null) return this.#entrance.enter(client, { address, load }, null, null);
+    const rules = this.#config.proxyProtocol;
+    if (rules !== null) return this.#entrance.readHeader(client, rules, address);
+    // A reload came between: nobody is asked for headers any more.
+    client.close();
+    this.#entrance.refuse(null, 'proxy-untrusted');
   }
 
   #isTrusted(address: string): boolean {
@@ -281,10 +242,7 @@ export class Listener implements EntranceOwner {
     if (this.#closed) return;
     this.#closed = true;
     this.draining = true;
-    this.#handle.onconnection = null;
-    this.#handle.close();
-    this.#context.descriptors.listening(-1);
-    this.#context.arrivals.flush();
+    this.#acceptor.close();
     this.drain(Number.POSITIVE_INFINITY);
   }
 
@@ -315,16 +273,6 @@ export class Listener implements EntranceOwner {
     this.#entrance.close();
     this.#sessions.shutdown();
   }
-}
-
-function peerNameOf(client: SocketHandle): SocketName {
-  const name: SocketName = {};
-  client.getpeername(name);
-  return name;
-}
-
-function isUnspecified(address = ''): boolean {
-  return address === '0.0.0.0' || address === '::' || address === '';
 }
 
 function sendersOf({ proxyProtocol }: ListenerConfig): TrustedProxies {
