@@ -1,4 +1,4 @@
-// The attempts of one request or tcp connection: the dials that are open for it, and its wait for room.
+// The attempts of one request or tcp connection: the targets that it tries, and the dials that are open for it.
 
 import type { FailureCode } from '../../model/failures.ts';
 import type { ProxyProtocolOut } from '../../model/pool-config.ts';
@@ -7,7 +7,7 @@ import type { ExchangeContext } from '../exchange-context.ts';
 import type { Reuse } from './connector.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import type { Pool } from './pool.ts';
-import type { Waiter } from './pool-load.ts';
+import { type RoomSeeker, RoomWait } from './room-wait.ts';
 import { SUSPECT_MS, type Target } from './target.ts';
 import { TryOrder } from './try-order.ts';
 import type { AttemptsUser, Dial, DialUser } from './upstream-stream.ts';
@@ -36,12 +36,10 @@ const NEVER = Number.POSITIVE_INFINITY;
  * Reused for every request of a client connection. Nothing is sent before a connection is up, so several dials for one
  * request are safe whatever its method: the first to connect is used.
  */
-export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
+export class Attempts<D extends Dial> implements DialUser<D>, Deadline, RoomSeeker {
   dueAtMs = NEVER;
   filedTick = -1;
   filedPlace = 0;
-  before: Waiter | null = null;
-  behind: Waiter | null = null;
   /** Connections used or dialled so far. */
   count = 0;
   /** Times that `dial` has found something: what retries are limited by. */
@@ -54,8 +52,8 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
   #pool!: Pool;
   #reuse: Reuse = 'any';
   #keepsSpare = false;
-  /** Among those who wait for room in the pool. */
-  #waits = false;
+  /** Null before the first wait. */
+  #roomWait: RoomWait | null = null;
   /** The first of the open dials has had its connect timeout: the others get a moment more, and no company. */
   #isLate = false;
   readonly #order = new TryOrder();
@@ -109,49 +107,32 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
    * told as by `dial`, or of the end of its patience. False, and `lastFailure` says why, when it must not wait.
    */
   wait(nowMs: number): boolean {
-    const { pending, pendingTimeoutMs, startsPerSecond } = this.#pool.config.connections;
-    if (this.lastFailure !== 'connection-limit' || pending === 0) return false;
-    // A target that may only not be dialled yet says nothing when it may: what waits for that has a queue of its own.
-    if (startsPerSecond > 0) return false;
-    const { load, meters } = this.#pool;
-    if (load.waiting >= pending) {
-      this.lastFailure = 'pending-limit';
-      return false;
-    }
-    this.#waits = true;
-    load.join(this);
-    meters.pending(1);
-    this.#context.deadlines.set(this, nowMs + pendingTimeoutMs);
+    if (this.lastFailure !== 'connection-limit') return false;
+    this.#roomWait ??= new RoomWait(this, this.#context);
+    const refusal = this.#roomWait.begin(this.#pool, nowMs);
+    if (refusal !== null) this.lastFailure = refusal;
+    return refusal === null;
+  }
+
+  takeRoom(): boolean {
+    const nowMs = this.#context.now();
+    this.#order.forget();
+    const connection = this.#next(nowMs);
+    if (connection === undefined) return false;
+    this.#roomWait?.end();
+    this.#begin(connection, nowMs);
+    if (connection.connected) this.#user.onUpstreamConnected(connection);
     return true;
   }
 
-  onRoom(): boolean {
-    const { now, turn } = this.#context;
-    turn.enter();
-    try {
-      this.#order.forget();
-      const connection = this.#next(now());
-      if (connection === undefined) return false;
-      this.#stopWaiting();
-      this.#begin(connection, now());
-      if (connection.connected) this.#user.onUpstreamConnected(connection);
-      return true;
-    } finally {
-      turn.leave();
-    }
-  }
-
-  #stopWaiting(): void {
-    if (!this.#waits) return;
-    this.#waits = false;
-    this.#pool.load.leave(this);
-    this.#pool.meters.pending(-1);
-    this.#context.deadlines.clear(this);
+  onNoRoom(code: FailureCode): void {
+    this.lastFailure = code;
+    this.#user.onNoRoom(code);
   }
 
   /** Gives up the open dials: the client is gone or has been answered. */
   cancel(): void {
-    this.#stopWaiting();
+    this.#roomWait?.end();
     if (this.#dials.length === 0) return;
     this.#context.deadlines.clear(this);
     for (const dial of this.#dials) {
@@ -237,7 +218,6 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
 
   /** The dials have been silent for a while: one more, to the next target. */
   onDeadline(nowMs: number): void {
-    if (this.#waits) return this.#giveUpWaiting();
     const { deadlines } = this.#context;
     if (this.#isLate) return this.#giveUp();
     if (this.#dials.every(({ reached }) => reached === true)) return;
@@ -270,18 +250,6 @@ export class Attempts<D extends Dial> implements DialUser<D>, Deadline, Waiter {
       turn.leave();
     }
     return false;
-  }
-
-  #giveUpWaiting(): void {
-    const { turn } = this.#context;
-    this.#stopWaiting();
-    this.lastFailure = 'pending-timeout';
-    turn.enter();
-    try {
-      this.#user.onNoRoom('pending-timeout');
-    } finally {
-      turn.leave();
-    }
   }
 
   /** Nobody has answered within the connect timeout: without this each dial's company would keep the next one waiting. */
