@@ -4,8 +4,8 @@ import { readProcesses, readThreads, treeOf } from './proc-stat.ts';
 
 /** V8's threads beside the main one compile, and do some of the garbage collector's work, which never ends. */
 const COMPILES = 'node-V8Worker';
-/** Of the CPU time of all processes. While they compile it is 5 to 35%, and 0 to 2% from then on. */
-const QUIET_SHARE = 0.03;
+/** Of the CPU time of all processes. While they compile it is 7 to 35%, and 0 to 4% from then on. */
+const QUIET_SHARE = 0.05;
 /** One alone may lie between two functions that become hot. */
 const QUIET_SLICES = 2;
 const SLICE_SECONDS = 3;
