@@ -1,9 +1,11 @@
 // The strict, resumable scan of field lines: it can stop after any byte and judges each byte exactly once.
 
+import type { Buffer } from 'node:buffer';
 import { ALIAS, CLASSES, COLON, CR, HTAB, LF, PLAIN_NAME, SP, TOKEN, UNDERSCORE } from './bytes.ts';
 import { FieldId, fieldIdOf, isKnownAlias } from './field-id.ts';
 import type { MessageHead } from './message-head.ts';
 import type { ParseFailure } from './parse-failure.ts';
+import { RepeatedSection } from './repeated-section.ts';
 
 /** What a scan found: `More` needs bytes after the given end. */
 export const Scan = { More: 0, Done: 1, Failed: 2 } as const;
@@ -29,6 +31,9 @@ export class FieldScanner {
   readonly #head: MessageHead;
   readonly #maxCount: number;
   readonly #underscores: UnderscorePolicy;
+  readonly #last = new RepeatedSection();
+  /** Where the section begins, from the base. */
+  #start = 0;
   #at: At = At.Line;
   #nameStart = 0;
   #nameEnd = 0;
@@ -45,6 +50,7 @@ export class FieldScanner {
   /** Starts a section whose first line begins at offset `position` from the base. */
   begin(position: number): void {
     this.position = position;
+    this.#start = position;
     this.#at = At.Line;
   }
 
@@ -52,10 +58,19 @@ export class FieldScanner {
    * Goes on at `base + position`. The bytes from `base` on must be those of the earlier calls: offsets are kept
    * relative to it, so that a head may move to another buffer between two calls.
    */
-  scan(bytes: Uint8Array, base: number, end: number): Scan {
+  scan(bytes: Buffer, base: number, end: number): Scan {
     let p = base + this.position;
     let at = this.#at;
-    if (at === At.Line) p = this.#takePlainLines(bytes, base, p, end);
+    if (at === At.Line) {
+      if (this.position === this.#start) {
+        const length = this.#last.take(bytes, p, end, base, this.#head);
+        if (length > 0) {
+          this.position += length;
+          return Scan.Done;
+        }
+      }
+      p = this.#takePlainLines(bytes, base, p, end);
+    }
     let nameStart = this.#nameStart;
     let nameEnd = this.#nameEnd;
     let valueStart = this.#valueStart;
@@ -114,6 +129,8 @@ export class FieldScanner {
       p++;
       if (at === At.LastLineFeed) {
         this.position = p - base;
+        this.#head.fieldsVersion += 1;
+        this.#last.keep(bytes, base + this.#start, p, base, this.#head);
         return Scan.Done;
       }
       const plain =

@@ -10,6 +10,11 @@ const FIRST_OFFSETS: readonly number[] = Array.from({ length: 4 * FIRST_CAPACITY
 const NO_BYTES = new Uint8Array(0);
 const NO_OPTIONS: string[] = [];
 
+/** The same text in memory of its own: a slice would keep all of the head that it was cut from, and a sum its parts. */
+export function unsliced(text: string): string {
+  return Buffer.from(text, 'latin1').latin1Slice();
+}
+
 /**
  * A head that a parser fills again for each message of a connection. Field `i` has its name in
  * `text[offsets[4i], offsets[4i+1])` and its value, without surrounding white space, in
@@ -32,6 +37,10 @@ export class MessageHead {
   droppedCount = 0;
   /** Whether every line reads `name: value` with one space before and none after the value. */
   plain = true;
+  /** Whether the field lines are those of the head before, byte by byte. */
+  repeatsFields = false;
+  /** Another one for each head whose field lines do not repeat; 0 in HTTP/2, where none is said to. */
+  fieldsVersion = 0;
   /** Offset of the first field line in `text`. */
   fieldsStart = 0;
   /** HTTP major version. */
@@ -49,6 +58,14 @@ export class MessageHead {
   hasNominations = false;
   /** A byte for each field that must never enter a compression table (RFC 7541, section 6.2.3); null when there is none. */
   sensitive: Uint8Array | null = null;
+  /** What framing and Connection of the head before said, where that can be said again; else its version is -1. */
+  #minorBefore: -1 | 0 | 1 = -1;
+  #framingBefore: Framing = Framing.None;
+  #lengthBefore = -1;
+  #keptAlive = true;
+  #made = '';
+  #madeFor = '';
+  #madeVersion = -1;
   #nominated: Uint8Array = NO_BYTES;
   #options: string[] = NO_OPTIONS;
 
@@ -59,11 +76,43 @@ export class MessageHead {
     this.repeated = 0;
     this.droppedCount = 0;
     this.plain = true;
+    this.repeatsFields = false;
     this.framing = Framing.None;
     this.contentLength = -1;
     this.keepAlive = true;
     this.upgrade = '';
     this.hasNominations = false;
+  }
+
+  /**
+   * Framing and Connection are read by now, and good. An upgrade, and fields that Connection names, are read each time.
+   */
+  remember(): void {
+    this.#minorBefore = this.upgrade === '' && !this.hasNominations ? this.minor : -1;
+    this.#framingBefore = this.framing;
+    this.#lengthBefore = this.contentLength;
+    this.#keptAlive = this.keepAlive;
+  }
+
+  /** @returns whether framing and Connection are those of the head before, and need not be read */
+  recall(): boolean {
+    if (!this.repeatsFields || this.minor !== this.#minorBefore) return false;
+    this.framing = this.#framingBefore;
+    this.contentLength = this.#lengthBefore;
+    this.keepAlive = this.#keptAlive;
+    return true;
+  }
+
+  /** What was made of these same field lines, and of nothing else but `of`; '' where nothing was. */
+  madeOfFields(of: string): string {
+    return this.#madeVersion === this.fieldsVersion && this.#madeFor === of ? this.#made : '';
+  }
+
+  /** Keeps a text for as long as the field lines repeat. */
+  keepMade(of: string, text: string): void {
+    this.#madeVersion = this.fieldsVersion;
+    this.#madeFor = of;
+    this.#made = unsliced(text);
   }
 
   /** Lets go of all text: the slices of a head keep the whole of it in memory, up to the limit of its size. */
@@ -112,6 +161,7 @@ export class MessageHead {
     this.offsets[4 * count + 3] = start + name.length + 2 + value.length;
     this.text = `${this.text.slice(0, start)}${name}: ${value}\r\n\r\n`;
     this.count = count + 1;
+    this.repeatsFields = false;
     this.markSensitive(count, false);
   }
 

@@ -10,9 +10,6 @@ import type { ParseFailure } from './parse-failure.ts';
 import { PartialBytes } from './partial-bytes.ts';
 import { Framing, Step } from './step.ts';
 
-/** `toString('latin1')` without looking up the encoding first; Node has it on every Buffer, its types do not say so. */
-type Latin1Buffer = Buffer & { latin1Slice(start: number, end: number): string };
-
 /** `Closed` accepts no byte; `Start` is before the first byte of a message. */
 export const Stage = {
   Closed: 0,
@@ -168,7 +165,7 @@ export abstract class MessageParser {
   #complete(bytes: Buffer, base: number, origin: number): Step {
     const head = this.messageHead;
     const length = this.headLength;
-    head.text = (bytes as Latin1Buffer).latin1Slice(base, base + length);
+    if (!head.repeatsFields) head.text = bytes.latin1Slice(base, base + length);
     this.position = origin + length;
     const step = this.completeHead(bytes, base, length);
     if (step === Step.Failed) return this.fail(this.failure as ParseFailure, this.position);

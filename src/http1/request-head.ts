@@ -3,7 +3,7 @@
 import { HAS_TRAILING_DOT, HAS_UPPER_CASE, scanAuthority } from './authority.ts';
 import { FieldId } from './field-id.ts';
 import { readConnection, readFraming } from './framing.ts';
-import { MessageHead } from './message-head.ts';
+import { MessageHead, unsliced } from './message-head.ts';
 import type { ParseFailure } from './parse-failure.ts';
 import { sameIgnoringCase } from './same-ignoring-case.ts';
 import { Framing } from './step.ts';
@@ -41,6 +41,9 @@ export class RequestHead extends MessageHead {
   expectContinue = false;
   /** `:protocol` of an extended CONNECT (RFC 8441), which has a path like any other request; else ''. */
   connectProtocol = '';
+  /** What Host says in head after head with the same fields. */
+  #repeatedAuthority = '';
+  #repeatedHost = '';
 
   /** Content belongs to the request. What follows an extended CONNECT (`UntilClose`) is none: it is for the tunnel. */
   get hasContent(): boolean {
@@ -65,14 +68,16 @@ export class RequestHead extends MessageHead {
 
   /** Applies every rule that needs the whole head; '' when it is good. `bytes` holds the head from `base` on. */
   judge(bytes: Uint8Array, base: number): ParseFailure | '' {
-    return (
-      readFraming(this) ||
+    const recalls = this.recall();
+    const failure =
+      (recalls ? '' : readFraming(this)) ||
       this.#readBodyRules() ||
       this.#readHost(bytes, base) ||
       this.#readTarget(bytes, base) ||
       this.#readExpect() ||
-      readConnection(this)
-    );
+      (recalls ? '' : readConnection(this));
+    if (failure === '' && !recalls) this.remember();
+    return failure;
   }
 
   /**
@@ -117,10 +122,17 @@ export class RequestHead extends MessageHead {
     this.authority = '';
     if ((this.seen & HOST_BIT) === 0) return this.minor === 1 ? 'host-missing' : '';
     if ((this.repeated & HOST_BIT) !== 0) return 'host-duplicate';
+    if (this.repeatsFields && this.#repeatedHost !== '') {
+      this.authority = this.#repeatedAuthority;
+      this.host = this.#repeatedHost;
+      return '';
+    }
     const i = this.find(FieldId.Host);
-    return this.#takeAuthority(bytes, base, this.offsets[4 * i + 2]!, this.offsets[4 * i + 3]!)
-      ? ''
-      : 'host-invalid';
+    if (!this.#takeAuthority(bytes, base, this.offsets[4 * i + 2]!, this.offsets[4 * i + 3]!))
+      return 'host-invalid';
+    this.#repeatedAuthority = this.repeatsFields ? unsliced(this.authority) : '';
+    this.#repeatedHost = this.repeatsFields ? unsliced(this.host) : '';
+    return '';
   }
 
   #takeAuthority(bytes: Uint8Array, base: number, start: number, end: number): boolean {

@@ -29,8 +29,11 @@ export class ResponseHead extends MessageHead {
   /** Applies the rules that need the whole head (RFC 9112, section 6.3); '' when it is good. */
   judge(method: string): ParseFailure | '' {
     this.ended = false;
-    const failure = readFraming(this) || readConnection(this);
-    if (failure !== '') return failure;
+    if (!this.recall()) {
+      const failure = readFraming(this) || readConnection(this);
+      if (failure !== '') return failure;
+      this.remember();
+    }
     const status = this.status;
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) this.framing = Framing.None;
     else if (method === 'CONNECT' && status < 300) this.framing = Framing.None;

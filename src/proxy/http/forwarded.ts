@@ -5,6 +5,8 @@ import { FieldId } from '../../http1/field-id.ts';
 import type { RequestHead } from '../../http1/request-head.ts';
 import type { Wire } from '../wire/wire.ts';
 
+const CRLF = '\r\n';
+
 /** The CIDRs whose forwarded fields are believed. */
 export class TrustedProxies {
   readonly #list = new BlockList();
@@ -72,7 +74,7 @@ export class ForwardedClient {
   }
 
   #legacyLines(head: RequestHead): string {
-    if (!this.trusted) return `${this.#own + head.authority}\r\n`;
+    if (!this.trusted) return this.#own + head.authority + CRLF;
     let chain = '';
     for (let index = head.find(FieldId.XForwardedFor); index >= 0; ) {
       chain += `${head.value(index)}, `;

@@ -7,7 +7,7 @@ import {
   OTHER_FORWARDING_FIELDS,
 } from '../../http1/field-groups.ts';
 import { FieldId } from '../../http1/field-id.ts';
-import type { RequestHead } from '../../http1/request-head.ts';
+import { type RequestHead, TargetForm } from '../../http1/request-head.ts';
 import { Framing } from '../../http1/step.ts';
 import { editLines, type HeaderEdits } from '../router/header-edits.ts';
 import { copyFields, fieldSet } from './field-copy.ts';
@@ -25,6 +25,12 @@ const ALWAYS = [
 const DROP_FROM_TRUSTED = fieldSet(...ALWAYS);
 const DROP_FROM_TRUSTED_CERTIFIED = fieldSet(...ALWAYS, ...CERTIFICATE_FIELDS);
 const DROP = fieldSet(...ALWAYS, ...CERTIFICATE_FIELDS, ...OTHER_FORWARDING_FIELDS);
+
+// Of a sum of texts V8 knows that they are texts; to what stands in a template it applies a conversion.
+const SPACE = ' ';
+const CRLF = '\r\n';
+const VERSION = ' HTTP/1.1\r\n';
+const HOST = 'Host: ';
 
 /** Fields that pass or not by what the rest of the head says. */
 const RARE = (1 << FieldId.Expect) | (1 << FieldId.MaxForwards);
@@ -100,27 +106,52 @@ export function dropFor(head: RequestHead, client: ForwardedClient): Uint8Array 
 
 /** The lines that Portico adds to a request whatever the protocol: client, Via, request id, and the rule's edits. */
 export function ownRequestLines(head: RequestHead, parts: RequestHeadParts): string {
-  const { edits, client } = parts;
-  const own = head.major === 2 ? OWN_2 : head.minor === 1 ? OWN_1_1 : OWN_1_0;
-  let text = `${client.lines(head)}${own + parts.requestId}\r\n`;
+  const { edits, client, requestId } = parts;
+  let text = client.lines(head) + viaOf(head) + requestId + CRLF;
   if (head.has(FieldId.MaxForwards)) text += maxForwardsLine(head);
   if (edits === null) return text;
   if (edits.dropsOwn) text = withoutEdited(text, edits);
   return text + editLines(edits, parts.captures);
 }
 
+function viaOf(head: RequestHead): string {
+  if (head.major === 2) return OWN_2;
+  return head.minor === 1 ? OWN_1_1 : OWN_1_0;
+}
+
 /** The text of a request head in HTTP/1.1. */
 export function buildRequestHead(head: RequestHead, parts: RequestHeadParts): string {
-  const { edits, client } = parts;
   let text =
-    `${head.method} ${parts.target} HTTP/1.1\r\nHost: ${parts.authority}\r\n` +
-    copyFields(head, dropFor(head, client), edits === null ? null : edits.drop) +
-    ownRequestLines(head, parts);
+    head.method + SPACE + parts.target + VERSION + (repeatedLines(head, parts) || lines(head, parts));
   if (head.framing === Framing.Length) text += `Content-Length: ${head.contentLength}\r\n`;
   else if (head.framing === Framing.Chunked) text += 'Transfer-Encoding: chunked\r\n';
   if (parts.webSocketKey !== '') text += `Sec-WebSocket-Key: ${parts.webSocketKey}\r\n`;
   const upgrade = upgradeOf(head);
-  return upgrade === '' ? `${text}\r\n` : `${text}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
+  return upgrade === '' ? text + CRLF : `${text}Connection: upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
+}
+
+function lines(head: RequestHead, parts: RequestHeadParts): string {
+  const { edits, client, authority } = parts;
+  return (
+    HOST +
+    authority +
+    CRLF +
+    copyFields(head, dropFor(head, client), edits === null ? null : edits.drop) +
+    ownRequestLines(head, parts)
+  );
+}
+
+/** Where a client says the same again, all but the request id is what it was; '' where that can't be said. */
+function repeatedLines(head: RequestHead, { edits, client, authority, requestId }: RequestHeadParts): string {
+  const isPlain = head.form === TargetForm.Origin && (head.seen & RARE) === 0 && head.minor === 1;
+  if (!head.repeatsFields || !isPlain || edits !== null) return '';
+  let made = head.madeOfFields(authority);
+  if (made === '') {
+    made =
+      HOST + authority + CRLF + copyFields(head, dropFor(head, client), null) + client.lines(head) + OWN_1_1;
+    head.keepMade(authority, made);
+  }
+  return made + requestId + CRLF;
 }
 
 function maxForwardsLine(head: RequestHead): string {

@@ -18,7 +18,7 @@ export class RequestIds {
         .toString(16)
         .padStart(count, '0');
     // The variant bits 10 come first (RFC 9562, section 4.1).
-    this.#suffix = `${'89ab'[Math.floor(random() * 4)]}${digits(3)}-${digits(6)}${digits(6)}`;
+    this.#suffix = `-${'89ab'[Math.floor(random() * 4)]}${digits(3)}-${digits(6)}${digits(6)}`;
   }
 
   next(): string {
@@ -26,7 +26,7 @@ export class RequestIds {
     // After 4096 ids in one millisecond, or when the clock steps back, the time part is moved on instead of repeated.
     if (nowMs > this.#atMs) this.#start(nowMs);
     else if (this.#count === 4096) this.#start(this.#atMs + 1);
-    const id = `${this.#prefix + HEX3[this.#count]!}-${this.#suffix}`;
+    const id = this.#prefix + HEX3[this.#count]! + this.#suffix;
     this.#count += 1;
     return id;
   }

@@ -4,12 +4,14 @@ import type { RequestHead } from '../../http1/request-head.ts';
 import type { RouteRequest } from '../router/router.ts';
 import type { FlowFacts } from '../upstream/hash-key.ts';
 
+const NONE: readonly string[] = [];
+
 export class RequestView implements RouteRequest, FlowFacts {
   readonly clientAddress: string;
   /** Normalised. */
   path = '';
-  captures: readonly string[] = [];
-  captureNames: readonly string[] = [];
+  captures: readonly string[] = NONE;
+  captureNames: readonly string[] = NONE;
   #head!: RequestHead;
 
   constructor(clientAddress: string) {
@@ -19,8 +21,8 @@ export class RequestView implements RouteRequest, FlowFacts {
   set(head: RequestHead, path: string): void {
     this.#head = head;
     this.path = path;
-    this.captures = [];
-    this.captureNames = [];
+    this.captures = NONE;
+    this.captureNames = NONE;
   }
 
   get head(): RequestHead {

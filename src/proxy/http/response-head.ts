@@ -23,6 +23,10 @@ export const DROP_FROM_RESPONSES = fieldSet(
 );
 
 const UPGRADE_REQUIRED = 426;
+// As in request-head.ts.
+const CRLF = '\r\n';
+const REQUEST_ID = 'X-Request-Id: ';
+const DATE = 'Date: ';
 
 /** How the body goes to the client. */
 export type DownstreamFraming = 'none' | 'length' | 'chunked' | 'until-close';
@@ -49,15 +53,12 @@ export interface ResponseHeadParts {
 }
 
 export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts): string {
-  const { edits } = parts;
-  let text =
-    // Without a reason the space before it may be missing, and ours must not be (RFC 9112, section 4).
-    (head.major === 1 && head.minor === 1 && head.reason !== ''
-      ? head.text.slice(0, head.fieldsStart)
-      : statusLine(head)) + copyFields(head, DROP_FROM_RESPONSES, edits === null ? null : edits.drop);
-  const notOwn = edits?.dropsOwn === true ? edits.drop : null;
-  if (notOwn?.has('x-request-id') !== true) text += `X-Request-Id: ${parts.requestId}\r\n`;
-  if (!passesDate(head) && notOwn?.has('date') !== true) text += `Date: ${parts.date}\r\n`;
+  const { edits, requestId } = parts;
+  // Without a reason the space before it may be missing, and ours must not be (RFC 9112, section 4).
+  const isWhole = head.major === 1 && head.minor === 1 && head.reason !== '';
+  let text = isWhole ? head.text.slice(0, head.fieldsStart) : statusLine(head);
+  text += edits === null ? passedOn(head) + requestId + CRLF : edited(head, edits, requestId);
+  if (!passesDate(head) && !givesWay(edits, 'date')) text += DATE + parts.date.toString() + CRLF;
   if (edits !== null) text += editLines(edits, parts.captures);
   if (head.status === UPGRADE_REQUIRED) text += offeredUpgrade(head);
   // A 304 or an answer to HEAD may carry the length that a body would have (RFC 9110, section 8.6); 204 may not.
@@ -67,7 +68,26 @@ export function buildResponseHead(head: ResponseHead, parts: ResponseHeadParts):
     text += 'Transfer-Encoding: chunked\r\n';
   }
   if (!parts.keepAlive) return `${text}Connection: close\r\n\r\n`;
-  return parts.clientMinor === 1 ? `${text}\r\n` : `${text}Connection: keep-alive\r\n\r\n`;
+  return parts.clientMinor === 1 ? text + CRLF : `${text}Connection: keep-alive\r\n\r\n`;
+}
+
+/** The target's lines, and the name of the one with the request id; made once where a target says the same again. */
+function passedOn(head: ResponseHead): string {
+  let lines = head.repeatsFields ? head.madeOfFields('') : '';
+  if (lines !== '') return lines;
+  lines = copyFields(head, DROP_FROM_RESPONSES, null) + REQUEST_ID;
+  if (head.repeatsFields) head.keepMade('', lines);
+  return lines;
+}
+
+function edited(head: ResponseHead, edits: HeaderEdits, requestId: string): string {
+  const lines = copyFields(head, DROP_FROM_RESPONSES, edits.drop);
+  return givesWay(edits, 'x-request-id') ? lines : lines + REQUEST_ID + requestId + CRLF;
+}
+
+/** Whether a rule has something else for a line that Portico writes itself. */
+function givesWay(edits: HeaderEdits | null, name: string): boolean {
+  return edits?.dropsOwn === true && edits.drop.has(name);
 }
 
 /** Else a recipient with a clock adds its own (RFC 9110, section 6.6.1). */

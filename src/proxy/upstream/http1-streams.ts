@@ -4,7 +4,7 @@ import type { HeadLimits } from '../../http1/limits.ts';
 import { Http1Stream } from './http1-stream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** How many are kept. More than that hardly come free before one is needed again; each holds 2 KiB. */
+/** How many are kept. More than that hardly come free before one is needed again; each holds 2 KiB, and 5 more where its answers repeat. */
 const MOST_FREE = 1024;
 
 /**
