@@ -34,6 +34,7 @@ import { Http1Streams } from './upstream/http1-streams.ts';
 import { tablesOf } from './upstream/pool.ts';
 import { SilenceWatch } from './upstream/silence.ts';
 import { SocketTable } from './upstream/socket-table.ts';
+import { WallClock } from './wall-clock.ts';
 import { BufferPool } from './wire/buffer-pool.ts';
 import { BurstShare } from './wire/burst-share.ts';
 import { PassShare } from './wire/pass-share.ts';
@@ -134,7 +135,8 @@ export class Worker {
     const sockets = new SocketTable(now);
     this.#doubtWatch = new DoubtWatch(now, () => this.#applier.targets(), sockets);
     this.#doubtWatch.start();
-    const recorder = new Recorder(wallClock);
+    const timeOfDay = new WallClock(wallClock, turn.now).now;
+    const recorder = new Recorder(timeOfDay);
     this.#accessLog = new AccessLogSwitch(recorder, log, (reason, lines) =>
       this.#meters.accessLinesLost(reason, lines),
     );
@@ -147,13 +149,13 @@ export class Worker {
       exchanges: {
         runtime: () => this.#runtime,
         now: turn.now,
-        wallClock,
+        wallClock: timeOfDay,
         random,
         deadlines: this.#deadlines,
         turn,
         share,
-        date: new HttpDate(wallClock),
-        requestIds: new RequestIds(wallClock, random),
+        date: new HttpDate(timeOfDay),
+        requestIds: new RequestIds(timeOfDay, random),
         silence: new SilenceWatch(now, sockets),
         pieces: new PieceBudget(),
         buffers,
