@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
 import { AccessLines, type ExchangeRecord, MAX_LINE_BYTES } from '../../src/telemetry/access-line.ts';
 import { createAccessLog } from '../../src/telemetry/access-log.ts';
+import { ClientText } from '../../src/telemetry/client-text.ts';
 import { MetricsBoard } from '../../src/telemetry/metrics-board.ts';
 import { MetricsMerge } from '../../src/telemetry/metrics-merge.ts';
 import { RequestSeries } from '../../src/telemetry/request-series.ts';
@@ -40,6 +41,8 @@ const PATHS = Array.from(
 );
 
 const RULES = [{}, {}, {}];
+const CLIENTS = 16;
+const CLIENT_TEXTS = Array.from({ length: CLIENTS }, () => new ClientText());
 const TARGETS = Array.from({ length: 8 }, (_, index) => ({ identity: `10.20.30.4${index}:31080` }));
 
 /** Cut out of a longer text, as the fields of a request head are. */
@@ -55,7 +58,7 @@ function record(index: number, path: string): ExchangeRecord {
     id: `0193d9a4-5d1e-7c42-9d0a-${(index % 4096).toString(16).padStart(12, '0')}`,
     listener: 'websecure',
     protocol: 'HTTP/1.1',
-    client: `192.0.2.${77 + (index % 16)}`,
+    client: `192.0.2.${77 + (index % CLIENTS)}`,
     method: 'GET',
     host: cutOut('github.example.com'),
     path: cutOut(path),
@@ -79,6 +82,7 @@ function record(index: number, path: string): ExchangeRecord {
     referer: null,
     ruleKey: RULES[index % RULES.length]!,
     targetKey: target,
+    clientText: CLIENT_TEXTS[index % CLIENTS]!,
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { RequestHead } from '../http1/request-head.ts';
 import type { FailureCode } from '../model/failures.ts';
+import { ClientText } from '../telemetry/client-text.ts';
 import { RequestView } from './http/request-view.ts';
 import { createRouteMatch } from './router/router.ts';
 import type { Pool } from './upstream/pool.ts';
@@ -26,11 +27,20 @@ export class ExchangeFacts {
   /** Of bodies, without framing. */
   bytesIn = 0;
   bytesOut = 0;
+  /** For the access log, from the second line on. */
+  clientText: ClientText | null = null;
+  #hasLine = false;
   readonly view: RequestView;
   readonly match = createRouteMatch();
 
   constructor(clientAddress: string) {
     this.view = new RequestView(clientAddress);
+  }
+
+  /** A line has been logged of it. */
+  onLine(): void {
+    if (this.#hasLine) this.clientText ??= new ClientText();
+    this.#hasLine = true;
   }
 
   reset(head: RequestHead, startedAtMs: number, headAtMs: number): void {

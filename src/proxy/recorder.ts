@@ -95,7 +95,9 @@ export class Recorder {
     // A compiled rule never changes its names, and a target belongs to one pool for life.
     line.ruleKey = rule;
     line.targetKey = target;
+    line.clientText = exchange.clientText;
     this.#log.lineOf(this.#lines, line);
+    exchange.onLine();
   }
 
   refused(request: RefusedRequest, meters: ListenerMeters): void {
@@ -144,4 +146,5 @@ export const NOTHING = {
   referer: null,
   ruleKey: null,
   targetKey: null,
+  clientText: null,
 } as const;

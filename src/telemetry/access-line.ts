@@ -1,5 +1,7 @@
 // One exchange as one JSON line, written into the buffer that it leaves from.
 
+import { lengthOf } from './any-text.ts';
+import type { ClientText } from './client-text.ts';
 import type { LineSource } from './line-buffers.ts';
 import { asciiOf, LineBytes } from './line-bytes.ts';
 import { PIPE_CHUNK_BYTES } from './log-destination.ts';
@@ -48,6 +50,8 @@ export interface ExchangeRecord {
   readonly ruleKey: object | null;
   /** The same for `pool`, `target` and `node`. */
   readonly targetKey: object | null;
+  /** Of the connection, from its second line on; null makes its part for each line. */
+  readonly clientText: ClientText | null;
 }
 
 /** The fields of a line in their order. */
@@ -125,7 +129,7 @@ function lengthWithoutQuery(value: string | null): number {
   if (value === null) return 0;
   const query = value.indexOf('?');
   const end = query >= 0 ? query : value.indexOf('#');
-  return end < 0 ? value.length : end;
+  return end < 0 ? lengthOf(value) : end;
 }
 
 /** Largest time that `Date` can print. */
@@ -166,10 +170,7 @@ export class AccessLines implements LineSource<ExchangeRecord> {
     this.#time(line, record.startedAtMs);
     line.part(ID);
     line.quoted(record.id, LIMIT.id);
-    line.part(this.#ofListener(record));
-    line.part(this.#clients.of(record.client));
-    line.part(this.#methods.of(record.method));
-    line.part(this.#hosts.of(record.host));
+    this.#client(line, record);
     const { path } = record;
     if (this.#withQuery) line.quoted(path, LIMIT.path);
     else line.quoted(path, LIMIT.path, lengthWithoutQuery(path));
@@ -179,6 +180,19 @@ export class AccessLines implements LineSource<ExchangeRecord> {
     this.#times(line, record);
     this.#ending(line, record);
     return line.end;
+  }
+
+  /** A connection mostly says the same: one part in the place of four. */
+  #client(line: LineBytes, record: ExchangeRecord): void {
+    const { clientText, client, method, host } = record;
+    const kept = clientText?.of(record) ?? null;
+    if (kept !== null) return line.part(kept);
+    const start = line.end;
+    line.part(this.#ofListener(record));
+    line.part(this.#clients.of(client));
+    line.part(this.#methods.of(method));
+    line.part(this.#hosts.of(host));
+    clientText?.keep(record, line.bytes, start, line.end);
   }
 
   #result(line: LineBytes, { status, bytesIn, bytesOut }: ExchangeRecord): void {

@@ -1,5 +1,6 @@
 // Values of the access log that come again and again, as the bytes of their JSON text.
 
+import { codeAt, lengthOf } from './any-text.ts';
 import { asciiOf, LineBytes } from './line-bytes.ts';
 
 /**
@@ -29,13 +30,10 @@ export class RepeatedTexts {
 
   of(value: string | null): Uint8Array {
     if (value === null) return this.#null;
-    const { length } = value;
+    const length = lengthOf(value);
     // Addresses differ at their end, names and agents in length and middle. Of an empty value NaN is made, and `& mask` 0.
     const slot =
-      (length +
-        5 * value.charCodeAt(length - 1) +
-        3 * value.charCodeAt(length - 2) +
-        value.charCodeAt(length >> 1)) &
+      (length + 5 * codeAt(value, length - 1) + 3 * codeAt(value, length - 2) + codeAt(value, length >> 1)) &
       this.#mask;
     if (this.#values[slot] !== value) {
       this.#texts[slot] = joined(quotedText(value, this.#limit), this.#then);

@@ -9,6 +9,7 @@ import {
   type ExchangeRecord,
   MAX_LINE_BYTES,
 } from '../../src/telemetry/access-line.ts';
+import { ClientText } from '../../src/telemetry/client-text.ts';
 import { FLAGS, flagOf } from '../../src/telemetry/flags.ts';
 import { fc } from '../support/properties.ts';
 
@@ -41,6 +42,7 @@ const RECORD: ExchangeRecord = {
   referer: 'https://example.com/a?session=1#top',
   ruleKey: null,
   targetKey: null,
+  clientText: null,
 };
 
 /** What a builder writes, which touches nothing around it. */
@@ -156,6 +158,7 @@ describe('access line', () => {
       referer: nullable,
       ruleKey: fc.constant(null),
       targetKey: fc.constant(null),
+      clientText: fc.constant(null),
     });
     const builder = new AccessLines(true);
     fc.assert(
@@ -189,12 +192,14 @@ describe('access line', () => {
         client: one('192.0.2.1', '192.0.2.12', '2001:db8::1', ''),
         host: one(null, 'a.example', 'b.example', '', '"'),
         userAgent: one(null, '', 'curl/8.5.0', 'curl/8.6.0', 'x'.repeat(300), '\u0000'.repeat(100), 'é'),
+        method: one(null, 'GET', 'POST'),
         failed: fc.boolean(),
         keyed: fc.boolean(),
+        connection: one(null, 0, 1),
       })
-      .map(({ by, from, failed, keyed, ...rest }): ExchangeRecord => {
+      .map(({ by, from, failed, keyed, connection, ...rest }) => {
         const ending = failed ? { flag: 'UF', reason: 'connect-failed' } : { flag: '-', reason: null };
-        return {
+        const any: ExchangeRecord = {
           ...RECORD,
           ...from,
           ...{ route: by.route, rule: by.rule, ruleKey: by.ruleKey },
@@ -202,13 +207,16 @@ describe('access line', () => {
           ...ending,
           ...(keyed ? {} : { ruleKey: null, targetKey: null }),
         };
+        return { any, connection };
       });
     fc.assert(
       fc.property(fc.array(record, { minLength: 2, maxLength: 40 }), (records) => {
         const builder = new AccessLines();
-        for (const any of records) {
+        const connections = [new ClientText(), new ClientText()];
+        for (const { any, connection } of records) {
           const fresh = lineOf({ ...any, ruleKey: null, targetKey: null }, new AccessLines());
-          assert.equal(lineOf(any, builder), fresh);
+          const clientText = connection === null ? null : connections[connection]!;
+          assert.equal(lineOf({ ...any, clientText }, builder), fresh);
         }
       }),
     );
@@ -239,7 +247,7 @@ describe('access line', () => {
         typeof value === 'number' ? -Math.PI * 1e-300 : typeof value === 'boolean' ? false : worst,
       ]),
     ) as unknown as ExchangeRecord;
-    const record = { ...text, ruleKey: null, targetKey: {} };
+    const record = { ...text, ruleKey: null, targetKey: {}, clientText: null };
     assert.ok(lineOf(record, new AccessLines(true)).length <= MAX_LINE_BYTES);
   });
 });
