@@ -113,7 +113,8 @@ export abstract class FrameReader {
           return end;
       }
     }
-    return p;
+    // What has ended in the middle has no other call to rest for.
+    return this.failed ? end : p;
   }
 
   #readHeader(buffer: Buffer, start: number, end: number): number {

@@ -199,6 +199,22 @@ describe('a connection ends', () => {
     });
   }
 
+  it('and leaves nothing to be read later, also where it was told to rest', () => {
+    const driven = driveServer();
+    const { connection, recorder } = driven;
+    driven.send(ping());
+    recorder.onRequest = () => {
+      connection.rest();
+      connection.close();
+    };
+    const bytes = Buffer.concat([headers(1, GET), headers(3, GET)]);
+    assert.equal(connection.receive(bytes, 0, bytes.length, driven.nowMs), bytes.length);
+    assert.deepEqual(
+      recorder.events.filter((event) => event.startsWith('end ')),
+      ['end 1'],
+    );
+  });
+
   it('and nothing is written any more, whatever the session does', () => {
     const { recorder, connection, send } = driveServer();
     send(headers(1, GET));
