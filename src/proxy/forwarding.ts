@@ -1,11 +1,10 @@
-// One request at the targets of its pool: pick, connect, send, relay, retry, and the times that all of it may take.
+// One request at the targets of its pool: pick, connect, send, relay, retry. How long it waits for each is its `Patience`.
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing } from '../http1/step.ts';
 import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
 import type { ProxyProtocolOut } from '../model/pool-config.ts';
 import type { RetryConfig } from '../model/route-config.ts';
-import type { Deadline } from './deadlines.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { authenticatesConnection } from './http/connection-authentication.ts';
@@ -16,9 +15,9 @@ import { hasMediaType } from './http/media-type.ts';
 import { isAskedUpgrade, upgradeOf } from './http/request-head.ts';
 import { SentRequest } from './http/sent-request.ts';
 import { acceptsKey } from './http/web-socket-handshake.ts';
-import { type Moving, Pace } from './pace.ts';
+import { Patience, type PatienceOwner, type Phase } from './patience.ts';
 import { requestPartsOf, sentHostOf } from './request-parts.ts';
-import { responseHeaderMsOf, streamIdleMsOf, totalMsOf, tunnelLimitsOf } from './request-timeouts.ts';
+import { tunnelLimitsOf } from './request-timeouts.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
 import { OwnConnection } from './upstream/own-connection.ts';
@@ -30,16 +29,8 @@ import type { AttemptsUser, StreamDial, UpstreamSide, UpstreamStream } from './u
 
 /** RFC 9110, section 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-const NEVER = Number.POSITIVE_INFINITY;
-/** A request that may be repeated is looked after when its answer takes longer, in milliseconds, and again after. */
-const SILENT_AFTER_MS = 400;
-const SILENT_AGAIN_MS = 200;
-
 /** Server-sent events (HTML, section 9.2): the next one may take its time. */
 const EVENT_STREAM = 'text/event-stream';
-
-/** Which side has to act next: decides what a timeout means. */
-type Phase = 'idle' | 'connecting' | 'request' | 'response-head' | 'response-body';
 
 /** How a forwarding ends. None of it is called twice for one request. */
 export interface ForwardingOwner {
@@ -52,10 +43,7 @@ export interface ForwardingOwner {
 }
 
 /** Reused for every request of an exchange. */
-export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadline {
-  dueAtMs = NEVER;
-  filedTick = -1;
-  filedPlace = 0;
+export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, PatienceOwner {
   /** The head of an answer has been passed on. */
   answered = false;
   /** It was that of a gRPC call: its end is told in trailers. */
@@ -76,14 +64,9 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   /** A call of gRPC-Web to a target that speaks gRPC, and its translation at the last of those. */
   #webCall: GrpcWebCall | null = null;
   #web: GrpcWebStream | null = null;
-  /** Silent by nature, like a tunnel. */
-  #longLived = false;
   #attemptAtMs = 0;
   #sentAtMs = 0;
-  #totalDueAtMs = NEVER;
-  #answerDueAtMs = NEVER;
-  #silentAtMs = NEVER;
-  readonly #pace: Pace;
+  readonly #patience: Patience;
 
   constructor(
     owner: ForwardingOwner,
@@ -95,7 +78,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#session = session;
     this.#context = context;
     this.#facts = facts;
-    this.#pace = new Pace(session, facts);
+    this.#patience = new Patience(this, session, facts, context.deadlines);
     this.#attempts = new Attempts<StreamDial>(
       context,
       (pool, target, user, reuse) =>
@@ -112,15 +95,19 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#stream = null;
     this.#sent.reset();
     this.#requestComplete = false;
-    this.#longLived = false;
     this.#webCall = null;
     this.#web = null;
     this.#sentAtMs = 0;
-    this.#totalDueAtMs = NEVER;
-    this.#answerDueAtMs = NEVER;
-    this.#silentAtMs = NEVER;
     this.own = null;
-    this.#pace.stop();
+    this.#patience.reset();
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get congested(): boolean {
+    return this.#stream?.congested === true;
   }
 
   /** False while the body has to wait for its connection. */
@@ -137,13 +124,11 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     const facts = this.#facts;
     facts.pool = pool;
     pool.onRequest(facts.headAtMs);
-    const totalMs = totalMsOf(facts);
-    if (totalMs > 0) this.#totalDueAtMs = facts.startedAtMs + totalMs;
+    this.#patience.begin();
     if (pool.config.protocol === 'http2') this.#webCall = grpcWebCallOf(facts.view.head);
     if (this.#webCall !== null || isGrpc(facts.view.head)) {
       this.#becomeLongLived();
-      const deadlineMs = grpcTimeoutMs(facts.view.head);
-      this.#totalDueAtMs = Math.min(this.#totalDueAtMs, facts.startedAtMs + deadlineMs);
+      this.#patience.endBy(facts.startedAtMs + grpcTimeoutMs(facts.view.head));
     }
     this.own = this.#ownerFor(pool);
     const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
@@ -168,7 +153,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   }
 
   #becomeLongLived(): void {
-    this.#longLived = true;
+    this.#patience.longLived = true;
     this.#session.client.wire!.keepAsking();
   }
 
@@ -186,8 +171,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
     this.#hinted = false;
-    this.#pace.stop();
-    this.#setDeadline(NEVER);
+    this.#patience.awaitConnection();
   }
 
   #begin(dial: StreamDial): void {
@@ -244,8 +228,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
       return;
     }
     this.#phase = 'request';
-    this.#beginPace(this.#context.now());
-    this.#expectBytes(this.#context.now());
+    this.#patience.awaitBytes(this.#context.now());
     // The body waited for the connection; it flows now.
     this.#session.continueReading();
   }
@@ -256,7 +239,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     if (stream === null || this.#phase === 'idle') return;
     stream.sendBody(buffer, start, end);
     this.#sent.keepBody(buffer, start, end);
-    if (this.#phase === 'request') this.#expectBytes(this.#context.now());
+    if (this.#phase === 'request') this.#patience.moved(this.#context.now());
   }
 
   onRequestEnd(received: string): void {
@@ -269,16 +252,13 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   #awaitResponse(): void {
     this.#phase = 'response-head';
-    this.#pace.stop();
     this.#sentAtMs = this.#context.now();
-    this.#answerDueAtMs = this.#sentAtMs + responseHeaderMsOf(this.#facts, this.#longLived);
-    const looksAtMs = this.#sent.replayable ? this.#sentAtMs + SILENT_AFTER_MS : NEVER;
-    this.#setDeadline(Math.min(this.#answerDueAtMs, looksAtMs));
+    this.#patience.awaitAnswer(this.#sentAtMs, this.#sent.replayable);
   }
 
   onUpstreamDrain(): void {
     // The target was slow, not the client.
-    if (this.#phase === 'request') this.#beginPace(this.#context.now());
+    if (this.#phase === 'request') this.#patience.judgeAnew(this.#context.now());
     this.#session.continueReading();
   }
 
@@ -309,12 +289,11 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     facts.status = status;
     this.answered = true;
     this.#phase = 'response-body';
-    this.answersGrpc = this.#longLived && isGrpc(head);
+    this.answersGrpc = this.#patience.longLived && isGrpc(head);
     if (hasMediaType(head, EVENT_STREAM)) this.#becomeLongLived();
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
-    this.#beginPace(nowMs);
-    this.#expectBytes(nowMs);
+    this.#patience.awaitBytes(nowMs);
   }
 
   #mayRetryStatus(retry: RetryConfig): boolean {
@@ -350,7 +329,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#facts.bytesOut += end - start;
     this.#session.sendBody(buffer, start, end);
     if (this.#session.congested) this.#stream?.pause();
-    this.#expectBytes(this.#context.now());
+    this.#patience.moved(this.#context.now());
   }
 
   /** The client has read what was queued. */
@@ -359,8 +338,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     this.#stream.resume();
     if (this.#phase !== 'response-body') return;
     // The client was slow, not the target.
-    this.#beginPace(this.#context.now());
-    this.#expectBytes(this.#context.now());
+    this.#patience.awaitBytes(this.#context.now());
   }
 
   onUpstreamEnd(trailers: string): void {
@@ -401,7 +379,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     facts.status = 101;
     facts.firstByteAtMs = nowMs;
     this.answered = true;
-    this.#context.deadlines.clear(this);
+    this.#patience.release();
     this.#stream = null;
     this.#session.client.wire!.keepAsking();
     this.#session.becomeTunnel(head, side, tunnelLimitsOf(facts, head), buffer, start, end);
@@ -473,21 +451,11 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
 
   // Time ---------------------------------------------------------------------------------------------------------
 
-  onDeadline(nowMs: number): void {
-    if (this.#phase === 'response-head' && nowMs < this.#answerDueAtMs && nowMs < this.#totalDueAtMs) {
-      this.#context.silence.ask(this.#stream!, this, this.#sentAtMs);
-      this.#setDeadline(Math.min(this.#answerDueAtMs, nowMs + SILENT_AGAIN_MS));
-      return;
-    }
-    let code: FailureCode | null = null;
-    if (nowMs >= Math.min(this.#silentAtMs, this.#totalDueAtMs)) code = this.#timeoutAt(nowMs);
-    else if (nowMs >= this.#pace.dueAtMs)
-      code = this.#pace.judge(this.#moving, this.#stream?.congested === true);
-    if (code === null) {
-      if (nowMs >= this.#pace.dueAtMs) this.#beginPace(nowMs);
-      this.#setDeadline(this.#silentAtMs);
-      return;
-    }
+  onLate(): void {
+    this.#context.silence.ask(this.#stream!, this, this.#sentAtMs);
+  }
+
+  onTimeout(code: FailureCode, nowMs: number): void {
     // No answer in time is as bad as a bad one: a target that hangs has to be left alone like one that fails.
     if (code === 'response-timeout') this.#facts.target?.onAnswer(true, nowMs - this.#sentAtMs, nowMs);
     this.#context.turn.enter();
@@ -496,16 +464,6 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
     } finally {
       this.#context.turn.leave();
     }
-  }
-
-  get #moving(): Moving {
-    return this.#phase === 'request' ? 'request' : 'answer';
-  }
-
-  #timeoutAt(nowMs: number): FailureCode {
-    if (nowMs >= this.#totalDueAtMs) return 'total-timeout';
-    if (this.#phase === 'response-head') return 'response-timeout';
-    return this.#phase === 'request' && this.#stream?.congested !== true ? 'body-timeout' : 'stream-idle';
   }
 
   /** Gives up what is in progress upstream: the client has left, or is answered otherwise. */
@@ -519,30 +477,16 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Deadli
   /** The exchange is over. */
   end(): void {
     this.#phase = 'idle';
-    this.#context.deadlines.set(this, NEVER);
+    this.#patience.end();
   }
 
   release(): void {
-    this.#context.deadlines.clear(this);
+    this.#patience.release();
     this.#attempts.cancel();
   }
 
   #leaveTarget(): void {
     this.#stream = null;
     this.#facts.target?.end();
-  }
-
-  #beginPace(nowMs: number): void {
-    this.#pace.begin(this.#moving, this.#longLived, nowMs);
-  }
-
-  /** Whoever moves bytes has moved some, or begins. */
-  #expectBytes(nowMs: number): void {
-    this.#setDeadline(nowMs + streamIdleMsOf(this.#facts, this.#longLived));
-  }
-
-  #setDeadline(dueAtMs: number): void {
-    this.#silentAtMs = dueAtMs;
-    this.#context.deadlines.set(this, Math.min(dueAtMs, this.#totalDueAtMs, this.#pace.dueAtMs));
   }
 }
