@@ -18,6 +18,11 @@ export interface SocketHandle {
   /** 0 or an error when it was done (or failed) at once, else the write that goes on. */
   writeLatin1String(request: null, text: string): number | PendingWrite;
   writeBuffer(request: null, bytes: Uint8Array): number | PendingWrite;
+  /**
+   * Ours alone: how many bytes of `bytes[start, end)` the kernel has taken. Nothing is kept, and nothing taken while an earlier write
+   * waits.
+   */
+  writeNow?(bytes: Uint8Array, start: number, end: number): number;
   /** 1 when there was nothing to wait for. */
   shutdown(request: object): number;
   close(callback?: () => void): void;

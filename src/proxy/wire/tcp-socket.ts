@@ -148,9 +148,11 @@ export class TcpSocket implements Waiter {
    * @returns how many bytes it has taken
    */
   writeNow(buffer: Buffer, start: number, end: number): number {
-    if (this.writes > 0 || this.connecting || this.writableEnded || this._handle === null) return 0;
+    const handle = this._handle;
+    if (this.writes > 0 || this.connecting || this.writableEnded || handle === null) return 0;
+    if (handle.writeNow !== undefined) return handle.writeNow(buffer, start, end);
     try {
-      return writeSync(this._handle.fd, buffer, start, end - start);
+      return writeSync(handle.fd, buffer, start, end - start);
     } catch {
       return 0;
     }

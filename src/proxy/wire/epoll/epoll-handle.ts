@@ -128,11 +128,23 @@ export class EpollHandle implements SocketHandle, Watched {
   }
 
   writeBuffer(_request: null, bytes: Uint8Array): number | PendingWrite {
-    const result = this.#mustWait ? 0 : this.#poller.sockets.sendBytes(this.fd, bytes, 0);
+    const result = this.#mustWait ? 0 : this.#send(bytes, 0);
     if (result < 0 && result !== EAGAIN) return result;
     this.bytesWritten += bytes.length;
     if (result === bytes.length && !this.#mustWait) return 0;
     return this.#wait(result > 0 ? bytes.subarray(result) : bytes);
+  }
+
+  /** An error shows with the next write that has to leave. */
+  writeNow(bytes: Uint8Array, start: number, end: number): number {
+    const result = this.#mustWait ? 0 : this.#poller.sockets.sendBytes(this.fd, bytes, start, end);
+    if (result <= 0) return 0;
+    this.bytesWritten += result;
+    return result;
+  }
+
+  #send(bytes: Uint8Array, start: number): number {
+    return this.#poller.sockets.sendBytes(this.fd, bytes, start, bytes.length);
   }
 
   /** Behind what waits already. */
@@ -161,7 +173,7 @@ export class EpollHandle implements SocketHandle, Watched {
   #sendWaiting(): void {
     while (this.#waiting !== null) {
       const { bytes, write } = this.#waiting[0]!;
-      const result = this.#poller.sockets.sendBytes(this.fd, bytes, this.#sent);
+      const result = this.#send(bytes, this.#sent);
       if (result === EAGAIN) return;
       if (result >= 0) {
         this.#sent += result;

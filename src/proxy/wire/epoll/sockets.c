@@ -301,16 +301,17 @@ static napi_value send_text(napi_env env, napi_callback_info info) {
   return status_of(env, send(int_at(env, values[0]), text, length, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
-// sendBytes(fd, bytes: Uint8Array, start): how many of those from `start` on were taken
+// sendBytes(fd, bytes: Uint8Array, start, end): how many of those from `start` to `end` were taken
 static napi_value send_bytes(napi_env env, napi_callback_info info) {
-  napi_value values[3];
-  size_t count = 3, length = 0;
+  napi_value values[4];
+  size_t count = 4, length = 0;
   void *bytes = NULL;
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  const int start = int_at(env, values[2]);
-  if (napi_get_buffer_info(env, values[1], &bytes, &length) != napi_ok || start < 0 || (size_t)start > length)
+  const int start = int_at(env, values[2]), end = int_at(env, values[3]);
+  if (napi_get_buffer_info(env, values[1], &bytes, &length) != napi_ok || start < 0 || end < start ||
+      (size_t)end > length)
     return int_of(env, -EINVAL);
-  const size_t left = length - (size_t)start;
+  const size_t left = (size_t)(end - start);
   return status_of(env, send(int_at(env, values[0]), (char *)bytes + start, left, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 

@@ -31,7 +31,8 @@ export interface Sockets {
   receive(fd: number, buffer: Uint8Array): number;
   /** How many characters of `text` were taken, of at most 65,535. */
   sendText(fd: number, text: string): number;
-  sendBytes(fd: number, bytes: Uint8Array, start: number): number;
+  /** How many bytes of `bytes[start, end)` were taken. */
+  sendBytes(fd: number, bytes: Uint8Array, start: number, end: number): number;
   shutdown(fd: number): number;
   close(fd: number, reset: 0 | 1): number;
   setNoDelay(fd: number, on: 0 | 1): number;
