@@ -35,7 +35,7 @@ export interface FirstBytesReader {
   readonly timeoutMs: number;
   /** Why a connection is refused whose client ends its side too early. */
   readonly incomplete: OpeningFailure;
-  /** Looks at `bytes[0, length)`, all that has come so far. */
+  /** Looks at `bytes[0, length)`, all that has come so far. They are valid only during the call. */
   read(bytes: Buffer, length: number): FirstBytesVerdict;
   /** The time is over, and `length` bytes have come. `more` gives it `timeoutMs` again. */
   late(length: number): FirstBytesVerdict;
@@ -78,8 +78,16 @@ export class Opening implements Deadline, FirstReaderOwner, Placed {
   /** Bytes from the socket, or those that another reader has left. */
   receive(buffer: Buffer, length: number): void {
     if (this.#ended) return;
-    this.#received.append(buffer, 0, length);
-    this.#follow(this.#reader.read(this.#received.bytes, this.#received.length));
+    const received = this.#received;
+    if (received.length > 0) {
+      received.append(buffer, 0, length);
+      return this.#follow(this.#reader.read(received.bytes, received.length));
+    }
+    // Mostly all of it has come at once, and is read where it lies.
+    const verdict = this.#reader.read(buffer, length);
+    if (typeof verdict === 'number') return this.#open(buffer, length, verdict);
+    received.append(buffer, 0, length);
+    this.#follow(verdict);
   }
 
   onFirstBytes(buffer: Buffer, length: number): void {
@@ -106,14 +114,15 @@ export class Opening implements Deadline, FirstReaderOwner, Placed {
   }
 
   #follow(verdict: FirstBytesVerdict): void {
-    if (typeof verdict === 'number') this.#open(verdict);
+    const { bytes, length } = this.#received;
+    if (typeof verdict === 'number') this.#open(bytes, length, verdict);
     else if (verdict !== 'more') this.#fail(verdict);
   }
 
-  #open(used: number): void {
+  /** @param used of `bytes[0, length)`, all that has come */
+  #open(bytes: Buffer, length: number, used: number): void {
     if (this.#ended) return;
     this.#finish();
-    const { bytes, length } = this.#received;
     const early = length > used ? Buffer.from(bytes.subarray(used, length)) : null;
     this.#received.release();
     this.#first.detach();

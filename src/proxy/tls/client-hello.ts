@@ -38,14 +38,15 @@ export function readClientHello(bytes: Buffer): ClientHello | 'more' | null {
   const message = handshakeMessage(bytes);
   if (message === 'more' || message === null) return message;
   try {
-    return parse(new Reader(message));
+    return parse(message);
   } catch (error) {
     if (error instanceof RangeError) return null;
     throw error;
   }
 }
 
-function handshakeMessage(bytes: Buffer): Buffer | 'more' | null {
+/** What follows the header of the message, which is nearly always in one record and is read where it lies. */
+function handshakeMessage(bytes: Buffer): Reader | 'more' | null {
   const fragments: Buffer[] = [];
   let have = 0;
   let wanted = HANDSHAKE_HEADER;
@@ -57,19 +58,23 @@ function handshakeMessage(bytes: Buffer): Buffer | 'more' | null {
     if (bytes[position + 1] !== 3 || length === 0 || length > RECORD_LIMIT) return null;
     if (fragments.length === RECORDS_LIMIT) return null;
     const start = position + RECORD_HEADER;
-    const fragment = bytes.subarray(start, Math.min(start + length, bytes.length));
-    if (have === 0 && fragment.length > 0 && fragment[0] !== CLIENT_HELLO) return null;
-    fragments.push(fragment);
+    const end = Math.min(start + length, bytes.length);
+    if (have === 0 && end > start && bytes[start] !== CLIENT_HELLO) return null;
     const before = have;
-    have += fragment.length;
+    have += end - start;
+    if (before === 0 && have >= HANDSHAKE_HEADER) {
+      const whole = HANDSHAKE_HEADER + bytes.readUIntBE(start + 1, 3);
+      if (whole <= Math.min(have, CLIENT_HELLO_LIMIT))
+        return new Reader(bytes, start + HANDSHAKE_HEADER, start + whole);
+    }
+    fragments.push(bytes.subarray(start, end));
     if (before < HANDSHAKE_HEADER && have >= HANDSHAKE_HEADER) {
       wanted += Buffer.concat(fragments).readUIntBE(1, 3);
       if (wanted > CLIENT_HELLO_LIMIT) return null;
     }
-    if (have >= HANDSHAKE_HEADER && have >= wanted) {
-      return Buffer.concat(fragments, have).subarray(HANDSHAKE_HEADER, wanted);
-    }
-    if (fragment.length < length) return 'more';
+    if (have >= HANDSHAKE_HEADER && have >= wanted)
+      return new Reader(Buffer.concat(fragments, have), HANDSHAKE_HEADER, wanted);
+    if (end - start < length) return 'more';
     position = start + length;
   }
 }
@@ -85,12 +90,10 @@ function parse(hello: Reader): ClientHello {
   let offersTls13 = false;
   let wantsStatus = false;
   const extensions = hello.empty ? hello : hello.vector(2);
-  const seen = new Set<number>();
+  const types = new ExtensionTypes();
   while (!extensions.empty) {
     const type = extensions.number(2);
-    // Two readers might take different ones (RFC 8446, section 4.2).
-    if (seen.has(type)) throw new RangeError('an extension comes twice');
-    seen.add(type);
+    types.add(type);
     const data = extensions.vector(2);
     if (type === SERVER_NAME) serverName = hostName(data);
     else if (type === STATUS_REQUEST) wantsStatus = data.number(1) === 1;
@@ -118,33 +121,57 @@ function protocols(list: Reader): readonly string[] {
   return found;
 }
 
-/** Reads numbers and length-prefixed vectors in order; throws RangeError beyond the end. */
+/** Of one message; a RangeError for one that comes twice: two readers might take different ones (RFC 8446, section 4.2). */
+class ExtensionTypes {
+  /** Of the first 32, which nearly all are, a bit. */
+  #usual = 0;
+  #others: Set<number> | null = null;
+
+  add(type: number): void {
+    const isUsual = type < 32;
+    if (isUsual ? (this.#usual & (1 << type)) !== 0 : this.#others?.has(type) === true)
+      throw new RangeError('an extension comes twice');
+    if (isUsual) this.#usual |= 1 << type;
+    else {
+      this.#others ??= new Set();
+      this.#others.add(type);
+    }
+  }
+}
+
+/** Reads numbers and length-prefixed vectors of `bytes[start, end)` in order; throws RangeError beyond the end. */
 class Reader {
   readonly #bytes: Buffer;
-  #position = 0;
+  readonly #end: number;
+  #position: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, start: number, end: number) {
     this.#bytes = bytes;
+    this.#position = start;
+    this.#end = end;
   }
 
   get empty(): boolean {
-    return this.#position === this.#bytes.length;
+    return this.#position === this.#end;
   }
 
   skip(count: number): void {
-    if (this.#position + count > this.#bytes.length) throw new RangeError('beyond the end');
+    if (this.#position + count > this.#end) throw new RangeError('beyond the end');
     this.#position += count;
   }
 
   number(size: 1 | 2): number {
+    const at = this.#position;
     this.skip(size);
-    return this.#bytes.readUIntBE(this.#position - size, size);
+    const first = this.#bytes[at]!;
+    return size === 1 ? first : (first << 8) | this.#bytes[at + 1]!;
   }
 
   vector(lengthSize: 1 | 2): Reader {
     const length = this.number(lengthSize);
+    const start = this.#position;
     this.skip(length);
-    return new Reader(this.#bytes.subarray(this.#position - length, this.#position));
+    return new Reader(this.#bytes, start, start + length);
   }
 
   numbers(): readonly number[] {
@@ -154,6 +181,6 @@ class Reader {
   }
 
   text(): string {
-    return this.#bytes.latin1Slice(0, this.#bytes.length);
+    return this.#bytes.latin1Slice(this.#position, this.#end);
   }
 }
