@@ -10,6 +10,9 @@ const MOST_FIELDS = 32;
 /** After so many that were unlike the one before, one in `TRIED_AGAIN` is kept: a copy takes a tenth of a scan. */
 const PATIENCE = 4;
 const TRIED_AGAIN = 16;
+/** Until a section is kept, which most connections never do. */
+const NO_IDS = new Uint8Array(0);
+const NO_OFFSETS = new Uint16Array(0);
 
 /**
  * Of one parser. A scan is a function of the bytes and of the parser's limits, so equal bytes need no second one: a kept
@@ -19,9 +22,9 @@ const TRIED_AGAIN = 16;
 export class RepeatedSection {
   /** '' while there is none. */
   #text = '';
-  #ids = new Uint8Array(0);
+  #ids = NO_IDS;
   /** As in a head, from the begin of the section. */
-  #offsets = new Uint16Array(0);
+  #offsets = NO_OFFSETS;
   #count = 0;
   #seen = 0;
   #repeated = 0;
@@ -70,7 +73,7 @@ export class RepeatedSection {
     if (end - start > MOST_BYTES || head.count > MOST_FIELDS) return;
     const { ids, offsets, count } = head;
     const shift = start - base;
-    if (this.#ids.length === 0) {
+    if (this.#ids === NO_IDS) {
       this.#ids = new Uint8Array(MOST_FIELDS);
       this.#offsets = new Uint16Array(4 * MOST_FIELDS);
     }
