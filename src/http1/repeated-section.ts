@@ -7,9 +7,9 @@ import type { MessageHead } from './message-head.ts';
 /** Longer sections, and more fields, are scanned each time. */
 const MOST_BYTES = 2048;
 const MOST_FIELDS = 32;
-/** After so many that were unlike the one before, one in `TRIED_AGAIN` is kept: a copy takes a tenth of a scan. */
-const PATIENCE = 4;
-const TRIED_AGAIN = 16;
+/** After so many in a row that were unlike the one before, only each sixteenth is kept. */
+const MOST_OTHERS = 4;
+const KEPT_AGAIN = 16;
 /** Until a section is kept, which most connections never do. */
 const NO_IDS = new Uint8Array(0);
 const NO_OFFSETS = new Uint16Array(0);
@@ -69,7 +69,7 @@ export class RepeatedSection {
     this.#text = '';
     this.#others += 1;
     // The first of a connection is the only one of most.
-    if (this.#others === 1 || (this.#others > PATIENCE && this.#others % TRIED_AGAIN !== 0)) return;
+    if (this.#others === 1 || (this.#others > MOST_OTHERS && this.#others % KEPT_AGAIN !== 0)) return;
     if (end - start > MOST_BYTES || head.count > MOST_FIELDS) return;
     const { ids, offsets, count } = head;
     const shift = start - base;

@@ -8,12 +8,12 @@ import { writeLocal } from '../../proxy-protocol/write-header.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { WireContext } from '../wire/wire.ts';
+import { AnswerStreams, type AnswerStreamsOwner } from './answer-streams.ts';
 import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import { HEDGE_AFTER_MS } from './dial-budget.ts';
 import { Http2Dial } from './http2-dial.ts';
 import { Http2Dials } from './http2-dials.ts';
 import { type AnswerStream, Http2Stream } from './http2-stream.ts';
-import { Http2Streams, type StreamsOwner } from './http2-streams.ts';
 import { Http2Tunnel } from './http2-tunnel.ts';
 import type { Pool, PoolContext } from './pool.ts';
 import { TARGET_LOST, type Target } from './target.ts';
@@ -31,7 +31,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 type Phase = 'connecting' | 'open' | 'closed';
 
 export class Http2Connection
-  implements DialUser<UpstreamConnection>, UpstreamUser, OutputSink, StreamsOwner, Deadline
+  implements DialUser<UpstreamConnection>, UpstreamUser, OutputSink, AnswerStreamsOwner, Deadline
 {
   dueAtMs = NEVER;
   filedTick = -1;
@@ -39,7 +39,7 @@ export class Http2Connection
   readonly awaitsTarget = true;
   readonly target: Target;
   readonly codec: ClientConnection<Http2Stream>;
-  readonly streams: Http2Streams;
+  readonly streams: AnswerStreams;
   readonly #pool: Pool;
   readonly #context: WireContext;
   readonly #transport: UpstreamConnection;
@@ -69,7 +69,7 @@ export class Http2Connection
       connectionWindow: CONNECTION_WINDOW,
       extendedConnect: false,
     } as const;
-    this.streams = new Http2Streams(this, context.wires.now);
+    this.streams = new AnswerStreams(this, context.wires.now);
     this.codec = new ClientConnection<Http2Stream>(this.streams, this, options, context.http2);
     target.shared.push(this);
     const { wires, streams } = context;

@@ -8,7 +8,7 @@ import type { ConnectionHandler } from '../../http2/handler.ts';
 import type { AnswerStream, Http2Stream } from './http2-stream.ts';
 
 /** What the streams tell their connection. */
-export interface StreamsOwner {
+export interface AnswerStreamsOwner {
   readonly codec: ClientConnection<Http2Stream>;
   /** The target takes no new streams; those that it has not looked at were reset as refused before. */
   onGoaway(): void;
@@ -20,15 +20,15 @@ export interface StreamsOwner {
 /** Many times a round trip, in milliseconds: a target that reads has opened its window by then. */
 const STUCK_AFTER_MS = 100;
 
-export class Http2Streams implements ConnectionHandler<ResponseHead, Http2Stream> {
-  readonly #owner: StreamsOwner;
+export class AnswerStreams implements ConnectionHandler<ResponseHead, Http2Stream> {
+  readonly #owner: AnswerStreamsOwner;
   readonly #now: () => number;
   #count = 0;
   /** Since when the connection's window has let nothing through, or -1; it may have opened since without anybody to use it. */
   #usedUpSinceMs = -1;
 
   /** @param now monotonic, milliseconds */
-  constructor(owner: StreamsOwner, now: () => number) {
+  constructor(owner: AnswerStreamsOwner, now: () => number) {
     this.#owner = owner;
     this.#now = now;
   }
