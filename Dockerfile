@@ -9,12 +9,12 @@ COPY package.json package-lock.json ./
 # No install scripts: the one that matters in development brings a Node binary, and here the image is one.
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 
-# The sockets of workers, in C: the slim image has no compiler.
+# The sockets of workers and their TLS, in C: the slim image has no compiler.
 FROM node:26-bookworm AS sockets
 WORKDIR /opt/portico
 COPY --from=dependencies /opt/portico/node_modules/node-api-headers ./node_modules/node-api-headers
 COPY src/proxy/wire/epoll ./src/proxy/wire/epoll
-RUN sh src/proxy/wire/epoll/build.sh && test -f src/proxy/wire/epoll/sockets.node
+RUN sh src/proxy/wire/epoll/build.sh && cd src/proxy/wire/epoll && test -f sockets.node && test -f tls.node
 
 FROM node:26-bookworm-slim
 LABEL org.opencontainers.image.title="portico" \
@@ -25,7 +25,7 @@ WORKDIR /opt/portico
 COPY --from=dependencies /opt/portico/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY src ./src
-COPY --from=sockets /opt/portico/src/proxy/wire/epoll/sockets.node ./src/proxy/wire/epoll/
+COPY --from=sockets /opt/portico/src/proxy/wire/epoll/*.node ./src/proxy/wire/epoll/
 # The kept inventory (stateDirectory) is the only thing that Portico writes.
 RUN mkdir -p /var/lib/portico .cache/code && chown 1000:1000 /var/lib/portico .cache/code
 # The uid of user "node" in the base image; a number, so that runAsNonRoot can be checked.

@@ -111,7 +111,7 @@ export class Entrance implements HandshakeOwner {
       this.#open(client, reader, from, early, (hello) => this.#passOn(client, from, header, reader, hello));
     } else if (this.#tls !== null) {
       const { wires } = this.#context;
-      const handshake = new Handshake(this.#toLibuv(client), from, this.#tls, this, wires);
+      const handshake = new Handshake(client, from, this.#tls, this, wires);
       handshake.proxied = header;
       this.#handshakes.add(handshake);
       if (early !== null) handshake.receive(early);

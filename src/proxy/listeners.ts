@@ -8,6 +8,7 @@ import { Listener, type ListenerContext } from './listener.ts';
 import { ListenerMeters } from './meters.ts';
 import type { Runtime } from './runtime.ts';
 import type { ListenerTls } from './tls/listener-tls.ts';
+import { NodeTlsContexts } from './tls/node-tls-contexts.ts';
 import { TlsByListener } from './tls/tls-by-listener.ts';
 import type { ListeningHandle } from './wire/socket-handle.ts';
 
@@ -41,7 +42,8 @@ export class Listeners {
 
   constructor(board: MetricsBoard, wallClock: () => number, context: Omit<ListenerContext, 'listenerNamed'>) {
     this.#board = board;
-    this.#tls = new TlsByListener(wallClock);
+    const contexts = context.wires.tcp?.createTlsContexts?.() ?? new NodeTlsContexts();
+    this.#tls = new TlsByListener(contexts, wallClock);
     this.#context = { ...context, listenerNamed: (name) => this.#named(name) };
   }
 

@@ -8,6 +8,7 @@ import type { SupervisorToWorker, WorkerToSupervisor } from '../model/messages.t
 import type { ProcessLog } from '../telemetry/process-log.ts';
 import { openFilesLimit } from './descriptors.ts';
 import { loadPoller } from './wire/epoll/load-poller.ts';
+import { loadTls } from './wire/epoll/tls.ts';
 import { loadTcpBinding } from './wire/tcp-binding.ts';
 import { Worker } from './worker.ts';
 
@@ -22,7 +23,8 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
     if (process.connected) process.send?.(message, undefined, undefined, () => {});
   };
   const poller = loadPoller();
-  const tcp = loadTcpBinding(process, poller);
+  const ownTls = loadTls();
+  const tcp = loadTcpBinding(process, poller, ownTls);
   const worker = new Worker({
     log,
     now: () => performance.now(),
@@ -51,10 +53,9 @@ export function runWorker(log: Logger, lines: ProcessLog): void {
   // What loading the program leaves behind: V8 keeps the pages through any lesser collection. Never later, since it also
   // forgets what it has learnt of running code (docs/decisions/0021-memory-goes-back.md).
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-  log.info(
-    { code: 'sockets', sockets: tcp === null ? 'net' : poller === null ? 'libuv' : 'own' },
-    'worker has sockets',
-  );
+  const sockets = tcp === null ? 'net' : poller === null ? 'libuv' : 'own';
+  const tls = tcp === null || tcp.createTlsContexts === null ? 'node' : 'own';
+  log.info({ code: 'sockets', sockets, tls }, 'worker has sockets');
   worker.start();
 }
 

@@ -281,6 +281,7 @@ export class Worker {
   }
 
   #report(): void {
+    this.#environment.tcp?.rest();
     this.#memoryRelief.look();
     this.#meters.ownLinesLost(this.#environment.linesLost);
     this.#tellController({ kind: 'metrics', frame: this.#board.frame() });

@@ -12,6 +12,7 @@ import type { SupervisorToWorker, WorkerToController, WorkerToSupervisor } from 
 import { NO_SECRETS, type Secrets } from '../../src/model/secrets.ts';
 import type { Snapshot } from '../../src/model/snapshot.ts';
 import { loadPoller } from '../../src/proxy/wire/epoll/load-poller.ts';
+import { loadTls } from '../../src/proxy/wire/epoll/tls.ts';
 import { OWNER } from '../../src/proxy/wire/socket-handle.ts';
 import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
 import { TcpSocket } from '../../src/proxy/wire/tcp-socket.ts';
@@ -64,7 +65,7 @@ export class DataPlane {
       },
       exit: (code) => this.#exit(code),
       descriptorLimit: options.descriptorLimit ?? Number.POSITIVE_INFINITY,
-      tcp: options.tcp === undefined ? loadTcpBinding(process, loadPoller()) : options.tcp,
+      tcp: options.tcp === undefined ? loadTcpBinding(process, loadPoller(), loadTls()) : options.tcp,
       resolveName: options.resolveName ?? ((name) => lookup(name, { all: true })),
       linesLost: { 'buffer-full': 0, 'write-error': 0, closed: 0 },
     });

@@ -3,16 +3,35 @@
 import process from 'node:process';
 import type { ListenerConfig, ListenerTls } from '../../src/model/listener-config.ts';
 import { certificateKey, type Secrets } from '../../src/model/secrets.ts';
+import { profileOptions } from '../../src/proxy/tls/profile.ts';
 import { loadPoller } from '../../src/proxy/wire/epoll/load-poller.ts';
+import { loadTls } from '../../src/proxy/wire/epoll/tls.ts';
 import { loadTcpBinding } from '../../src/proxy/wire/tcp-binding.ts';
+import type { TlsContextOptions } from '../../src/proxy/wire/tls-context.ts';
 import type { CertificatePair } from './certificates.ts';
 import { listenerConfig } from './snapshots.ts';
 
 /** What a client's TLS connection can be built on; all must show the client and the listener the same. */
 export const SECURE_SOCKETS = [
-  ["Node's TLS handle", loadTcpBinding(process, loadPoller())],
+  ...(loadTls() === null
+    ? []
+    : [['a descriptor', loadTcpBinding(process, loadPoller(), loadTls())] as const]),
+  ["Node's TLS handle", loadTcpBinding(process, loadPoller(), null)],
   ['a TLSSocket', null],
 ] as const;
+
+/** What every context must have, without certificates. */
+export const tlsContextOptions = (over: Partial<TlsContextOptions> = {}): TlsContextOptions => ({
+  ...profileOptions('intermediate'),
+  cert: [],
+  key: [],
+  sessionTimeout: 300,
+  sessionIdContext: 'test',
+  alpn: ['http/1.1'],
+  requestCert: false,
+  rejectUnauthorized: false,
+  ...over,
+});
 
 /** Where the pair with this number would lie. */
 const sourceOf = (index: number) => ({

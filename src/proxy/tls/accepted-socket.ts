@@ -2,9 +2,10 @@
 
 import type { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
-import type { SecureSocket, SecureSocketOptions, SecureSocketOwner } from '../wire/secure-socket.ts';
+import type { SecureSocket, SecureSocketOwner } from '../wire/secure-socket.ts';
 import type { SocketHandle } from '../wire/socket-handle.ts';
 import type { SocketUser } from '../wire/tcp-socket.ts';
+import type { TlsContext } from '../wire/tls-context.ts';
 
 /** The native side, as Node's own tls module uses it. */
 interface NativeTls {
@@ -24,14 +25,14 @@ export class AcceptedSocket extends TLSSocket implements SecureSocket {
 
   constructor(
     accepted: SocketHandle,
-    { secureContext, alpn, requestCert, rejectUnauthorized }: SecureSocketOptions,
+    { ofNode, asked: { alpn, requestCert, rejectUnauthorized } }: TlsContext,
     owner: SecureSocketOwner,
     readBuffer: Buffer,
   ) {
     const given: unknown = {
       accepted,
       isServer: true,
-      secureContext,
+      secureContext: ofNode!,
       requestCert,
       rejectUnauthorized,
       ALPNCallback: ({ protocols }: { readonly protocols: readonly string[] }) =>

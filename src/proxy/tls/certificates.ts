@@ -1,8 +1,8 @@
 // The certificates of one listener: which of them a client gets, by the name that it asks for and the keys that it can verify.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { CertificatePair } from '../../model/secrets.ts';
+import type { TlsContext, TlsContextOptions, TlsContexts } from '../wire/tls-context.ts';
 import type { ClientHello } from './client-hello.ts';
 import { nextUpdateMs } from './ocsp.ts';
 import { keyTypeByCipher } from './profile.ts';
@@ -45,10 +45,10 @@ export class CertificateNames {
 
 /** What clients that ask for one name get: one certificate, or several of different key types. */
 export class Identity {
-  readonly context: SecureContext;
+  readonly context: TlsContext;
   readonly #certificates: readonly Certificate[];
 
-  constructor(certificates: readonly Certificate[], context: SecureContext) {
+  constructor(certificates: readonly Certificate[], context: TlsContext) {
     this.#certificates = certificates;
     this.context = context;
   }
@@ -104,26 +104,20 @@ export class Certificates {
   /**
    * @param pairs in configured order: the first one with a name and a key type is used for them
    * @param options of every context
-   * @param prepare called with every context that is made
    * Throws when a certificate or key cannot be used; keys are never part of the message.
    */
-  constructor(
-    pairs: readonly CertificatePair[],
-    options: SecureContextOptions,
-    prepare: (context: SecureContext) => void,
-  ) {
+  constructor(pairs: readonly CertificatePair[], options: TlsContextOptions, contexts: TlsContexts) {
     const all = pairs.map(readCertificate);
     const identities = new Map<string, Identity>();
     const identityOf = (certificates: readonly Certificate[]): Identity => {
       const key = certificates.map((certificate) => all.indexOf(certificate)).join();
       const known = identities.get(key);
       if (known !== undefined) return known;
-      const context = tls.createSecureContext({
+      const context = contexts.create({
         ...options,
         cert: certificates.map(({ pair }) => pair.cert),
         key: certificates.map(({ pair }) => pair.key),
       });
-      prepare(context);
       const identity = new Identity(certificates, context);
       identities.set(key, identity);
       return identity;

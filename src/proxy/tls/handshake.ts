@@ -1,6 +1,5 @@
 // One accepted connection from its first byte to the end of its TLS handshake: the ClientHello is read, then answered.
 
-import type { SecureContext } from 'node:tls';
 import type { ProxyHeader } from '../../proxy-protocol/header.ts';
 import type { Client } from '../admission/client-table.ts';
 import type { Deadline } from '../deadlines.ts';
@@ -9,6 +8,7 @@ import type { Placed } from '../roster.ts';
 import { type FirstReader, type FirstReaderOwner, readFirst } from '../wire/first-reader.ts';
 import type { SecureSocket, SecureSocketOwner } from '../wire/secure-socket.ts';
 import type { SocketHandle } from '../wire/socket-handle.ts';
+import type { TlsContext } from '../wire/tls-context.ts';
 import { TlsSocket } from '../wire/tls-socket.ts';
 import type { Wire, WireContext } from '../wire/wire.ts';
 import { AcceptedSocket } from './accepted-socket.ts';
@@ -126,20 +126,12 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner,
     this.#fail('tls-handshake', 'left');
   }
 
-  #answer(secureContext: SecureContext, received: Buffer): void {
-    const { clientAuth, alpn } = this.#tls;
+  #answer(context: TlsContext, received: Buffer): void {
     const { tcp, reads } = this.#context;
-    const options = {
-      secureContext,
-      alpn,
-      requestCert: clientAuth !== null,
-      // A missing certificate ends the handshake with an alert; one that does not verify ends it in `onSecure`.
-      rejectUnauthorized: clientAuth?.mode === 'required',
-    };
     const socket =
       tcp === null
-        ? new AcceptedSocket(this.#handle, options, this, reads.first)
-        : new TlsSocket(this.#handle, options, this, reads.first, tcp);
+        ? new AcceptedSocket(this.#handle, context, this, reads.first)
+        : new TlsSocket(this.#handle, context, this, reads.first, tcp);
     this.#socket = socket;
     const staple = this.#tls.stapleFor(this.#identity, this.#hello);
     if (staple !== null) socket.staple(staple);

@@ -1,13 +1,12 @@
 // TLS of one https listener in one worker: its certificates, what it negotiates and what it asks of clients.
 
 import { createHash } from 'node:crypto';
-import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { ClientAuthConfig, ListenerConfig } from '../../model/listener-config.ts';
 import { certificateKey, type Secrets } from '../../model/secrets.ts';
+import type { TlsContext, TlsContextOptions, TlsContexts } from '../wire/tls-context.ts';
 import { Certificates, type Identity } from './certificates.ts';
 import type { ClientHello } from './client-hello.ts';
 import { profileOptions } from './profile.ts';
-import type { TicketKeys } from './ticket-keys.ts';
 
 const HTTP_1: readonly string[] = ['http/1.1'];
 const HTTP_2: readonly string[] = ['h2', ...HTTP_1];
@@ -19,39 +18,35 @@ const SSL_OP_NO_TICKET = 0x4000;
 
 /** What a connection gets; a null identity means that there is no certificate for it. */
 export interface TlsChoice {
-  readonly context: SecureContext;
+  readonly context: TlsContext;
   readonly identity: Identity | null;
 }
 
 export class ListenerTls {
   readonly config: ListenerConfig;
   readonly clientAuth: ClientAuthConfig | null;
-  /** Protocols that are spoken, most wanted first (RFC 7301); a session is started by the one agreed on. */
-  readonly alpn: readonly string[];
   /** Everything that it was built from: equal text, equal TLS. */
   readonly key: string;
   readonly #certificates: Certificates;
   readonly #refusesUnknown: boolean;
-  readonly #bare: SecureContext;
+  readonly #bare: TlsContext;
   readonly #wallClock: () => number;
 
   /**
    * Throws when a certificate, key or authority cannot be used.
    * @param wallClock epoch milliseconds
    */
-  constructor(config: ListenerConfig, secrets: Secrets, ticketKeys: TicketKeys, wallClock: () => number) {
+  constructor(config: ListenerConfig, secrets: Secrets, contexts: TlsContexts, wallClock: () => number) {
     const { certificates, unknownNames, clientAuth } = config.tls!;
     this.config = config;
     this.#wallClock = wallClock;
     this.key = keyOf(config, secrets);
     this.clientAuth = clientAuth;
-    this.alpn = protocolsOf(config);
     this.#refusesUnknown = unknownNames === 'refuse';
     const options = contextOptions(config, secrets);
-    const prepare = (context: SecureContext): void => ticketKeys.use(context);
     const pairs = certificates.flatMap((source) => secrets.pairs[certificateKey(source)] ?? []);
-    this.#certificates = new Certificates(pairs, options, prepare);
-    this.#bare = tls.createSecureContext(options);
+    this.#certificates = new Certificates(pairs, options, contexts);
+    this.#bare = contexts.create(options);
   }
 
   /** What the client gets; null when it must be refused for the name that it asks for. */
@@ -83,12 +78,18 @@ function protocolsOf({ http2 }: ListenerConfig): readonly string[] {
   return http2.enabled ? HTTP_2 : HTTP_1;
 }
 
-function contextOptions(config: ListenerConfig, secrets: Secrets): SecureContextOptions {
+function contextOptions(config: ListenerConfig, secrets: Secrets): TlsContextOptions {
   const { profile, tickets, clientAuth } = config.tls!;
   const options = profileOptions(profile);
   return {
     ...options,
-    ...(tickets ? {} : { secureOptions: options.secureOptions! | SSL_OP_NO_TICKET }),
+    secureOptions: options.secureOptions | (tickets ? 0 : SSL_OP_NO_TICKET),
+    cert: [],
+    key: [],
+    alpn: protocolsOf(config),
+    requestCert: clientAuth !== null,
+    // A missing certificate ends the handshake with an alert; one that does not verify ends it in `Handshake.onSecure`.
+    rejectUnauthorized: clientAuth?.mode === 'required',
     sessionTimeout: SESSION_SECONDS,
     sessionIdContext: sessionContext(config, secrets),
     ...(clientAuth === null ? {} : { ca: textOf(secrets, clientAuth.ca) }),

@@ -1,8 +1,8 @@
 // What is negotiated: Mozilla's server-side TLS profiles as options of a secure context.
 
 import { constants } from 'node:crypto';
-import type { SecureContextOptions } from 'node:tls';
 import type { TlsProfile } from '../../model/listener-config.ts';
+import type { TlsContextOptions } from '../wire/tls-context.ts';
 
 interface Suite {
   readonly code: number;
@@ -31,8 +31,10 @@ const SIGNATURES =
   'rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:' +
   'rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512';
 
+type Negotiated = 'minVersion' | 'ciphers' | 'ecdhCurve' | 'sigalgs' | 'honorCipherOrder' | 'secureOptions';
+
 /** https://wiki.mozilla.org/Security/Server_Side_TLS */
-export function profileOptions(profile: TlsProfile): SecureContextOptions {
+export function profileOptions(profile: TlsProfile): Pick<TlsContextOptions, Negotiated> {
   const tls12 = TLS_1_2.map(({ name }) => name).join(':');
   return {
     minVersion: profile === 'modern' ? 'TLSv1.3' : 'TLSv1.2',

@@ -2,19 +2,20 @@
 
 import type { ListenerConfig } from '../../model/listener-config.ts';
 import { NO_SECRETS, type Secrets } from '../../model/secrets.ts';
+import type { TlsContexts } from '../wire/tls-context.ts';
 import { ListenerTls } from './listener-tls.ts';
-import { TicketKeys } from './ticket-keys.ts';
 
 export class TlsByListener {
   readonly #wallClock: () => number;
-  readonly #ticketKeys = new TicketKeys();
+  readonly #contexts: TlsContexts;
   /** In force, by listener name. */
   #tls: ReadonlyMap<string, ListenerTls> = new Map();
   /** Those that it was built with. */
   #secrets: Secrets = NO_SECRETS;
 
   /** @param wallClock epoch milliseconds */
-  constructor(wallClock: () => number) {
+  constructor(contexts: TlsContexts, wallClock: () => number) {
+    this.#contexts = contexts;
     this.#wallClock = wallClock;
   }
 
@@ -33,12 +34,12 @@ export class TlsByListener {
       if (secrets === this.#secrets && before.config === config) return before;
       if (before.key === ListenerTls.keyOf(config, secrets)) return before;
     }
-    return new ListenerTls(config, secrets, this.#ticketKeys, this.#wallClock);
+    return new ListenerTls(config, secrets, this.#contexts, this.#wallClock);
   }
 
   commit(built: ReadonlyMap<string, ListenerTls>, secrets: Secrets): void {
     this.#tls = built;
     this.#secrets = secrets;
-    this.#ticketKeys.set(secrets.ticketKeys);
+    this.#contexts.setTicketKeys(secrets.ticketKeys);
   }
 }

@@ -1,16 +1,7 @@
 // Our end of a client's TLS connection as its handshake sees it, whatever it is built on.
 
 import type { X509Certificate } from 'node:crypto';
-import type { SecureContext } from 'node:tls';
 import type { SocketUser } from './tcp-socket.ts';
-
-export interface SecureSocketOptions {
-  readonly secureContext: SecureContext;
-  /** Protocol names, most wanted first; a client that offers none of them is told so (`no_application_protocol`). */
-  readonly alpn: readonly string[];
-  readonly requestCert: boolean;
-  readonly rejectUnauthorized: boolean;
-}
 
 /** Told of the handshake. */
 export interface SecureSocketOwner {

@@ -3,32 +3,15 @@
 import { BurstShare } from './burst-share.ts';
 import { EpollHandle } from './epoll/epoll-handle.ts';
 import { EpollListening } from './epoll/epoll-listening.ts';
+import { EpollTls } from './epoll/epoll-tls.ts';
+import { EpollTlsContexts } from './epoll/epoll-tls-contexts.ts';
 import type { Poller } from './epoll/poller.ts';
+import type { LoadedTls, TlsNative } from './epoll/tls.ts';
+import { NodeTls, type TlsHandle } from './node-tls.ts';
 import type { ListeningHandle, SocketHandle } from './socket-handle.ts';
+import type { TlsContext, TlsContexts } from './tls-context.ts';
+import type { TlsServer } from './tls-session.ts';
 import { WriteBacklog } from './write-backlog.ts';
-
-/** A TLS connection of OpenSSL over a TCP handle, which it owns from then on; one write at a time. */
-export interface TlsHandle extends SocketHandle {
-  /** Where its own `close` finds the handle below. */
-  _parent: SocketHandle;
-  onhandshakedone: (this: TlsHandle) => void;
-  onerror: (this: TlsHandle, error: NodeJS.ErrnoException) => void;
-  /** Bytes that were read before TLS took over. */
-  receive(bytes: Buffer): void;
-  /** @param protocols as they stand in a ClientHello (RFC 7301, section 3.1) */
-  setALPNProtocols(protocols: Buffer): void;
-  setVerifyMode(requestCert: boolean, rejectUnauthorized: boolean): void;
-  setOCSPResponse(response: Buffer): void;
-  getALPNNegotiatedProtocol(): string | false;
-  getProtocol(): string | null;
-  getCipher(): { readonly name: string };
-  isSessionReused(): boolean;
-  getPeerCertificate(abbreviated: boolean): { readonly raw?: Buffer } | undefined;
-  /** Null when the peer's certificate is good, or when none was asked for. */
-  verifyError(): (Error & { readonly code: string }) | null;
-  /** Frees what OpenSSL holds; not from within one of its callbacks. */
-  destroySSL(): void;
-}
 
 export interface TcpBinding {
   readonly backlog: WriteBacklog;
@@ -46,8 +29,12 @@ export interface TcpBinding {
   /** Called with a status. */
   readonly createShutdown: (handle: SocketHandle, done: (status: number) => void) => object;
   readonly createConnect: (done: (status: number) => void) => object;
-  /** @param context Node's native secure context */
-  readonly createTlsServer: (handle: SocketHandle, context: object) => TlsHandle;
+  /** Null where TLS takes Node's contexts. */
+  readonly createTlsContexts: (() => TlsContexts) | null;
+  /** To be called a few times a second: gives back what TLS keeps for connections that are not used. */
+  readonly rest: () => void;
+  /** Of an accepted connection, which nobody reads any more. @throws Error where there is no memory for it */
+  readonly createTlsServer: (handle: SocketHandle, context: TlsContext) => TlsServer;
 }
 
 interface Internals {
@@ -72,13 +59,20 @@ const LEAST_MAJOR = 26;
 /**
  * Null where it cannot be used: an older Node, or one that keeps its internals to itself (the permission model does).
  * Then `net.Socket` is used, which costs more (docs/decisions/0011-sockets-on-handles.md).
- * @param poller null where plain connections are to be libuv's
+ * @param poller null where connections are to be libuv's
+ * @param tls null where TLS is to be Node's
  */
-export function loadTcpBinding(node: NodeJS.Process, poller: Poller | null): TcpBinding | null {
+export function loadTcpBinding(
+  node: NodeJS.Process,
+  poller: Poller | null,
+  tls: LoadedTls | null,
+): TcpBinding | null {
   if (Number.parseInt(node.versions.node, 10) < LEAST_MAJOR) return null;
   try {
     const libuv = bindingOf(node);
-    return poller === null || libuv === null ? libuv : past(libuv, poller);
+    if (poller === null || libuv === null) return libuv;
+    const plain = past(libuv, poller);
+    return tls === null ? plain : withTls(plain, tls);
   } catch {
     return null;
   }
@@ -92,6 +86,14 @@ function bindingOf(node: NodeJS.Process): TcpBinding | null {
   const { TCP, TCPConnectWrap, constants } = binding('tcp_wrap');
   const { wrap } = binding('tls_wrap');
   if (kReadBytesOrError !== 0) return null;
+  const toLibuv = (handle: SocketHandle): SocketHandle => {
+    if (!(handle instanceof EpollHandle)) return handle;
+    const own = new TCP(constants.SOCKET);
+    own.open(handle.release());
+    if (handle.peerName !== undefined) own.peerName = handle.peerName;
+    if (handle.ownName !== undefined) own.ownName = handle.ownName;
+    return own;
+  };
   return {
     backlog: new WriteBacklog(),
     ends: new BurstShare(setImmediate),
@@ -99,14 +101,7 @@ function bindingOf(node: NodeJS.Process): TcpBinding | null {
     defer: setImmediate,
     listening: (handle) => handle,
     createHandle: () => new TCP(constants.SOCKET),
-    toLibuv: (handle) => {
-      if (!(handle instanceof EpollHandle)) return handle;
-      const own = new TCP(constants.SOCKET);
-      own.open(handle.release());
-      if (handle.peerName !== undefined) own.peerName = handle.peerName;
-      if (handle.ownName !== undefined) own.ownName = handle.ownName;
-      return own;
-    },
+    toLibuv,
     createShutdown: (_handle, done) => {
       const request = new ShutdownWrap();
       request.oncomplete = done;
@@ -117,10 +112,13 @@ function bindingOf(node: NodeJS.Process): TcpBinding | null {
       request.oncomplete = done;
       return request;
     },
-    createTlsServer: (handle, context) => {
-      const tls = wrap(handle, context, true, false);
-      tls._parent = handle;
-      return tls;
+    rest: () => {},
+    createTlsContexts: null,
+    createTlsServer: (handle, { native, asked }) => {
+      const below = toLibuv(handle);
+      const tls = wrap(below, native, true, false);
+      tls._parent = below;
+      return { handle: tls, session: new NodeTls(tls, asked) };
     },
   };
 }
@@ -134,9 +132,25 @@ function past(libuv: TcpBinding, poller: Poller): TcpBinding {
     defer: poller.defer,
     listening: (handle) => new EpollListening(handle, poller, state),
     createHandle: () => new EpollHandle(poller, state, -1),
-    // TLS is libuv's.
+    // TLS may be libuv's.
     createShutdown: (handle, done) =>
       handle instanceof EpollHandle ? { oncomplete: done } : libuv.createShutdown(handle, done),
     createConnect: (oncomplete) => ({ oncomplete }),
+  };
+}
+
+/** TLS of accepted connections by their descriptors too (docs/decisions/0034-tls-past-libuv.md). */
+function withTls(plain: TcpBinding, tls: LoadedTls): TcpBinding {
+  return {
+    ...plain,
+    rest: () => tls.calls.rest(),
+    createTlsContexts: () => new EpollTlsContexts(tls.calls),
+    createTlsServer: (handle, { native }) => {
+      if (!(handle instanceof EpollHandle)) throw new TypeError('not a handle of ours');
+      const session = new EpollTls(handle, tls);
+      if (tls.calls.open(handle.fd, native as TlsNative) < 0) throw new Error('no memory for TLS');
+      handle.by(session);
+      return { handle, session };
+    },
   };
 }

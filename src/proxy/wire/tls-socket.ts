@@ -1,10 +1,12 @@
-// The server's end of a TLS connection straight on Node's TLS handle: no stream, and one write after the other.
+// The server's end of a TLS connection straight on a handle: no stream, and one write after the other.
 
 import { X509Certificate } from 'node:crypto';
-import type { SecureSocket, SecureSocketOptions, SecureSocketOwner } from './secure-socket.ts';
+import type { SecureSocket, SecureSocketOwner } from './secure-socket.ts';
 import { OWNER, type SocketHandle } from './socket-handle.ts';
-import type { TcpBinding, TlsHandle } from './tcp-binding.ts';
+import type { TcpBinding } from './tcp-binding.ts';
 import { type SocketUser, TcpSocket } from './tcp-socket.ts';
+import type { TlsContext } from './tls-context.ts';
+import type { TlsSession } from './tls-session.ts';
 
 interface WaitingBytes {
   readonly bytes: Uint8Array;
@@ -13,7 +15,7 @@ interface WaitingBytes {
 
 export class TlsSocket extends TcpSocket implements SecureSocket {
   readonly encrypted = true;
-  readonly #tls: TlsHandle;
+  readonly #session: TlsSession;
   /** Null when the handshake is over. */
   #owner: SecureSocketOwner | null;
   /** What comes after the write that is going on: the handle takes no second one. */
@@ -23,56 +25,54 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
   /** @param handle of the accepted connection; nothing reads it any more */
   constructor(
     handle: SocketHandle,
-    { secureContext, alpn, requestCert, rejectUnauthorized }: SecureSocketOptions,
+    context: TlsContext,
     owner: SecureSocketOwner,
     readBuffer: Buffer,
     binding: TcpBinding,
   ) {
-    const tls = binding.createTlsServer(handle, secureContext.context);
-    super(tls, readBuffer, binding);
-    this.#tls = tls;
+    const { handle: own, session } = binding.createTlsServer(handle, context);
+    super(own, readBuffer, binding);
+    this.#session = session;
     this.#owner = owner;
     // An open handle holds its owner: nothing else need do so during the handshake.
     handle[OWNER] = this;
-    tls.onhandshakedone = onHandshakeDone;
-    tls.onerror = onTlsError;
-    tls.setALPNProtocols(encodedAlpn(alpn));
-    if (requestCert) tls.setVerifyMode(true, rejectUnauthorized);
+    session[OWNER] = this;
+    session.onhandshakedone = onHandshakeDone;
+    session.onerror = onTlsError;
   }
 
   handshake(received: Buffer): void {
     this.begin(new HandshakeUser(this, this.#owner!), true);
-    if (!this.destroyed) this.#tls.receive(received);
+    if (!this.destroyed) this.#session.begin(received);
   }
 
   staple(response: Buffer): void {
-    this.#tls.setOCSPResponse(response);
+    this.#session.staple(response);
   }
 
   get alpn(): string {
-    const protocol = this.#tls.getALPNNegotiatedProtocol();
-    return protocol === false ? '' : protocol;
+    return this.#session.alpn;
   }
 
   get version(): string {
-    return this.#tls.getProtocol() ?? '';
+    return this.#session.version;
   }
 
   get cipher(): string {
-    return this.#tls.getCipher().name;
+    return this.#session.cipher;
   }
 
   get resumed(): boolean {
-    return this.#tls.isSessionReused();
+    return this.#session.resumed;
   }
 
   get clientCertificate(): X509Certificate | undefined {
-    const raw = this.#tls.getPeerCertificate(true)?.raw;
-    return raw === undefined ? undefined : new X509Certificate(raw);
+    const { certificate } = this.#session;
+    return certificate === undefined ? undefined : new X509Certificate(certificate);
   }
 
   get verifyError(): string | null {
-    return this.#tls.verifyError()?.code ?? null;
+    return this.#session.verifyError;
   }
 
   takenBy(user: SocketUser): void {
@@ -100,8 +100,9 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     return this.hasRoom();
   }
 
-  /** OpenSSL encrypts it at once, or the handle makes a copy. */
+  /** Node's handle encrypts it at once, or makes a copy. */
   override writeNow(buffer: Buffer, start: number, end: number): number {
+    if (this._handle?.writeNow !== undefined) return super.writeNow(buffer, start, end);
     if (this.writes > 0 || this.writableEnded || this._handle === null) return 0;
     super.writeBytes(buffer.subarray(start, end), ignore);
     return this.destroyed ? 0 : end - start;
@@ -139,19 +140,22 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
   }
 
   protected override drained(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) super.drained();
-    else if (typeof next === 'string') {
-      this.#waitingBytes -= next.length;
-      super.writeText(next);
-    } else {
-      this.#waitingBytes -= next.bytes.length;
-      super.writeBytes(next.bytes, next.onWritten);
+    // Our own handle may be done with a write at once.
+    while (this.writes === 0 && !this.destroyed) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return super.drained();
+      if (typeof next === 'string') {
+        this.#waitingBytes -= next.length;
+        super.writeText(next);
+      } else {
+        this.#waitingBytes -= next.bytes.length;
+        super.writeBytes(next.bytes, next.onWritten);
+      }
     }
   }
 
   protected override handleClosed(): void {
-    this.#tls.destroySSL();
+    this.#session.free();
   }
 }
 
@@ -182,28 +186,13 @@ class HandshakeUser implements SocketUser {
   onSocketFinish(): void {}
 }
 
-/** Lists of protocols as they stand in a ClientHello (RFC 7301, section 3.1); there are as many as kinds of listeners. */
-const encodedLists = new Map<readonly string[], Buffer>();
-
-function encodedAlpn(protocols: readonly string[]): Buffer {
-  let encoded = encodedLists.get(protocols);
-  if (encoded === undefined) {
-    encoded = Buffer.from(
-      protocols.map((name) => String.fromCharCode(name.length) + name).join(''),
-      'latin1',
-    );
-    encodedLists.set(protocols, encoded);
-  }
-  return encoded;
-}
-
 function ignore(): void {}
 
-/** One function for all handles, as with reads. */
-function onHandshakeDone(this: TlsHandle): void {
+/** One function for all sessions, as with reads. */
+function onHandshakeDone(this: TlsSession): void {
   (this[OWNER] as TlsSocket).handshakeDone();
 }
 
-function onTlsError(this: TlsHandle, error: NodeJS.ErrnoException): void {
+function onTlsError(this: TlsSession, error: NodeJS.ErrnoException): void {
   (this[OWNER] as TlsSocket).tlsFailed(error);
 }

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Certificates } from '../../../src/proxy/tls/certificates.ts';
+import { NodeTlsContexts } from '../../../src/proxy/tls/node-tls-contexts.ts';
 import { nextUpdateMs } from '../../../src/proxy/tls/ocsp.ts';
 import { Authority, type Issued } from '../../support/authority.ts';
+import { tlsContextOptions } from '../../support/tls.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -39,7 +41,9 @@ describe('OCSP responses', () => {
   it('are stapled until then', async () => {
     const response = await authority.ocsp(good);
     const staple = response.toString('base64');
-    const identity = new Certificates([{ ...good, staple }], {}, () => {}).find('a.example.com')!;
+    const identity = new Certificates([{ ...good, staple }], tlsContextOptions(), new NodeTlsContexts()).find(
+      'a.example.com',
+    )!;
     const hello = {
       serverName: 'a.example.com',
       alpn: [],

@@ -18,6 +18,7 @@ import type { UpstreamConnection } from '../../../src/proxy/upstream/upstream-co
 import type { StreamUser, UpstreamSide } from '../../../src/proxy/upstream/upstream-stream.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { loadPoller } from '../../../src/proxy/wire/epoll/load-poller.ts';
+import { loadTls } from '../../../src/proxy/wire/epoll/tls.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
 import { loadTcpBinding } from '../../../src/proxy/wire/tcp-binding.ts';
@@ -119,7 +120,7 @@ describe('http/1.1 streams', () => {
         pool: new BufferPool(),
         deadlines,
         now,
-        tcp: loadTcpBinding(process, loadPoller()),
+        tcp: loadTcpBinding(process, loadPoller(), loadTls()),
         reads: new ReadMemory(),
       },
       limits: LIMITS,

@@ -10,6 +10,7 @@ import { Deadlines } from '../../../src/proxy/deadlines.ts';
 import { BufferPool } from '../../../src/proxy/wire/buffer-pool.ts';
 import { BurstShare } from '../../../src/proxy/wire/burst-share.ts';
 import { loadPoller } from '../../../src/proxy/wire/epoll/load-poller.ts';
+import { loadTls } from '../../../src/proxy/wire/epoll/tls.ts';
 import { acceptedWire, connectingWire } from '../../../src/proxy/wire/open-wire.ts';
 import { PassShare } from '../../../src/proxy/wire/pass-share.ts';
 import { ReadMemory } from '../../../src/proxy/wire/read-memory.ts';
@@ -22,7 +23,7 @@ import { assertNoSocketLeft, eventually } from '../../support/data-plane.ts';
 import { serverHandle } from '../../support/server-handle.ts';
 
 const poller = loadPoller();
-const binding = loadTcpBinding(process, null);
+const binding = loadTcpBinding(process, null, null);
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -61,7 +62,7 @@ it('takes the handles of this Node, where the data plane is developed and measur
 });
 
 for (const [kind, tcp] of [
-  ['a descriptor', poller === null ? null : loadTcpBinding(process, poller)],
+  ['a descriptor', poller === null ? null : loadTcpBinding(process, poller, loadTls())],
   ["libuv's handle", binding],
   ['a socket of net', null],
 ] as const) {

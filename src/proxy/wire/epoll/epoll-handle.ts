@@ -2,9 +2,10 @@
 
 import { OWNER, type PendingWrite, type SocketHandle, type SocketName } from '../socket-handle.ts';
 import type { Poller, Watched } from './poller.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from './sockets.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, type Sockets } from './sockets.ts';
 
 const UV_EOF = -4095;
+const EINTR = -4;
 const EAGAIN = -11;
 const ECANCELED = -125;
 /** As libuv has them where only the delay is said, in seconds. */
@@ -12,8 +13,15 @@ const ASKED_AGAIN_SECONDS = 1;
 const ASKED_TIMES = 10;
 /** As libuv: others have their turn then. */
 const READS_IN_TURN = 32;
-/** Longer ones are sent as bytes (sockets.c). */
+/** Longer ones are sent as bytes (sockets.c, tls.c). */
 const TEXT_BYTES = 64 * 1024 - 1;
+const NOTHING = new Uint8Array(0);
+
+/** How bytes come and go. */
+export interface ByteCalls extends Pick<Sockets, 'receive' | 'sendText' | 'sendBytes' | 'shutdown'> {
+  /** The descriptor is closed next. */
+  forget?(fd: number): void;
+}
 
 interface ConnectRequest {
   oncomplete: (status: number) => void;
@@ -36,6 +44,7 @@ export class EpollHandle implements SocketHandle, Watched {
   ownName?: SocketName;
   readonly #poller: Poller;
   readonly #state: Int32Array;
+  #calls: ByteCalls;
   #slot = -1;
   #buffer: Buffer | null = null;
   #reads = false;
@@ -57,7 +66,13 @@ export class EpollHandle implements SocketHandle, Watched {
   constructor(poller: Poller, state: Int32Array, fd: number) {
     this.#poller = poller;
     this.#state = state;
+    this.#calls = poller.sockets;
     this.fd = fd;
+  }
+
+  /** Bytes come and go by these calls from now on. Nothing may wait to be written. */
+  by(calls: ByteCalls): void {
+    this.#calls = calls;
   }
 
   // Reading ----------------------------------------------------------------------------------------------------------
@@ -94,7 +109,9 @@ export class EpollHandle implements SocketHandle, Watched {
     for (let reads = 0; this.#reads && this.#readable; reads += 1) {
       if (reads === READS_IN_TURN) return this.#readLater();
       const buffer = this.#buffer!;
-      const result = this.#poller.sockets.receive(this.fd, buffer);
+      const result = this.#calls.receive(this.fd, buffer);
+      // Whoever reads now may be another.
+      if (result === EINTR) continue;
       // Less than there was room for is all there is, and what comes next is told of.
       if (result < buffer.length && !(this.#moreBehind && result > 0)) this.#readable = false;
       if (result === EAGAIN) return;
@@ -103,6 +120,17 @@ export class EpollHandle implements SocketHandle, Watched {
       this.#state[0] = result === 0 ? UV_EOF : result;
       this.onread();
     }
+  }
+
+  /** Something can be read that no event has told of. */
+  readNow(): void {
+    this.#readable = true;
+    this.#readOn();
+  }
+
+  /** What the read that is going on tells of is not the last there is. */
+  moreLiesBehind(): void {
+    this.#moreBehind = true;
   }
 
   #readLater(): void {
@@ -120,7 +148,7 @@ export class EpollHandle implements SocketHandle, Watched {
   writeLatin1String(_request: null, text: string): number | PendingWrite {
     if (this.#mustWait || text.length > TEXT_BYTES)
       return this.writeBuffer(null, Buffer.from(text, 'latin1'));
-    const result = this.#poller.sockets.sendText(this.fd, text);
+    const result = this.#calls.sendText(this.fd, text);
     if (result < 0 && result !== EAGAIN) return result;
     this.bytesWritten += text.length;
     if (result === text.length) return 0;
@@ -137,14 +165,19 @@ export class EpollHandle implements SocketHandle, Watched {
 
   /** An error shows with the next write that has to leave. */
   writeNow(bytes: Uint8Array, start: number, end: number): number {
-    const result = this.#mustWait ? 0 : this.#poller.sockets.sendBytes(this.fd, bytes, start, end);
+    const result = this.#mustWait ? 0 : this.#calls.sendBytes(this.fd, bytes, start, end);
     if (result <= 0) return 0;
     this.bytesWritten += result;
     return result;
   }
 
+  /** These calls hold something that has to leave. */
+  flushLater(): void {
+    if (this.#waiting === null) this.#wait(NOTHING);
+  }
+
   #send(bytes: Uint8Array, start: number): number {
-    return this.#poller.sockets.sendBytes(this.fd, bytes, start, bytes.length);
+    return this.#calls.sendBytes(this.fd, bytes, start, bytes.length);
   }
 
   /** Behind what waits already. */
@@ -237,7 +270,7 @@ export class EpollHandle implements SocketHandle, Watched {
   // The end ----------------------------------------------------------------------------------------------------------
 
   shutdown(): number {
-    const status = this.#poller.sockets.shutdown(this.fd);
+    const status = this.#calls.shutdown(this.fd);
     return status < 0 ? status : 1;
   }
 
@@ -256,7 +289,10 @@ export class EpollHandle implements SocketHandle, Watched {
     this.#waiting = null;
     this.#connecting = null;
     const fd = this.#leave();
-    if (fd >= 0) this.#poller.sockets.close(fd, reset);
+    if (fd >= 0) {
+      this.#calls.forget?.(fd);
+      this.#poller.sockets.close(fd, reset);
+    }
     if (waiting === null && connecting === null) {
       if (callback !== undefined) this.#poller.soon(callback);
       return;

@@ -5,15 +5,12 @@
 // to memory of JavaScript between two calls, but to the array that `start` is given, which it holds.
 
 #define _GNU_SOURCE
-#define NAPI_VERSION 8
-#include <node_api.h>
+#include "node-values.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,7 +30,6 @@ extern void uv_unref(void *handle);
 enum { MOST_EVENTS = 512, EVENT_INTS = 3 };
 // `epoll-handle.ts` sends longer texts as bytes.
 enum { TEXT_BYTES = 64 * 1024 };
-enum { MOST_INTS = 5 };
 
 static struct {
   napi_env env;
@@ -46,30 +42,6 @@ static struct {
   int spare;
   struct sockaddr_storage name;
 } state = {.epoll = -1, .spare = -1};
-
-static napi_value int_of(napi_env env, int value) {
-  napi_value result;
-  napi_create_int32(env, value, &result);
-  return result;
-}
-
-static napi_value status_of(napi_env env, ssize_t result) {
-  return int_of(env, result < 0 ? -errno : (int)result);
-}
-
-static int int_at(napi_env env, napi_value value) {
-  int32_t result = -1;
-  napi_get_value_int32(env, value, &result);
-  return result;
-}
-
-// The arguments of a function that has numbers only.
-static void take_ints(napi_env env, napi_callback_info info, size_t count, int *out) {
-  napi_value values[MOST_INTS];
-  size_t given = count;
-  napi_get_cb_info(env, info, &given, values, NULL, NULL);
-  for (size_t i = 0; i < count; i++) out[i] = int_at(env, values[i]);
-}
 
 // What is ready -----------------------------------------------------------------------------------------------------
 
@@ -352,10 +324,7 @@ static napi_value set_keep_alive(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT() {
-  static const struct {
-    const char *name;
-    napi_callback call;
-  } functions[] = {
+  static const struct function functions[] = {
       {"start", start},         {"wait", wait_for_none},         {"hold", hold},
       {"watch", watch},         {"change", change},              {"leave", leave},
       {"name", name},           {"address", address_of_name},    {"port", port_of_name},
@@ -364,10 +333,5 @@ NAPI_MODULE_INIT() {
       {"sendText", send_text},  {"sendBytes", send_bytes},       {"shutdown", shut_down},
       {"close", close_one},     {"setNoDelay", set_no_delay},    {"setKeepAlive", set_keep_alive},
   };
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    napi_value function;
-    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function);
-    napi_set_named_property(env, exports, functions[i].name, function);
-  }
-  return exports;
+  return export_functions(env, exports, functions, sizeof functions / sizeof *functions);
 }

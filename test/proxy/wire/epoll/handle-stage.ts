@@ -6,6 +6,7 @@ import net from 'node:net';
 import process from 'node:process';
 import { setImmediate as turn } from 'node:timers/promises';
 import { loadPoller } from '../../../../src/proxy/wire/epoll/load-poller.ts';
+import { loadTls } from '../../../../src/proxy/wire/epoll/tls.ts';
 import type { PendingWrite, SocketHandle } from '../../../../src/proxy/wire/socket-handle.ts';
 import { loadTcpBinding, type TcpBinding } from '../../../../src/proxy/wire/tcp-binding.ts';
 import { assertNoSocketLeft } from '../../../support/data-plane.ts';
@@ -19,9 +20,9 @@ export const ECANCELED = -125;
 const poller = loadPoller();
 
 export function kindsOf(): readonly (readonly [string, TcpBinding])[] {
-  const libuv = loadTcpBinding(process, null);
+  const libuv = loadTcpBinding(process, null, null);
   if (libuv === null) return [];
-  const own = poller === null ? null : loadTcpBinding(process, poller);
+  const own = poller === null ? null : loadTcpBinding(process, poller, loadTls());
   return own === null
     ? [["libuv's handle", libuv]]
     : [
