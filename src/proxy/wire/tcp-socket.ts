@@ -252,6 +252,11 @@ export class TcpSocket implements Waiter {
     this.user = null;
   }
 
+  /** No read is told of once it is paused. */
+  get stopsAtOnce(): boolean {
+    return true;
+  }
+
   get backlog(): WriteBacklog {
     return this.#binding.backlog;
   }

@@ -108,6 +108,11 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     return this.destroyed ? 0 : end - start;
   }
 
+  /** Our own handle does. */
+  override get stopsAtOnce(): boolean {
+    return this._handle?.writeNow !== undefined;
+  }
+
   /** Its end is a message of its own: close_notify (RFC 8446, section 6.1). */
   override closeWritten(): boolean {
     return false;

@@ -77,7 +77,7 @@ export class Wire implements SocketUser, Waiter {
   readonly #inFlight: Buffer[] = [];
   /** The socket, where it is one of ours. */
   readonly #tcp: TcpSocket | null;
-  /** Nothing is read once reading was stopped; TLS tells of all that one read of its own brought. */
+  /** Nothing is read once reading was stopped; Node's TLS tells of all that one read of its own brought. */
   readonly #stopsAtOnce: boolean;
   #queued = false;
   /** The turn in which it was. */
@@ -103,7 +103,7 @@ export class Wire implements SocketUser, Waiter {
   constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
     this.socket = socket;
     this.#tcp = socket instanceof TcpSocket ? socket : null;
-    this.#stopsAtOnce = this.#tcp !== null && !('encrypted' in socket);
+    this.#stopsAtOnce = this.#tcp !== null && this.#tcp.stopsAtOnce;
     this.#owner = owner;
     this.#context = context;
   }
