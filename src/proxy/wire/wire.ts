@@ -8,9 +8,9 @@ import type { Deadlines } from '../deadlines.ts';
 import type { TlsFacts } from '../tls/tls-facts.ts';
 import { KEEP_ALIVE_SECONDS } from './accepted-options.ts';
 import { type BufferPool, OUT_BUFFER_BYTES } from './buffer-pool.ts';
-import { BulkReading } from './bulk-reading.ts';
 import { Departure } from './departure.ts';
-import type { PassShare, Waiter } from './pass-share.ts';
+import { LARGE_READ_BYTES, LargeReads, type LargeReadsOwner } from './large-reads.ts';
+import type { PassShare } from './pass-share.ts';
 import { hasPeer } from './peer.ts';
 import type { ReadMemory } from './read-memory.ts';
 import type { TcpBinding } from './tcp-binding.ts';
@@ -56,10 +56,8 @@ const BYTES_AS_TEXT = 4 * 1024;
 const SILENT_MS = 1000 * KEEP_ALIVE_SECONDS;
 const SILENT_AGAIN_MS = 1000;
 const SILENT_QUESTIONS = 10;
-/** A read of so many bytes is a large piece of work: all that one TLS record brings. */
-const LARGE_READ_BYTES = 16 * 1024;
 
-export class Wire implements SocketUser, Waiter {
+export class Wire implements SocketUser, LargeReadsOwner {
   readonly socket: WireSocket;
   /** True while the peer reads more slowly than we write. */
   congested = false;
@@ -77,22 +75,13 @@ export class Wire implements SocketUser, Waiter {
   readonly #inFlight: Buffer[] = [];
   /** The socket, where it is one of ours. */
   readonly #tcp: TcpSocket | null;
-  /** Nothing is read once reading was stopped; Node's TLS tells of all that one read of its own brought. */
-  readonly #stopsAtOnce: boolean;
   #queued = false;
   /** The turn in which it was. */
   #queuedIn = 0;
   /** Its owner wants nothing more for now. */
   #paused = false;
-  /** Has had its share of this pass, and waits for its turn. */
-  #resting = false;
-  /** Since it waited last. */
-  #largeReads = 0;
-  /** From its first large read on. */
-  #bulk: BulkReading | null = null;
-  /** A large read that came when the pass was used up already. */
-  #kept: Buffer | null = null;
-  #keptBytes = 0;
+  /** From the first one on. */
+  #largeReads: LargeReads | null = null;
   #closed = false;
   #ending = false;
   #closesWhenSent = false;
@@ -103,7 +92,6 @@ export class Wire implements SocketUser, Waiter {
   constructor(socket: WireSocket, owner: WireOwner, context: WireContext) {
     this.socket = socket;
     this.#tcp = socket instanceof TcpSocket ? socket : null;
-    this.#stopsAtOnce = this.#tcp !== null && this.#tcp.stopsAtOnce;
     this.#owner = owner;
     this.#context = context;
   }
@@ -143,68 +131,32 @@ export class Wire implements SocketUser, Waiter {
 
   receive(buffer: Buffer, length: number): void {
     this.bytesRead += length;
-    if (length >= LARGE_READ_BYTES && this.#mayKeep(length) && this.#context.share.isUsedUp)
-      this.#keep(buffer, length);
-    else this.#tell(buffer, length);
+    if (length < LARGE_READ_BYTES) {
+      this.tell(buffer, length);
+      return;
+    }
+    // Node's TLS tells of all that one read of its own brought, also once reading was stopped.
+    this.#largeReads ??= new LargeReads(this, this.#tcp?.stopsAtOnce === true ? this.#tcp : null, this.#context);
+    this.#largeReads.receive(buffer, length);
   }
 
-  #tell(buffer: Buffer, length: number): void {
-    if (this.#departure?.lingers === true) return this.#departure.drop(length);
-    const { turn, reads } = this.#context;
-    const before = reads.passedOn;
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  tell(buffer: Buffer, length: number): boolean {
+    if (this.#departure?.lingers === true) {
+      this.#departure.drop(length);
+      return false;
+    }
+    const { turn } = this.#context;
     turn.enter();
     try {
       this.#owner.onBytes(buffer, length);
     } finally {
       turn.leave();
     }
-    if (length < LARGE_READ_BYTES) return;
-    if (this.#stopsAtOnce) {
-      this.#bulk ??= new BulkReading(this.#tcp!, reads);
-      this.#bulk.took(length, reads.passedOn - before);
-    }
-    this.#largeReads += 1;
-    if (!this.#context.share.mayGoOn(this.#largeReads)) this.#rest();
-  }
-
-  /** Reads on when its turn comes: whoever sends without a pause must not keep others waiting. */
-  #rest(): void {
-    if (this.#resting || this.closed) return;
-    if (!this.#paused) this.socket.pause();
-    this.#wait();
-  }
-
-  #wait(): void {
-    this.#resting = true;
-    this.#largeReads = 0;
-    this.#context.share.wait(this);
-  }
-
-  /**
-   * What leaves at once costs little more than its copy, and comes in its turn from its second read on. What was read before the
-   * wire was made may be longer than a read: a ClientHello that came in two pieces, and what came with the second.
-   */
-  #mayKeep(length: number): boolean {
-    return this.#stopsAtOnce && this.#bulk?.isLarge !== true && length <= OUT_BUFFER_BYTES;
-  }
-
-  /** Hundreds of clients that send much at once are read in one pass: a copy is a hundredth of what a head of 60 KiB costs. */
-  #keep(buffer: Buffer, length: number): void {
-    this.#kept = this.#context.pool.take();
-    this.#keptBytes = length;
-    copyInto(this.#kept, 0, buffer, 0, length);
-    this.#rest();
-  }
-
-  onTurn(): void {
-    this.#resting = false;
-    const kept = this.#kept;
-    if (kept !== null && !this.closed && !this.#paused) {
-      this.#kept = null;
-      this.#tell(kept, this.#keptBytes);
-      this.#context.pool.give(kept);
-    }
-    if (!this.#resting && !this.#paused && !this.closed) this.socket.resume();
+    return true;
   }
 
   /** Queues latin1 text (heads, chunk framing). */
@@ -277,16 +229,13 @@ export class Wire implements SocketUser, Waiter {
   pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    if (!this.#resting) this.socket.pause();
+    if (this.#largeReads?.resting !== true) this.socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#resting) return;
-    const goesOn = this.#kept === null && (this.#largeReads === 0 || !this.#context.share.isUsedUp);
-    if (goesOn) this.socket.resume();
-    else this.#wait();
+    if (this.#largeReads === null || this.#largeReads.mayReadOn()) this.socket.resume();
   }
 
   /**
@@ -496,8 +445,7 @@ export class Wire implements SocketUser, Waiter {
   };
 
   #dropQueued(): void {
-    if (this.#kept !== null) this.#context.pool.give(this.#kept);
-    this.#kept = null;
+    this.#largeReads?.drop();
     this.#text = '';
     if (this.#buffer !== null) this.#context.pool.give(this.#buffer);
     this.#buffer = null;
