@@ -105,14 +105,3 @@ function textOf(secrets: Secrets, path: string): string {
   if (text === undefined) throw new Error(`${path} has not been read`);
   return text;
 }
-
-/** Which failure an error of a connection is, whose TCP connection stood and whose handshake did not. */
-export function handshakeFailure({
-  code = '',
-}: NodeJS.ErrnoException): 'certificate-invalid' | 'tls-handshake-failed' {
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'certificate-invalid';
-  // OpenSSL's verification codes have names of their own; everything else is the protocol's or the socket's.
-  return code.startsWith('ERR_') || /^E[A-Z]+$/.test(code) || code === ''
-    ? 'tls-handshake-failed'
-    : 'certificate-invalid';
-}

@@ -4,9 +4,10 @@ import type { TLSSocket } from 'node:tls';
 import type { FailureCode } from '../../model/failures.ts';
 import type { Deadline } from '../deadlines.ts';
 import type { Placed } from '../roster.ts';
-import { handshakeFailure, type UpstreamTls } from '../tls/upstream-tls.ts';
+import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import { connectingWire, secureWireTo } from '../wire/open-wire.ts';
 import type { Wire, WireContext, WireOwner } from '../wire/wire.ts';
+import { connectFailureOf, outcomeOf } from './connect-failure.ts';
 import { boundsOf, type ConnectionBounds } from './connection-bounds.ts';
 import type { Http1Streams } from './http1-streams.ts';
 import type { OwnConnection } from './own-connection.ts';
@@ -34,13 +35,6 @@ const QUESTIONS = 10;
 const QUESTIONS_IN_DOUBT = 4;
 
 const HTTP_1: readonly string[] = ['http/1.1'];
-
-/** The target itself has spoken: nobody in between is to blame. */
-const ANSWERED: ReadonlySet<FailureCode> = new Set<FailureCode>([
-  'connect-refused',
-  'tls-handshake-failed',
-  'certificate-invalid',
-]);
 
 type Phase = 'connecting' | 'busy' | 'idle' | 'closed';
 
@@ -283,7 +277,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     if (phase === 'closed') return;
     if (phase === 'connecting') {
       const isExcused = error !== null && this.tls?.blamesClient(error) === true;
-      return this.#failConnect(this.#connectFailure(error), error?.message ?? '', isExcused);
+      return this.#failConnect(connectFailureOf(error, this.reached), error?.message ?? '', isExcused);
     }
     if (phase === 'idle') this.#unlist();
     this.#closed();
@@ -337,12 +331,6 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.wire.bytes(header, 0, header.length);
   }
 
-  /** Once the TCP connection stands, it is TLS that fails, also where the target just hangs up. */
-  #connectFailure(error: NodeJS.ErrnoException | null): FailureCode {
-    if (this.reached) return error === null ? 'tls-handshake-failed' : handshakeFailure(error);
-    return error === null ? 'connect-failed' : connectFailure(error);
-  }
-
   /** @param isExcused the target is not to blame */
   #failConnect(code: FailureCode, detail = '', isExcused = false): void {
     const dialler = this.#dialler;
@@ -351,7 +339,7 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.wire.destroy();
     // What this process lacks is not held against the target.
     if (code !== 'local-limit' && !isExcused)
-      this.target.onConnectFailed(this.#context.now(), ANSWERED.has(code) ? 'refused' : 'silent');
+      this.target.onConnectFailed(this.#context.now(), outcomeOf(code));
     this.pool.onConnectFailed(code, this.target, detail);
     const { turn } = this.#context;
     turn.enter();
@@ -390,21 +378,4 @@ export class UpstreamConnection implements StreamDial, WireOwner, Deadline, Plac
     this.pool.load.open -= 1;
     this.pool.load.tell();
   }
-}
-
-/** By the code of the error; everything else is `connect-failed`. */
-const CONNECT_FAILURES: ReadonlyMap<string, FailureCode> = new Map([
-  ['ECONNREFUSED', 'connect-refused'],
-  ['ETIMEDOUT', 'connect-timeout'],
-  // Descriptors of the process and of the system, local ports, memory of the kernel.
-  ['EMFILE', 'local-limit'],
-  ['ENFILE', 'local-limit'],
-  ['EADDRNOTAVAIL', 'local-limit'],
-  ['ENOBUFS', 'local-limit'],
-  ['ENOMEM', 'local-limit'],
-]);
-
-function connectFailure(error: NodeJS.ErrnoException): FailureCode {
-  if (error.syscall === 'getaddrinfo') return 'name-unresolved';
-  return CONNECT_FAILURES.get(error.code ?? '') ?? 'connect-failed';
 }
