@@ -2,9 +2,8 @@
 
 import type { ResponseHead } from '../http1/response-head.ts';
 import { Framing } from '../http1/step.ts';
-import { FAILURES, type Failure, type FailureCode } from '../model/failures.ts';
+import type { FailureCode } from '../model/failures.ts';
 import type { ProxyProtocolOut } from '../model/pool-config.ts';
-import type { RetryConfig } from '../model/route-config.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
 import { authenticatesConnection } from './http/connection-authentication.ts';
@@ -18,6 +17,7 @@ import { acceptsKey } from './http/web-socket-handshake.ts';
 import { Patience, type PatienceOwner, type Phase } from './patience.ts';
 import { requestPartsOf, sentHostOf } from './request-parts.ts';
 import { tunnelLimitsOf } from './request-timeouts.ts';
+import { isIdempotent, Retries } from './retries.ts';
 import { Attempts } from './upstream/attempts.ts';
 import { GrpcWebStream, type GrpcWebUser } from './upstream/grpc-web-stream.ts';
 import { OwnConnection } from './upstream/own-connection.ts';
@@ -27,8 +27,6 @@ import type { WatchedStream } from './upstream/silence.ts';
 import { SUSPECT_MS } from './upstream/target.ts';
 import type { AttemptsUser, StreamDial, UpstreamSide, UpstreamStream } from './upstream/upstream-stream.ts';
 
-/** RFC 9110, section 9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 /** Server-sent events (HTML, section 9.2): the next one may take its time. */
 const EVENT_STREAM = 'text/event-stream';
 
@@ -56,11 +54,9 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
   readonly #facts: ExchangeFacts;
   readonly #attempts: Attempts<StreamDial>;
   readonly #sent = new SentRequest();
+  readonly #retries: Retries;
   #phase: Phase = 'idle';
   #stream: UpstreamStream | null = null;
-  #requestComplete = false;
-  /** An interim answer has come with this attempt: a request is not repeated once any part of its response has. */
-  #hinted = false;
   /** A call of gRPC-Web to a target that speaks gRPC, and its translation at the last of those. */
   #webCall: GrpcWebCall | null = null;
   #web: GrpcWebStream | null = null;
@@ -85,6 +81,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
         this.#ownOf(pool) ??
         pool.connector.open(target, user, reuse, pool.tls === null ? '' : sentHostOf(facts)),
     );
+    this.#retries = new Retries(facts, this.#attempts, this.#sent);
   }
 
   /** Forgets the request before. */
@@ -94,7 +91,6 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
     this.#phase = 'idle';
     this.#stream = null;
     this.#sent.reset();
-    this.#requestComplete = false;
     this.#webCall = null;
     this.#web = null;
     this.#sentAtMs = 0;
@@ -131,9 +127,9 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
       this.#patience.endBy(facts.startedAtMs + grpcTimeoutMs(facts.view.head));
     }
     this.own = this.#ownerFor(pool);
-    const isIdempotent = IDEMPOTENT.has(facts.view.head.method);
-    this.#attempts.reset(this, pool, pool.hashOf(facts.view), isIdempotent ? 'any' : 'lately-heard');
-    this.#sent.begin(isIdempotent, pool.config.protocol !== 'http1');
+    const isRepeatable = isIdempotent(facts.view.head.method);
+    this.#attempts.reset(this, pool, pool.hashOf(facts.view), isRepeatable ? 'any' : 'lately-heard');
+    this.#sent.begin(isRepeatable, pool.config.protocol !== 'http1');
     this.#attempt(null);
   }
 
@@ -170,7 +166,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
   #awaitConnection(nowMs: number): void {
     this.#attemptAtMs = nowMs;
     this.#phase = 'connecting';
-    this.#hinted = false;
+    this.#retries.hinted = false;
     this.#patience.awaitConnection();
   }
 
@@ -221,7 +217,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
     const { body, trailers } = this.#sent;
     if (body !== '') stream.sendBody(Buffer.from(body, 'latin1'), 0, body.length);
     if (!head.hasContent) return this.#awaitResponse();
-    if (this.#requestComplete) {
+    if (this.#sent.complete) {
       stream.sendEnd(trailers);
       // Text that ends within its base64 has been answered by then.
       if (this.#stream === stream) this.#awaitResponse();
@@ -244,8 +240,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
 
   onRequestEnd(received: string): void {
     const trailers = withoutEdited(received, this.#facts.match.rule!.filters.request);
-    this.#requestComplete = true;
-    this.#sent.trailers = trailers;
+    this.#sent.end(trailers);
     if (this.#stream !== null && this.#facts.view.head.hasContent) this.#stream.sendEnd(trailers);
     if (this.#phase === 'request') this.#awaitResponse();
   }
@@ -265,7 +260,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
   // Relay --------------------------------------------------------------------------------------------------------
 
   onUpstreamInterim(head: ResponseHead): void {
-    this.#hinted = true;
+    this.#retries.hinted = true;
     this.#session.sendInterim(head, this.#facts.match.rule!.filters.response);
   }
 
@@ -282,9 +277,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
     if (facts.view.head.connectProtocol !== '' && status < 300) {
       return this.onUpstreamFailure('upgrade-failed', false);
     }
-    const { retry } = facts.match.rule!.rule;
-    const isBad = retry.statuses.length > 0 && retry.statuses.includes(status);
-    if (isBad && this.#mayRetryStatus(retry) && this.#attemptElsewhere(nowMs)) return;
+    if (this.#retries.mayFollowStatus(status) && this.#attemptElsewhere(nowMs)) return;
     facts.firstByteAtMs = nowMs;
     facts.status = status;
     this.answered = true;
@@ -294,18 +287,6 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
     this.#session.sendHead(head, facts);
     if (head.framing === Framing.None) return;
     this.#patience.awaitBytes(nowMs);
-  }
-
-  #mayRetryStatus(retry: RetryConfig): boolean {
-    return (
-      !this.#hinted &&
-      this.#attempts.rounds <= retry.attempts &&
-      this.#sent.replayable &&
-      (this.#requestComplete || !this.#facts.view.head.hasContent) &&
-      // What nobody else can be asked about takes nothing of the budget.
-      this.#attempts.hasOthers &&
-      this.#facts.pool!.mayRetry(retry.budget)
-    );
   }
 
   /** False, and nothing has changed, when nobody else can be asked: then the answer that came is better than one of ours. */
@@ -396,7 +377,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
     }
     const leaves = this.#stream?.leaves === true;
     this.drop();
-    if (this.answered || this.#hinted)
+    if (this.answered || this.#retries.hinted)
       return this.#fail(code === 'upstream-reset' ? 'upstream-incomplete' : code);
     // Only a pooled connection is expected to close under a request; a fresh one that does has looked at it.
     if (code === 'upstream-reset' && !facts.reused) return this.#fail(code);
@@ -405,23 +386,13 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
 
   #retryOrFail(code: FailureCode, leaves = false): void {
     this.#attempts.lastFailure = code;
-    if (!this.#mayRetry(code)) return this.#fail(code);
+    if (!this.#retries.mayFollow(code)) return this.#fail(code);
     // Nor does a target that leaves, or that is full, speak against itself where there is no other.
     const isRefused = code === 'upstream-refused' && this.#facts.pool!.size === 1;
     if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
     else if (isRefused && leaves) this.#attempts.repeatOnNewConnectionFirst();
     else if (isRefused) this.#attempts.repeat();
     this.#attempt(code);
-  }
-
-  #mayRetry(code: FailureCode): boolean {
-    if (this.#hinted) return false;
-    const { retry } = FAILURES[code] as Failure;
-    const rules = this.#facts.match.rule!.rule.retry;
-    if (retry === 'always') return this.#sent.whole && this.#attempts.rounds <= rules.attempts;
-    if (retry === 'never' || !this.#sent.replayable) return false;
-    // The race with a server's idle timeout is ours, not the request's: one repeat is made even where retries are off.
-    return this.#attempts.rounds <= Math.max(1, rules.attempts) && this.#facts.pool!.mayRetry(rules.budget);
   }
 
   #fail(code: FailureCode): void {
@@ -433,7 +404,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
   /** The path of the connection is dead: nobody has acted on the request, or will answer it. */
   onUpstreamSilent(stream: WatchedStream, sentAtMs: number): void {
     if (this.#stream !== stream || this.#phase !== 'response-head' || this.#sentAtMs !== sentAtMs) return;
-    if (!this.#mayRetry('upstream-reset')) return;
+    if (!this.#retries.mayFollow('upstream-reset')) return;
     const { turn } = this.#context;
     const facts = this.#facts;
     const silent = facts.target!;

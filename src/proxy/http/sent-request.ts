@@ -8,6 +8,8 @@ export class SentRequest {
   body = '';
   /** Lines with CRLF; '' before the end, and when there were none. */
   trailers = '';
+  /** The client has sent all of it. */
+  complete = false;
   /** The method allows it, and nothing that was sent has been forgotten. */
   replayable = false;
   /** Nothing that was sent has been forgotten: it may be sent again where nobody has looked at it. */
@@ -18,6 +20,7 @@ export class SentRequest {
   reset(): void {
     this.body = '';
     this.trailers = '';
+    this.complete = false;
     this.replayable = false;
     this.whole = true;
     this.#keepsAll = false;
@@ -38,5 +41,10 @@ export class SentRequest {
     this.replayable = false;
     this.whole = false;
     this.body = '';
+  }
+
+  end(trailers: string): void {
+    this.trailers = trailers;
+    this.complete = true;
   }
 }
