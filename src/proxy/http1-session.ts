@@ -16,6 +16,7 @@ import type { ForwardedClient } from './http/forwarded.ts';
 import { buildSwitchHead } from './http/response-head.ts';
 import { HttpSession, KEPT_READY_MS } from './http-session.ts';
 import { Http1Answer } from './http1-answer.ts';
+import { Http1Turns, PIECES_AT_ONCE } from './http1-turns.ts';
 import type { Listener } from './listener.ts';
 import type { HeaderEdits } from './router/header-edits.ts';
 import { securityLine } from './router/https.ts';
@@ -30,16 +31,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** The first letters of HTTP/2's preface; no usual method begins with them. */
 const P = 80;
 const R = 82;
-/**
- * Pieces of a body that any connection may have read in one go: 64 KiB of usual chunks are fewer. One-byte chunks are
- * 10,000, and more of them are read while the worker has time for such things.
- */
-const PIECES_AT_ONCE = 512;
-/** Requests that were sent ahead and are answered at once make a large piece of work together. */
-const REQUESTS_AT_ONCE = 8;
 const TOO_MANY_REQUESTS = 429;
 /** Of those sent ahead: above its rate a client is answered a few more, so that it learns of it, and then closed. */
 const REFUSED_COUNTS_FOR = 16;
+/** So many were sent ahead, when more bytes came than are held. */
+const DROPPED = Number.POSITIVE_INFINITY;
 
 /** What the connection waits for: decides what a timeout means. */
 type Phase = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closed';
@@ -56,14 +52,11 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
   #parser: RequestParser | null = null;
   #exchange: Exchange | null = null;
   #answer: Http1Answer | null = null;
+  #turns: Http1Turns | null = null;
   #phase: Phase = 'idle';
   /** Bytes that came while an exchange was in progress. */
   #held: Buffer | null = null;
   #requests = 0;
-  /** Requests of the bytes that came with one read: those that their sender did not wait with. */
-  #pipelined = 0;
-  /** Has had its share of the worker's time: the rest of what it sent is read on with the next tick, or in its turn. */
-  #yielded = false;
   /** Of the bytes that are being read some come after the message in progress. */
   #hasMore = false;
   #startedAtMs = 0;
@@ -114,7 +107,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     if (this.#held !== null || (this.#phase === 'exchange' && this.#requestEnded))
       this.#hold(buffer, 0, length, false);
     else {
-      this.#pipelined = 0;
+      if (this.#turns !== null) this.#turns.requests = 0;
       this.#consume(buffer, length, false);
     }
   }
@@ -170,7 +163,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
         if (run === runEnd) run = runEnd = parser.dataStart;
         runEnd = joinRun(buffer, runEnd, parser.dataStart, parser.dataEnd);
         pieces += 1;
-        if (pieces % PIECES_AT_ONCE === 0) this.#pausePieces(pieces / PIECES_AT_ONCE);
+        if (pieces % PIECES_AT_ONCE === 0) this.#turns!.onPieces(pieces / PIECES_AT_ONCE);
         continue;
       }
       if (run < runEnd) {
@@ -196,34 +189,11 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     this.#consuming = false;
   }
 
-  /** Chunks of one byte have their share of the time; and code that is new to the engine takes thirty times as long for each. */
-  #pausePieces(times: number): void {
-    const { pieces, share } = this.#context;
-    if (!pieces.take(PIECES_AT_ONCE, this.#context.now())) this.#yield();
-    else if (!share.mayGoOn(times)) this.#yieldAhead();
-  }
-
-  #pauseAhead(times: number): void {
-    if (!this.#yielded && !this.#context.share.mayGoOn(times)) this.#yieldAhead();
-  }
-
-  #yield(): void {
-    this.#yielded = true;
-    this.#context.deadlines.set(this, this.#context.now());
-  }
-
-  /** What many chunks bring, or many requests sent ahead ask for, is read on after those who wait meanwhile. */
-  #yieldAhead(): void {
-    this.#yielded = true;
-    this.#context.share.wait(this);
-  }
-
   onTurn(): void {
     if (this.#phase === 'closed' || this.#phase === 'tunnel') return;
     const { turn } = this.#context;
     turn.enter();
     try {
-      this.#yielded = false;
       this.continueReading();
     } finally {
       turn.leave();
@@ -232,7 +202,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   /** A request whose answer is in progress blocks the next one; a body waits for its connection. */
   #mustWait(): boolean {
-    if (this.#yielded) return true;
+    if (this.#turns?.waits === true) return true;
     if (this.#phase !== 'exchange') return false;
     return this.#requestEnded || !this.#exchange!.wantsBody;
   }
@@ -251,8 +221,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       this.#phase = 'exchange';
       this.#requestEnded = false;
       this.#requests += 1;
-      this.#pipelined += 1;
-      if (this.#pipelined % REQUESTS_AT_ONCE === 0) this.#pauseAhead(this.#pipelined / REQUESTS_AT_ONCE);
+      this.#turns!.onRequest();
       this.#context.deadlines.set(this, NEVER);
       exchange.start(parser.head, this.#startedAtMs);
     } else {
@@ -284,6 +253,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
   #prepare(): RequestParser {
     this.#exchange ??= new Exchange(this, this.#context);
     this.#answer ??= new Http1Answer(this.#wire, this.#context.date);
+    this.#turns ??= new Http1Turns(this, this.#context);
     this.#parser ??= new RequestParser(this.listener.headLimits, this.listener.config.underscores);
     return this.#parser;
   }
@@ -301,11 +271,12 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
     this.#exchange?.release();
     this.#exchange = null;
     this.#answer = null;
+    this.#turns = null;
   }
 
   #hold(buffer: Buffer, start: number, end: number, owned: boolean): void {
     // What is dropped once is not held afterwards: the connection ends with the answer in progress.
-    if (this.#requestEnded && this.#pipelined === Number.POSITIVE_INFINITY) return;
+    if (this.#requestEnded && this.#turns?.requests === DROPPED) return;
     const bytes = buffer.subarray(start, end);
     const rest = owned ? bytes : Buffer.from(bytes);
     if (this.#requestEnded && rest.length + (this.#held?.length ?? 0) > this.limits.pipelinedBytes) {
@@ -317,7 +288,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   /** More than is held for anybody: what is in progress is answered, and the connection ends with that. */
   #dropPipelined(): void {
-    this.#pipelined = Number.POSITIVE_INFINITY;
+    this.#turns!.requests = DROPPED;
     this.#answer!.keepAlive = false;
     this.#held = null;
     this.meters.ended('pipelined-bytes');
@@ -364,7 +335,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   sendAnswer(answer: Answer, { requestId }: ExchangeFacts): void {
     const isAhead = this.#held !== null || this.#hasMore;
-    if (answer.status === TOO_MANY_REQUESTS && isAhead) this.#pipelined += REFUSED_COUNTS_FOR - 1;
+    if (answer.status === TOO_MANY_REQUESTS && isAhead) this.#turns!.requests += REFUSED_COUNTS_FOR - 1;
     this.#answer!.own(answer, requestId, this.#parser!.head, this.#mayKeepAlive());
   }
 
@@ -388,14 +359,14 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
 
   /** One request is in progress; the others were sent ahead of its answer. */
   #isTooFarAhead(): boolean {
-    return this.#pipelined - 1 > this.limits.pipelinedRequests;
+    return this.#turns!.requests - 1 > this.limits.pipelinedRequests;
   }
 
   onExchangeDone(): void {
     this.#count();
     // The client may have ended its side after its answer had begun.
     if (!this.#answer!.keepAlive || this.#hasAllBeenRead()) {
-      if (this.#isTooFarAhead() && Number.isFinite(this.#pipelined)) this.meters.ended('pipelined-requests');
+      if (this.#isTooFarAhead() && this.#turns!.requests !== DROPPED) this.meters.ended('pipelined-requests');
       this.#close(this.#wasItsLast());
       return;
     }
@@ -434,7 +405,7 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       this.#ended();
     });
     // The bytes that were dropped would be missing in it.
-    if (this.#pipelined === Number.POSITIVE_INFINITY) return this.#tunnel.shutdown();
+    if (this.#turns!.requests === DROPPED) return this.#tunnel.shutdown();
     if (start < end) this.#tunnel.onUpstreamBytes(buffer.subarray(start, end), end - start);
     const held = this.#held;
     this.#held = null;
@@ -492,8 +463,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       else if (this.#phase === 'idle') {
         this.meters.ended(this.#requests === 0 ? 'header-timeout' : 'idle-timeout');
         this.#close();
-      } else if (this.#yielded) {
-        this.#yielded = false;
+      } else if (this.#turns?.waits === true) {
+        this.#turns.waits = false;
         this.continueReading();
       }
     } finally {
