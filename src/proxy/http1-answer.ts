@@ -70,4 +70,18 @@ export class Http1Answer {
       }),
     );
   }
+
+  /** To what was no request that could be read; the connection closes with it. */
+  refusal(answer: Answer, isHead: boolean): void {
+    this.keepAlive = false;
+    this.#wire.text(
+      answerText(answer, {
+        date: this.#date.toString(),
+        requestId: '',
+        keepAlive: false,
+        clientMinor: 1,
+        isHead,
+      }),
+    );
+  }
 }

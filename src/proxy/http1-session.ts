@@ -11,7 +11,7 @@ import type { Deadline } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.ts';
 import type { ExchangeFacts } from './exchange-facts.ts';
-import { type Answer, answerText, failureAnswer, withLines } from './http/answers.ts';
+import { type Answer, failureAnswer, withLines } from './http/answers.ts';
 import type { ForwardedClient } from './http/forwarded.ts';
 import { buildSwitchHead } from './http/response-head.ts';
 import { HttpSession, KEPT_READY_MS } from './http-session.ts';
@@ -516,15 +516,8 @@ export class Http1Session extends HttpSession implements WireOwner, ExchangeSess
       },
       this.meters,
     );
-    this.#wire.text(
-      answerText(withLines(failureAnswer(code), securityLine(this.hsts)), {
-        date: this.#context.date.toString(),
-        requestId: '',
-        keepAlive: false,
-        clientMinor: 1,
-        isHead: this.#parser!.methodIsHead,
-      }),
-    );
+    const answer = withLines(failureAnswer(code), securityLine(this.hsts));
+    this.#answer!.refusal(answer, this.#parser!.methodIsHead);
     this.#close();
   }
 
