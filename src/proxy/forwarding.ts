@@ -354,7 +354,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
       return this.onUpstreamFailure('upgrade-failed', true);
     }
     const nowMs = this.#context.now();
-    const tookMs = nowMs - this.#sentAtMs;
+    const tookMs = nowMs - (this.#sentAtMs || this.#attemptAtMs);
     facts.pool!.meters.answered(101, tookMs);
     facts.target!.onAnswer(false, tookMs, nowMs);
     facts.status = 101;
@@ -387,7 +387,7 @@ export class Forwarding implements GrpcWebUser, AttemptsUser<StreamDial>, Patien
   #retryOrFail(code: FailureCode, leaves = false): void {
     this.#attempts.lastFailure = code;
     if (!this.#retries.mayFollow(code)) return this.#fail(code);
-    // Nor does a target that leaves, or that is full, speak against itself where there is no other.
+    // A target that leaves, or that is full, is asked once more where there is no other.
     const isRefused = code === 'upstream-refused' && this.#facts.pool!.size === 1;
     if (code === 'upstream-reset') this.#attempts.repeatOnFreshConnection();
     else if (isRefused && leaves) this.#attempts.repeatOnNewConnectionFirst();

@@ -25,7 +25,7 @@ export class LargeReads implements Waiter {
   /** Has had its share of this pass, and waits for its turn. */
   resting = false;
   readonly #wire: LargeReadsOwner;
-  readonly #plain: TcpSocket | null;
+  readonly #stoppable: TcpSocket | null;
   readonly #context: Pick<WireContext, 'pool' | 'reads' | 'share'>;
   /** Since it waited last. */
   #count = 0;
@@ -35,14 +35,14 @@ export class LargeReads implements Waiter {
   #kept: Buffer | null = null;
   #keptBytes = 0;
 
-  /** @param plain the socket, where nothing is read once reading was stopped; null for others */
+  /** @param stoppable the socket, where nothing is read once reading was stopped; null for others */
   constructor(
     wire: LargeReadsOwner,
-    plain: TcpSocket | null,
+    stoppable: TcpSocket | null,
     context: Pick<WireContext, 'pool' | 'reads' | 'share'>,
   ) {
     this.#wire = wire;
-    this.#plain = plain;
+    this.#stoppable = stoppable;
     this.#context = context;
   }
 
@@ -55,8 +55,8 @@ export class LargeReads implements Waiter {
     const { reads, share } = this.#context;
     const before = reads.passedOn;
     if (!this.#wire.tell(buffer, length)) return;
-    if (this.#plain !== null) {
-      this.#bulk ??= new BulkReading(this.#plain, reads);
+    if (this.#stoppable !== null) {
+      this.#bulk ??= new BulkReading(this.#stoppable, reads);
       this.#bulk.took(length, reads.passedOn - before);
     }
     this.#count += 1;
@@ -81,7 +81,7 @@ export class LargeReads implements Waiter {
    * wire was made may be longer than a read: a ClientHello that came in two pieces, and what came with the second.
    */
   #mayKeep(length: number): boolean {
-    return this.#plain !== null && this.#bulk?.isLarge !== true && length <= OUT_BUFFER_BYTES;
+    return this.#stoppable !== null && this.#bulk?.isLarge !== true && length <= OUT_BUFFER_BYTES;
   }
 
   /** Hundreds of clients that send much at once are read in one pass: a copy is a hundredth of what a head of 60 KiB costs. */

@@ -136,7 +136,11 @@ export class Wire implements SocketUser, LargeReadsOwner {
       return;
     }
     // Node's TLS tells of all that one read of its own brought, also once reading was stopped.
-    this.#largeReads ??= new LargeReads(this, this.#tcp?.stopsAtOnce === true ? this.#tcp : null, this.#context);
+    this.#largeReads ??= new LargeReads(
+      this,
+      this.#tcp?.stopsAtOnce === true ? this.#tcp : null,
+      this.#context,
+    );
     this.#largeReads.receive(buffer, length);
   }
 

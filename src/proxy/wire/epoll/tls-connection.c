@@ -243,6 +243,7 @@ static bool keep_rest(struct connection *connection) {
 int receive_bytes(struct connection *connection, int fd, unsigned char *bytes, size_t length) {
   size_t count = 0;
   use_buffers(connection);
+  tls_state[BEHIND] = 0;
   tls_state[HELD] = (int32_t)connection->held.length;
   while (connection->end == 0 && count < length) {
     const size_t left = length - count, most = left < READ_BYTES ? left : READ_BYTES;
