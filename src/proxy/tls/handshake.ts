@@ -110,7 +110,8 @@ export class Handshake implements Deadline, FirstReaderOwner, SecureSocketOwner,
     this.#first!.detach();
     this.#first = null;
     if (choice === null) {
-      sayUnrecognizedName(this.#handle);
+      const { tcp } = this.#context;
+      sayUnrecognizedName(tcp === null ? this.#handle : tcp.toLibuv(this.#handle));
       this.#fail('tls-unknown-name', '');
       return;
     }
