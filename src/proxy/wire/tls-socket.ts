@@ -34,8 +34,6 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     super(own, readBuffer, binding);
     this.#session = session;
     this.#owner = owner;
-    // An open handle holds its owner: nothing else need do so during the handshake.
-    handle[OWNER] = this;
     session[OWNER] = this;
     session.onhandshakedone = onHandshakeDone;
     session.onerror = onTlsError;
