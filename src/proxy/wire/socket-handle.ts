@@ -35,6 +35,8 @@ export interface SocketHandle {
   getsockname(out: SocketName): number;
   getpeername(out: SocketName): number;
   [OWNER]?: unknown;
+  /** Below one of Node's TLS. */
+  _parent?: SocketHandle;
   /** Both ends of an accepted one, as far as they are known. */
   peerName?: SocketName;
   ownName?: SocketName;

@@ -8,7 +8,7 @@ import { EpollTlsContexts } from './epoll/epoll-tls-contexts.ts';
 import type { Poller } from './epoll/poller.ts';
 import type { LoadedTls, TlsNative } from './epoll/tls.ts';
 import { NodeTls, type TlsHandle } from './node-tls.ts';
-import { type ListeningHandle, OWNER, type SocketHandle } from './socket-handle.ts';
+import type { ListeningHandle, SocketHandle } from './socket-handle.ts';
 import type { TlsContext, TlsContexts } from './tls-context.ts';
 import type { TlsServer } from './tls-session.ts';
 import { WriteBacklog } from './write-backlog.ts';
@@ -118,8 +118,6 @@ function bindingOf(node: NodeJS.Process): TcpBinding | null {
       const below = toLibuv(handle);
       const tls = wrap(below, native, true, false);
       tls._parent = below;
-      // An open handle holds its owner: nothing else need do so during the handshake.
-      below[OWNER] = tls;
       return { handle: tls, session: new NodeTls(tls, asked) };
     },
   };

@@ -35,6 +35,8 @@ export class TlsSocket extends TcpSocket implements SecureSocket {
     this.#session = session;
     this.#owner = owner;
     session[OWNER] = this;
+    // An open handle holds its owner: nothing else need do so during the handshake.
+    if (own._parent !== undefined) own._parent[OWNER] = this;
     session.onhandshakedone = onHandshakeDone;
     session.onerror = onTlsError;
   }
