@@ -131,7 +131,6 @@ extern void SSL_free(SSL *ssl);
 extern int SSL_free_buffers(SSL *ssl);
 extern void SSL_set_bio(SSL *ssl, BIO *reads, BIO *writes);
 extern void SSL_set_accept_state(SSL *ssl);
-extern int SSL_is_init_finished(const SSL *ssl);
 extern int SSL_do_handshake(SSL *ssl);
 extern int SSL_read(SSL *ssl, void *out, int length);
 extern int SSL_pending(const SSL *ssl);

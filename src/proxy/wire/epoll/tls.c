@@ -73,27 +73,34 @@ static napi_value forget(napi_env env, napi_callback_info info) {
   return int_of(env, 0);
 }
 
-// keep(fd, bytes: Buffer): status; they were read of the connection before, and are received next
-static napi_value keep(napi_env env, napi_callback_info info) {
+// The arguments of a function that has a connection and a buffer. Returns NULL, and says in `status` why, where one is missing.
+static struct connection *take_bytes(napi_env env, napi_callback_info info, void **bytes, size_t *length, int *status) {
   napi_value values[2];
-  size_t count = 2, length = 0;
-  void *bytes = NULL;
+  size_t count = 2;
   napi_get_cb_info(env, info, &count, values, NULL, NULL);
   struct connection *connection = connection_of(int_at(env, values[0]));
-  if (connection == NULL) return int_of(env, -EBADF);
-  if (napi_get_buffer_info(env, values[1], &bytes, &length) != napi_ok) return int_of(env, -EINVAL);
+  const bool is_buffer = napi_get_buffer_info(env, values[1], bytes, length) == napi_ok;
+  *status = connection == NULL ? -EBADF : -EINVAL;
+  return is_buffer ? connection : NULL;
+}
+
+// keep(fd, bytes: Buffer): status; they were read of the connection before, and are received next
+static napi_value keep(napi_env env, napi_callback_info info) {
+  void *bytes = NULL;
+  size_t length = 0;
+  int status = 0;
+  struct connection *connection = take_bytes(env, info, &bytes, &length, &status);
+  if (connection == NULL) return int_of(env, status);
   return int_of(env, keep_bytes(connection, bytes, length) ? 0 : -ENOMEM);
 }
 
 // staple(fd, response: Buffer): status; an OCSP response for clients that ask (RFC 6066, section 8)
 static napi_value staple(napi_env env, napi_callback_info info) {
-  napi_value values[2];
-  size_t count = 2, length = 0;
   void *bytes = NULL;
-  napi_get_cb_info(env, info, &count, values, NULL, NULL);
-  struct connection *connection = connection_of(int_at(env, values[0]));
-  if (connection == NULL) return int_of(env, -EBADF);
-  if (napi_get_buffer_info(env, values[1], &bytes, &length) != napi_ok) return int_of(env, -EINVAL);
+  size_t length = 0;
+  int status = 0;
+  struct connection *connection = take_bytes(env, info, &bytes, &length, &status);
+  if (connection == NULL) return int_of(env, status);
   void *own = CRYPTO_memdup(bytes, length, __FILE__, __LINE__);
   if (own == NULL) return int_of(env, -ENOMEM);
   SSL_ctrl(connection->ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, (long)length, own);
